@@ -1,0 +1,39 @@
+# xlret: every target works on a bare machine with Python 3.11; `make help` lists them.
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+help:  ## this list
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 16
+
+$(STAMP): pyproject.toml constraints.txt
+	@command -v $(PYTHON) >/dev/null || { echo "error: $(PYTHON) not found; install Python 3.11 or say make PYTHON=..."; exit 2; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev,segment,induce,bench]'
+	@touch $(STAMP)
+
+install: $(STAMP)  ## make .venv and install xlret with its development tools
+
+quickstart: $(STAMP)  ## train a small cross-lingual retriever from nothing, evaluate it, ask it questions (about 5 minutes)
+	$(BIN)/python -m jobs.quickstart
+
+test: $(STAMP)  ## lint, types and all fast tests (what CI runs)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/pytest -m 'not slow'
+
+test-slow: $(STAMP)  ## the long tests on real data (needs XLRET_SHARED, default ../shared)
+	$(BIN)/pytest -m slow
+
+lint: $(STAMP)  ## ruff and mypy, mending what can be mended
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+	$(BIN)/mypy
+
+bench: $(STAMP)  ## speed and memory, as ratios of one run
+	$(BIN)/python -m jobs.benchmark
+
+.PHONY: help install quickstart test test-slow lint bench
+.DEFAULT_GOAL := help

@@ -1,0 +1,1 @@
+"""Thin entry points: each job reads a recipe, calls the library and writes files."""

@@ -1,0 +1,51 @@
+"""What the benchmarks share: the embedded corpus, a start encoder, and how results are printed."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from xlret.config import read_recipe
+from xlret.data.assemble import Inputs
+from xlret.data.atlas import build_atlas
+from xlret.data.corpus import ParallelCorpus
+from xlret.model.encoder import start_encoder
+from xlret.train.retriever import tokeniser_texts
+from xlret.train.settings import TrainJob
+
+RECIPE = Path(__file__).parents[1] / "recipes" / "quickstart.yaml"
+
+
+@dataclass(frozen=True)
+class Bench:
+    """Everything lives in `directory`; `job` is the quickstart's recipe on a corpus and encoder made there."""
+
+    directory: Path
+    job: TrainJob
+
+    @property
+    def inputs(self) -> Inputs:
+        """The quickstart's batches."""
+        return Inputs(self.job.corpora, self.job.plan, self.job.switch, self.start)
+
+    @property
+    def start(self) -> Path:
+        """The quickstart's encoder before training."""
+        return self.directory / "start"
+
+
+def set_up(directory: Path) -> Bench:
+    """Builds the corpus and the start encoder in `directory` where they are not there yet."""
+    atlas = directory / "atlas"
+    if not (atlas / "train" / "manifest.json").exists():
+        build_atlas(atlas, seed=0, replace=True)
+    overrides = [
+        f"corpora=[{atlas / 'train'}]",
+        f"switch.lexicons=[{atlas / 'lexicon'}]",
+        f"dev.corpora=[{atlas / 'dev'}]",
+        f"storage={directory / 'runs'}",
+    ]
+    job = read_recipe(TrainJob, RECIPE, overrides)
+    bench = Bench(directory, job)
+    if not bench.start.exists():
+        corpus = ParallelCorpus.open(job.corpora[0])
+        start_encoder(job.encoder, lambda: tokeniser_texts([corpus], corpus.languages), 0).save(bench.start)
+    return bench

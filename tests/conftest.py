@@ -1,0 +1,57 @@
+"""A small made-up parallel corpus and lexicon, the same for every test that needs one."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import settings
+
+from xlret.data.corpus import Row, write_corpus
+
+# No deadline: how long an example takes says nothing on a shared machine. The same examples each time: whether main works
+# must not depend on the draw; `HYPOTHESIS_PROFILE=search make test` looks for new ones.
+settings.register_profile("xlret", deadline=None, derandomize=True)
+settings.register_profile("search", deadline=None)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "xlret"))
+
+LANGUAGES = ("en", "de", "fr", "tr")
+_CONSONANTS = "bdfgklmnprst"
+_VOWELS = "aeiou"
+
+
+def word(lang: str, index: int) -> str:
+    """A made-up word: the same meaning `index` has another form in every language."""
+    rng = np.random.default_rng([LANGUAGES.index(lang), index])
+    return "".join(rng.choice(list(_CONSONANTS)) + rng.choice(list(_VOWELS)) for _ in range(3))
+
+
+def rows(groups: int, languages: tuple[str, ...] = LANGUAGES, first: int = 0) -> Iterator[Row]:
+    """Groups whose passage tells five words and whose query asks with two of them."""
+    for group in range(first, first + groups):
+        meanings = np.random.default_rng([7, group]).choice(300, 5, replace=False)
+        for lang in languages:
+            words = [word(lang, int(one)) for one in meanings]
+            yield Row(f"g{group}", lang, f"{words[0]} {words[1]} ?", None, " ".join(words) + ".")
+
+
+@pytest.fixture(scope="session")
+def corpora(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory with the prepared corpora `train` (160 groups) and `dev` (40 groups)."""
+    directory = tmp_path_factory.mktemp("corpora")
+    for name, groups, first in (("train", 160, 0), ("dev", 40, 160)):
+        write_corpus(
+            directory / name, rows(groups, first=first), source="made up", licence="none", revision="1", made_by="tests"
+        )
+    return directory
+
+
+@pytest.fixture(scope="session")
+def lexicon(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory with `en-de.txt` and `en-fr.txt`, one with tabs and one with spaces."""
+    directory = tmp_path_factory.mktemp("lexicon")
+    for lang, separator in (("de", "\t"), ("fr", " ")):
+        lines = (f"{word('en', index)}{separator}{word(lang, index)}\n" for index in range(300))
+        (directory / f"en-{lang}.txt").write_text("".join(lines), encoding="utf-8")
+    return directory

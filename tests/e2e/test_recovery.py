@@ -1,0 +1,123 @@
+"""Runs that are killed end in bitwise the same weights as the run that nothing happened to."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[2]
+STEPS = 60
+
+
+def recipe(storage: Path, corpora: Path, lexicon: Path) -> dict[str, object]:
+    return {
+        "name": "run",
+        "storage": str(storage),
+        "corpora": [str(corpora / "train")],
+        "steps": STEPS,
+        "log_every": 5,
+        "checkpoint_every": 10,
+        "accumulate": 2,
+        "plan": {"batch_size": 16, "alpha": 0.5},
+        "switch": {"policy": "ml", "lexicons": [str(lexicon)]},
+        "encoder": {"fresh": {"vocabulary": 400, "layers": 1, "hidden": 32, "heads": 2, "feed_forward": 64}},
+        "optimiser": {"learning_rate": 1e-3},
+        "dev": {"corpora": [str(corpora / "dev")], "every": 20},
+        "ray": {"steps_per_block": 8},
+    }
+
+
+def start(storage: Path, corpora: Path, lexicon: Path) -> "subprocess.Popen[str]":
+    path = storage / "recipe.yaml"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(yaml.safe_dump(recipe(storage, corpora, lexicon)), encoding="utf-8")
+    return subprocess.Popen(
+        [sys.executable, "-m", "jobs.train", str(path)],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def finish(process: "subprocess.Popen[str]", storage: Path) -> dict[str, object]:
+    output, _ = process.communicate(timeout=240)
+    assert process.returncode == 0, output
+    finished: dict[str, object] = json.loads((storage / "run" / "run.json").read_text())["finished"]
+    return finished
+
+
+def wait_for(condition: Callable[[], object], seconds: float = 120) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "waited too long"
+        time.sleep(0.05)
+
+
+def steps_done(storage: Path) -> int:
+    path = storage / "run" / "metrics.jsonl"
+    lines = path.read_text().splitlines() if path.exists() else []
+    return max((json.loads(line)["step"] for line in lines if line.endswith("}")), default=0)
+
+
+def has_checkpoint(storage: Path) -> bool:
+    """Whether Ray Train has committed a checkpoint that a new run would be given."""
+    snapshot = storage / "run" / "ray" / "checkpoint_manager_snapshot.json"
+    return snapshot.exists() and "step-" in snapshot.read_text()
+
+
+def train_workers(group: int) -> list[int]:
+    """Processes of this session that Ray shows as training workers."""
+    listing = subprocess.run(["ps", "-eo", "pid,sess,args"], capture_output=True, text=True, check=True).stdout
+    found = []
+    for line in listing.splitlines()[1:]:
+        pid, session, arguments = line.split(None, 2)
+        if "RayTrainWorker" in arguments and int(session) == group:
+            found.append(int(pid))
+    return found
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory, corpora: Path, lexicon: Path) -> tuple[dict[str, object], list[str]]:
+    storage = tmp_path_factory.mktemp("undisturbed")
+    finished = finish(start(storage, corpora, lexicon), storage)
+    return finished, lines_of(storage)
+
+
+def lines_of(storage: Path) -> list[str]:
+    """What the run reported, without what depends on the clock."""
+    timed = ("pairs_per_second", "tokens_per_second", "data_wait_share", "peak_memory_mb", "seconds")
+    lines = [json.loads(line) for line in (storage / "run" / "metrics.jsonl").read_text().splitlines()]
+    return [json.dumps({key: value for key, value in line.items() if key not in timed}) for line in lines]
+
+
+def test_a_killed_worker_is_replaced_and_the_weights_are_the_same(
+    tmp_path: Path, corpora: Path, lexicon: Path, undisturbed: tuple[dict[str, object], list[str]]
+) -> None:
+    process = start(tmp_path, corpora, lexicon)
+    wait_for(lambda: steps_done(tmp_path) >= 15 and has_checkpoint(tmp_path) and train_workers(process.pid))
+    before = steps_done(tmp_path)
+    assert before < STEPS, "the run was over before it could be disturbed"
+    os.kill(train_workers(process.pid)[-1], signal.SIGKILL)
+    finished = finish(process, tmp_path)
+    assert (finished, lines_of(tmp_path)) == undisturbed
+
+
+def test_a_stopped_job_goes_on_when_started_again_and_the_weights_are_the_same(
+    tmp_path: Path, corpora: Path, lexicon: Path, undisturbed: tuple[dict[str, object], list[str]]
+) -> None:
+    process = start(tmp_path, corpora, lexicon)
+    wait_for(lambda: steps_done(tmp_path) >= 25 and has_checkpoint(tmp_path))
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait(timeout=30)
+    assert "finished" not in json.loads((tmp_path / "run" / "run.json").read_text())
+    finished = finish(start(tmp_path, corpora, lexicon), tmp_path)
+    assert (finished, lines_of(tmp_path)) == undisturbed

@@ -1,0 +1,97 @@
+from pathlib import Path
+
+import pytest
+import yaml
+from pydantic import Field
+
+from xlret.config import EncoderSettings, PathSetting, PlanSettings, Settings, SwitchSettings, as_yaml, read_recipe
+from xlret.errors import UserError
+from xlret.train.settings import TrainJob
+
+
+class Inner(Settings):
+    size: int = Field(3, ge=1)
+    places: tuple[PathSetting, ...] = ()
+
+
+class Outer(Settings):
+    inner: Inner = Inner()
+    many: tuple[Inner, ...] = ()
+
+
+def test_recipe_and_overrides_are_read_and_kept_whole(tmp_path: Path) -> None:
+    path = tmp_path / "recipe.yaml"
+    path.write_text("inner: {size: 5}\nmany: [{size: 1}, {size: 2}]\n")
+    job = read_recipe(Outer, path, ["inner.size=7", "many.1.size=9"])
+    assert (job.inner.size, [one.size for one in job.many]) == (7, [1, 9])
+    path.write_text(as_yaml(job))
+    assert read_recipe(Outer, path) == job
+
+
+@pytest.mark.parametrize(
+    ("override", "sentence"),
+    [
+        ("innr.size=7", "innr: unknown key; allowed here: inner, many"),
+        ("inner.sise=7", "inner.sise: unknown key; allowed here: places, size"),
+        ("inner.size=many", "inner.size is 'many': Input should be a valid integer"),
+        ("inner.size=0", "inner.size is 0: Input should be greater than or equal to 1"),
+        ("inner.size", "is not of the form key.subkey=value"),
+        ("inner.size=[1", "the value is not YAML"),
+        ("many.4.size=1", "there is no '4' to set something in"),
+    ],
+)
+def test_a_wrong_override_is_one_line_with_key_value_and_what_is_allowed(tmp_path: Path, override: str, sentence: str) -> None:
+    path = tmp_path / "recipe.yaml"
+    path.write_text("many: [{size: 1}]")
+    with pytest.raises(UserError) as error:
+        read_recipe(Outer, path, [override])
+    assert sentence in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [(b"[1, 2]", "must be a mapping"), (b"a: [", "not YAML"), (b"\xff\xfe\xff", "not YAML"), (None, "cannot read")],
+)
+def test_a_recipe_that_is_none_is_said_so(tmp_path: Path, content: bytes | None, sentence: str) -> None:
+    path = tmp_path / "recipe.yaml"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(UserError, match=sentence):
+        read_recipe(Outer, path)
+
+
+@pytest.mark.parametrize("alpha", ["-0.1", "1.1", ".nan", "{shape: linear, start: 2, end: 0, steps: 5}", "much"])
+def test_alpha_outside_0_to_1_is_refused(alpha: str) -> None:
+    with pytest.raises(UserError, match="alpha"):
+        read_recipe(PlanSettings, None, [f"alpha={alpha}"])
+
+
+def test_impossible_combinations_are_refused() -> None:
+    with pytest.raises(UserError, match=r"policy ml needs switch\.lexicons"):
+        read_recipe(SwitchSettings, None, ["policy=ml"])
+    with pytest.raises(UserError, match=r"batch_size 9 is not a multiple of ray\.workers 2"):
+        read_recipe(TrainJob, None, ["name=x", "corpora=[a]", "plan.batch_size=9"])
+    with pytest.raises(UserError, match="name"):
+        read_recipe(TrainJob, None, ["name=../x", "corpora=[a]"])
+
+
+def test_paths_are_absolute_and_variables_are_filled_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XLRET_HOME", str(tmp_path))
+    monkeypatch.setenv("XLRET_SHARED", "/somewhere")
+    inner = read_recipe(Inner, None, ["places=[a/b, '${XLRET_SHARED}/c', /d]"])
+    assert inner.places == (tmp_path / "a/b", Path("/somewhere/c"), Path("/d"))
+    with pytest.raises(UserError, match="variable that is not set"):
+        read_recipe(Inner, None, ["places=['${NO_SUCH_VARIABLE_HERE}/c']"])
+    (tmp_path / "model").mkdir()
+    given = ("fresh", "model", "./no", "xlm-roberta-base")
+    starts = [read_recipe(EncoderSettings, None, [f"start={one}"]).start for one in given]
+    assert starts == ["fresh", str(tmp_path / "model"), str(tmp_path / "no"), "xlm-roberta-base"]
+
+
+def test_every_recipe_of_training_reads() -> None:
+    recipes = Path(__file__).parents[1] / "jobs" / "recipes"
+    read = [path.name for path in sorted(recipes.glob("*.yaml")) if "steps" in yaml.safe_load(path.read_text())]
+    assert "quickstart.yaml" in read
+    for name in read:
+        assert read_recipe(TrainJob, recipes / name).steps > 0

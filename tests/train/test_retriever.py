@@ -1,0 +1,85 @@
+"""What a run checks before Ray starts: nothing here trains."""
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+
+from jobs.cli import run_job
+from jobs.train import main
+from xlret.errors import CorruptError, UserError
+from xlret.train.retriever import train
+from xlret.train.settings import TrainJob
+
+
+def job(tmp_path: Path, prepared: Path, **changes: object) -> TrainJob:
+    fresh = {"vocabulary": 400, "layers": 1, "hidden": 32, "heads": 2, "feed_forward": 64}
+    values = {"name": "run", "storage": tmp_path, "corpora": [prepared / "train"], "encoder": {"fresh": fresh}, **changes}
+    return TrainJob.model_validate(values)
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"plan": {"batch_size": 200}}, r"pool for mono batches has 160 groups, fewer than the batch of 200"),
+        (
+            {"plan": {"batch_size": 16, "languages": ["en"]}},
+            r"no group .* has a query in one language and a passage in another",
+        ),
+        ({"plan": {"batch_size": 16, "languages": ["en", "ja"]}}, r"plan\.languages: no corpus has ja"),
+        ({"plan": {"batch_size": 16}, "hard_negatives": 2}, r"hard_negatives is 2, but .* holds none"),
+        ({"plan": {"batch_size": 16}, "dev": {"corpora": ["/nowhere"]}}, r"/nowhere"),
+        ({"plan": {"batch_size": 16}, "switch": {"policy": "ml", "lexicons": ["/nowhere"]}}, r"/nowhere"),
+        ({"plan": {"batch_size": 16}, "encoder": {"start": "/nowhere"}}, r"/nowhere"),
+        ({"corpora": ["/nowhere"]}, r"/nowhere"),
+    ],
+)
+def test_what_cannot_work_is_said_in_one_line(tmp_path: Path, corpora: Path, changes: dict[str, object], sentence: str) -> None:
+    with pytest.raises(UserError, match=sentence):
+        train(job(tmp_path, corpora, **changes))
+    assert not (tmp_path / "run" / "config.yaml").exists(), "a run that never began leaves no settings behind"
+
+
+def test_a_damaged_corpus_is_refused_by_the_name_of_its_file(tmp_path: Path, corpora: Path) -> None:
+    copy = tmp_path / "copy" / "train"
+    copy.mkdir(parents=True)
+    for path in (corpora / "train").iterdir():
+        (copy / path.name).write_bytes(path.read_bytes())
+    damaged = copy / "passage.de.arrow"
+    data = bytearray(damaged.read_bytes())
+    data[len(data) // 2] ^= 1
+    damaged.write_bytes(data)
+    with pytest.raises(CorruptError, match=r"passage\.de\.arrow"):
+        train(job(tmp_path, tmp_path / "copy"))
+
+
+def test_a_run_of_the_same_name_with_other_settings_is_not_continued(tmp_path: Path, corpora: Path) -> None:
+    first = job(tmp_path, corpora)
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "config.yaml").write_text(yaml.safe_dump(first.model_dump(mode="json")))
+    with pytest.raises(UserError, match=r"steps was 1000 and is now 7"):
+        train(job(tmp_path, corpora, steps=7))
+    (tmp_path / "run" / "config.yaml").write_text("{")
+    with pytest.raises(UserError, match="is damaged"):
+        train(first)
+
+
+def test_a_finished_run_is_not_trained_again(tmp_path: Path, corpora: Path) -> None:
+    (tmp_path / "run").mkdir()
+    outcome = {"steps": 1000, "best_metric": 0.5, "best_step": 900, "weights_sha256": "0" * 64}
+    (tmp_path / "run" / "run.json").write_text(json.dumps({"finished": outcome}))
+    shown: list[str] = []
+    assert train(job(tmp_path, corpora), show=shown.append).best_metric == 0.5
+    assert "finished already" in shown[0]
+
+
+def test_the_job_ends_with_one_line_and_status_2(
+    tmp_path: Path, corpora: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arguments = ["--set", "name=run", "--set", f"storage={tmp_path}", "--set", f"corpora=[{corpora}/train]"]
+    monkeypatch.setattr("sys.argv", ["train", *arguments, "--set", "plan.batch_size=200"])
+    with pytest.raises(SystemExit) as stop:
+        run_job(main)
+    assert stop.value.code == 2
+    assert capsys.readouterr().err.count("\n") == 1

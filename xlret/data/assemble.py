@@ -1,0 +1,161 @@
+"""From a step of the plan to token ids: fetch texts, switch words, tokenise. A pure function of (inputs, step, rank, world)."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from xlret.config import PlanSettings, SwitchSettings
+from xlret.data.corpus import ParallelCorpus
+from xlret.data.plan import BatchPlan, StepPlan
+from xlret.errors import DataError, UserError
+from xlret.text.lexicon import Lexicon
+from xlret.text.switch import Switcher
+from xlret.text.switched import Switched
+from xlret.text.tokenise import Tokeniser
+
+IntArray = NDArray[np.int64]
+KINDS = ("mono", "cross", "mixed")
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """All that decides what a step's batch holds. Small: processes share the files it names, not their contents."""
+
+    corpora: tuple[Path, ...]
+    plan: PlanSettings
+    switch: SwitchSettings
+    tokeniser: Path
+    hard_negatives: int = 0
+
+
+@dataclass(frozen=True)
+class Ragged:
+    """Token ids of several texts, one after the other, without padding."""
+
+    ids: NDArray[np.int32]  # [sum of lengths]
+    lengths: NDArray[np.int32]  # [texts]
+
+
+@dataclass(frozen=True)
+class Assembled:
+    """One worker's share of one step: b queries, b positives and b x H hard negatives, as token ids."""
+
+    step: int
+    rank: int
+    kind: str
+    queries: Ragged  # [b]
+    passages: Ragged  # [b + b*H]: positives, then the negatives of row 0, row 1, ...
+    clusters: IntArray  # [b]
+    negative_clusters: IntArray  # [b*H]; -1 where a row has fewer negatives
+    words: int  # words of the sides that may be switched
+    switched: int
+
+    @property
+    def tokens(self) -> int:
+        """Tokens without padding."""
+        return int(self.queries.lengths.sum() + self.passages.lengths.sum())
+
+
+class Assembler:
+    """Makes batches from memory-mapped corpora. One a process: `assembler(inputs)` keeps the one that it made."""
+
+    def __init__(self, inputs: Inputs) -> None:
+        self._inputs = inputs
+        self._corpora = [ParallelCorpus.open(path, verify=False) for path in inputs.corpora]
+        self.plan = BatchPlan(self._corpora, inputs.plan)
+        self._tokeniser = Tokeniser.load(inputs.tokeniser)
+        self._switcher: Switcher | None = None
+        if inputs.switch.policy != "none":
+            lexicon = Lexicon.load(inputs.switch.lexicons, inputs.switch.languages)
+            self._switcher = Switcher(lexicon, inputs.switch)
+
+    def __call__(self, step: int, rank: int, world: int) -> Assembled:
+        """The share of worker `rank` of `world` in step `step`.
+
+        Raises:
+            DataError: the batch cannot be made; names the step, the languages and the groups.
+        """
+        share = self.plan.step(step).worker(rank, world)
+        first_row = self.plan.batch_size * rank // world
+        try:
+            return self._assemble(share, rank, first_row)
+        except UserError as error:
+            raise DataError(f"step {step}: {error}") from error
+        except Exception as error:
+            corpus = self._corpora[share.corpus]
+            pairs = sorted(set(zip(share.query_lang, share.passage_lang, strict=True)))
+            groups = ", ".join(corpus.group_ids(share.group[:3]))
+            raise DataError(
+                f"step {step}, worker {rank}: cannot make the batch from {corpus.path}, languages {pairs[:4]}, "
+                f"groups {groups}, ...: {type(error).__name__}: {error}"
+            ) from error
+
+    def _assemble(self, share: StepPlan, rank: int, first_row: int) -> Assembled:
+        corpus = self._corpora[share.corpus]
+        queries = fetch_texts(corpus, "query", share.query_lang, share.group)
+        passages = fetch_texts(corpus, "passage", share.passage_lang, share.group)
+        words = switched = 0
+        if self._switcher is not None:
+            key = (self._inputs.plan.seed, "switch", share.step)
+            both = self._switcher.switch_pairs(queries, share.query_lang, passages, share.passage_lang, key, first_row)
+            queries, passages = ([one.text for one in side] for side in both)
+            words, switched = _count(both)
+        negatives, negative_clusters = self._hard_negatives(corpus, share)
+        return Assembled(
+            step=share.step,
+            rank=rank,
+            kind=share.kind,
+            queries=Ragged(*self._tokeniser.ragged(queries, "query")),
+            passages=Ragged(*self._tokeniser.ragged(passages + negatives, "passage")),
+            clusters=corpus.clusters(share.group),
+            negative_clusters=negative_clusters,
+            words=words,
+            switched=switched,
+        )
+
+    def _hard_negatives(self, corpus: ParallelCorpus, share: StepPlan) -> tuple[list[str], IntArray]:
+        """Texts and clusters of b x H negatives, in the passage language of their row; absent ones are "" and -1."""
+        count = self._inputs.hard_negatives
+        if count == 0:
+            return [], np.empty(0, np.int64)
+        if not corpus.has_hard_negatives:
+            raise UserError(f"hard_negatives is {count}, but {corpus.path} holds none; mine them first or set it to 0")
+        groups = corpus.hard_negatives(share.group, count).reshape(-1)
+        languages = np.repeat(np.array(share.passage_lang, dtype=object), count)
+        texts = [""] * len(groups)
+        clusters = np.full(len(groups), -1, np.int64)
+        for lang in sorted(set(share.passage_lang)):
+            rows = np.flatnonzero((languages == lang) & (groups >= 0))
+            rows = rows[corpus.side("passage", lang).rank_of(groups[rows]) >= 0]
+            for row, text in zip(rows, corpus.passages(lang, groups[rows]), strict=True):
+                texts[row] = text
+            clusters[rows] = corpus.clusters(groups[rows])
+        return texts, clusters
+
+
+@lru_cache(maxsize=2)
+def assembler(inputs: Inputs) -> Assembler:
+    """This process's assembler for `inputs`, made at the first call."""
+    return Assembler(inputs)
+
+
+def fetch_texts(corpus: ParallelCorpus, side: str, languages: tuple[str, ...], groups: IntArray) -> list[str]:
+    """The texts of one side, one language at a time, in the order of `groups`."""
+    fetch = corpus.queries if side == "query" else corpus.passages
+    rows_of: Mapping[str, list[int]] = {lang: [] for lang in languages}
+    for row, lang in enumerate(languages):
+        rows_of[lang].append(row)
+    texts = [""] * len(languages)
+    for lang, rows in rows_of.items():
+        for row, text in zip(rows, fetch(lang, groups[rows]), strict=True):
+            texts[row] = text
+    return texts
+
+
+def _count(sides: tuple[list[Switched], list[Switched]]) -> tuple[int, int]:
+    rows = [one for side in sides for one in side]
+    return sum(one.words for one in rows), sum(one.switched for one in rows)

@@ -1,0 +1,127 @@
+"""What a prepared corpus says of itself: counts, ranges, checksums, and where it came from."""
+
+import hashlib
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from xlret.data.pool import Pool
+from xlret.errors import CorruptError, UserError
+from xlret.files import sha256_of, write_text
+
+SideName = Literal["query", "passage"]
+
+SIDES: tuple[SideName, SideName] = ("query", "passage")
+MANIFEST = "manifest.json"
+GROUPS = "groups.arrow"
+HARD_NEGATIVES = "hard_negatives.arrow"
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class FileEntry(_Part):
+    """Size in bytes and SHA-256 of one file of the directory."""
+
+    size: int = Field(ge=0)
+    sha256: str = Field(pattern="^[0-9a-f]{64}$")
+
+
+class SideEntry(_Part):
+    """One language of one side: which groups have it. Row r of its file is the r-th of them."""
+
+    side: SideName
+    lang: str
+    rows: int = Field(ge=1)
+    ranges: tuple[tuple[int, int], ...]
+    """Half-open ranges of group ordinals."""
+
+    @property
+    def file(self) -> str:
+        """Name of its file in the corpus directory."""
+        return side_file(self.side, self.lang)
+
+    def pool(self) -> Pool:
+        """The groups of this side."""
+        return Pool(*np.array(self.ranges, dtype=np.int64).T)
+
+
+class Manifest(_Part):
+    """`manifest.json` of a prepared corpus."""
+
+    schema_version: Literal[1] = 1
+    n_groups: int = Field(ge=1)
+    n_clusters: int = Field(ge=1)
+    sides: tuple[SideEntry, ...]
+    files: dict[str, FileEntry]
+    source: str
+    licence: str
+    revision: str
+    made_by: str
+    """The job and its settings that wrote this directory."""
+
+    @property
+    def fingerprint(self) -> str:
+        """Hex digest of what the corpus holds: equal for equal files, whatever the path or the provenance."""
+        parts = [f"{name} {entry.sha256}" for name, entry in sorted(self.files.items())]
+        parts += [f"{entry.file} {entry.ranges}" for entry in self.sides]
+        return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+
+def side_file(side: SideName, lang: str) -> str:
+    """The file of one side and language: `query.de.arrow`."""
+    return f"{side}.{lang}.arrow"
+
+
+def file_entries(directory: Path, names: Iterable[str]) -> dict[str, FileEntry]:
+    """Sizes and checksums of files, which are read whole."""
+    return {
+        name: FileEntry(size=(directory / name).stat().st_size, sha256=sha256_of(directory / name)) for name in sorted(names)
+    }
+
+
+def write_manifest(directory: Path, manifest: Manifest) -> None:
+    """Writes `manifest.json` into `directory`."""
+    write_text(directory / MANIFEST, manifest.model_dump_json(indent=1) + "\n")
+
+
+def read_manifest(directory: Path, *, verify: bool) -> Manifest:
+    """Reads and checks the manifest of a corpus directory: sizes always, checksums where `verify` (reads every byte).
+
+    Raises:
+        UserError: no such directory, or one without a manifest.
+        CorruptError: the manifest is not whole, or a file is missing or not as it was written.
+    """
+    path = directory / MANIFEST
+    if not directory.is_dir():
+        raise UserError(f"no corpus at {directory}; prepare one first: python -m jobs.prepare --help")
+    if not path.is_file():
+        raise UserError(f"{directory} holds no {MANIFEST}, so it is no prepared corpus; make one with python -m jobs.prepare")
+    try:
+        manifest = Manifest.model_validate_json(path.read_bytes())
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise CorruptError(
+            f"{path} is damaged or of another version: {place} {first['msg']}; prepare the corpus again"
+        ) from error
+    expected = {GROUPS, *(entry.file for entry in manifest.sides)}
+    if set(manifest.files) - {HARD_NEGATIVES} != expected:
+        raise CorruptError(f"{path} is damaged: its files and its sides do not agree; prepare the corpus again")
+    for name, entry in manifest.files.items():
+        _check_file(directory / name, entry, verify)
+    return manifest
+
+
+def _check_file(path: Path, entry: FileEntry, verify: bool) -> None:
+    if not path.is_file():
+        raise CorruptError(f"{path} is missing; prepare the corpus again")
+    size = path.stat().st_size
+    if size != entry.size:
+        raise CorruptError(f"{path} is damaged: {size:,} bytes, its manifest says {entry.size:,}; prepare the corpus again")
+    if verify and sha256_of(path) != entry.sha256:
+        raise CorruptError(f"{path} is damaged: its checksum is not the manifest's; prepare the corpus again")

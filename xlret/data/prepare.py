@@ -1,0 +1,148 @@
+"""From data sets and the user's own files to prepared corpora with a held-out part."""
+
+import json
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+from pydantic import Field, StringConstraints
+
+from xlret.config import PathSetting, Settings
+from xlret.data.corpus import ParallelCorpus, split_corpus, write_corpus
+from xlret.data.layouts import BeirSource, MsMarcoSource, TrecSource
+from xlret.data.manifest import SIDES
+from xlret.data.rows import MAX_CHARACTERS, BadRowPolicy, Report
+from xlret.data.sources.afriqa import AfriqaSource
+from xlret.data.sources.miracl import MiraclSource
+from xlret.data.sources.mmarco import MmarcoSource
+from xlret.data.sources.ntrex import NtrexSource
+from xlret.data.sources.own import OwnSource
+from xlret.data.sources.squad import SquadSource
+from xlret.data.sources.swim_ir import SwimIrSource
+from xlret.errors import UserError
+from xlret.files import directory_beside
+
+AnySource = Annotated[
+    OwnSource
+    | BeirSource
+    | MsMarcoSource
+    | TrecSource
+    | NtrexSource
+    | SwimIrSource
+    | MmarcoSource
+    | MiraclSource
+    | AfriqaSource
+    | SquadSource,
+    Field(discriminator="format"),
+]
+Name = Annotated[str, StringConstraints(pattern="^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+
+
+class CorpusSettings(Settings):
+    """One corpus: what to read and how much of it to hold out."""
+
+    read: AnySource
+    """`format` says what it is: rows (your own files), beir, msmarco, trec, ntrex, swim_ir, mmarco, miracl, afriqa, squad."""
+    dev: int = Field(0, ge=0)
+    """Groups to hold out, by whole clusters; 0: none."""
+
+
+class PrepareSettings(Settings):
+    """What `python -m jobs.prepare` makes: `OUTPUT/NAME/train` and, where groups are held out, `OUTPUT/NAME/dev`."""
+
+    output: PathSetting
+    corpora: dict[Name, CorpusSettings] = Field(min_length=1)
+    on_bad_row: BadRowPolicy = "error"
+    max_characters: int = Field(MAX_CHARACTERS, ge=1)
+    """Longest query, title or text; longer ones are bad rows."""
+    seed: int = Field(0, ge=0)
+    """Of the choice of held-out clusters."""
+    replace: bool = False
+    """Whether corpora that exist are made again."""
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """One corpus as it was written."""
+
+    name: str
+    train: Path
+    dev: Path | None
+    report: Report
+
+
+def prepare(settings: PrepareSettings) -> Iterator[Prepared]:
+    """Prepares the corpora one after the other; each appears, train and dev together, when it is whole.
+
+    Raises:
+        UserError: an output exists and `replace` is false (before anything is read), or the input cannot be used.
+    """
+    for name in settings.corpora:
+        if (settings.output / name).exists() and not settings.replace:
+            raise UserError(f"{settings.output / name} exists already; choose another output or allow replacing it (--replace)")
+    for name, corpus in settings.corpora.items():
+        yield _prepare_one(name, corpus, settings)
+
+
+def _prepare_one(name: str, corpus: CorpusSettings, settings: PrepareSettings) -> Prepared:
+    report = Report(settings.on_bad_row)
+    origin, target = corpus.read, settings.output / name
+    options = {"max_characters": settings.max_characters, "on_bad_row": settings.on_bad_row}
+    made_by = f"jobs.prepare {json.dumps({'read': origin.model_dump(mode='json')} | options, ensure_ascii=False)}"
+    with directory_beside(target, replace=settings.replace) as fresh:
+        whole = fresh / ("all" if corpus.dev else "train")
+        write_corpus(
+            whole,
+            origin.rows(report),
+            source=origin.source,
+            licence=origin.licence,
+            revision=origin.revision,
+            made_by=made_by,
+            report=report,
+            max_characters=settings.max_characters,
+        )
+        if corpus.dev:
+            split_corpus(ParallelCorpus.open(whole, verify=False), fresh / "train", fresh / "dev", corpus.dev, settings.seed)
+            shutil.rmtree(whole)
+    return Prepared(name, target / "train", target / "dev" if corpus.dev else None, report)
+
+
+@dataclass(frozen=True)
+class LanguageCounts:
+    """What a corpus holds in one language."""
+
+    lang: str
+    queries: int
+    passages: int
+    pairs: int
+    """Groups with both in this language."""
+
+
+def counts(corpus: ParallelCorpus) -> list[LanguageCounts]:
+    """Counts for each language of a corpus, largest first."""
+    found = [
+        LanguageCounts(lang, len(corpus.side("query", lang)), len(corpus.side("passage", lang)), len(corpus.pool(lang, lang)))
+        for lang in corpus.languages
+    ]
+    return sorted(found, key=lambda one: (-one.queries - one.passages, one.lang))
+
+
+def without_pair(corpus: ParallelCorpus) -> int:
+    """Groups that have a query in no language, or a passage in none: they are never trained on."""
+    have: list[Any] = []
+    for side in SIDES:
+        mask = np.zeros(corpus.n_groups, dtype=np.bool_)
+        for lang in corpus.languages:
+            pool = corpus.side(side, lang)
+            for start, stop in zip(pool.starts, pool.stops, strict=True):
+                mask[start:stop] = True
+        have.append(mask)
+    return int((~(have[0] & have[1])).sum())
+
+
+def largest_cluster(corpus: ParallelCorpus) -> int:
+    """How many groups the largest cluster has."""
+    return int(np.bincount(corpus.clusters(np.arange(corpus.n_groups))).max())

@@ -1,0 +1,168 @@
+"""Records of the user's files with the place of each: JSON lines, Parquet, CSV and TSV, plain or gzipped."""
+
+import csv
+import gzip
+import io
+import json
+import zlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO, cast
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from xlret.data.rows import Report
+from xlret.errors import DataError, UserError
+
+Record = tuple[str, dict[str, Any]]
+"""`file:line` and the values by column."""
+
+KINDS = ".jsonl, .ndjson, .json (one record a line), .csv, .tsv, each also with .gz, and .parquet"
+_LONGEST_LINE = 1 << 26
+_ROWS_AT_ONCE = 1024
+
+
+def read_records(path: Path, report: Report) -> Iterator[Record]:
+    """The records of a file, its kind told by its name; memory is bounded by one line or one small part of the file.
+
+    CSV follows RFC 4180 with a header; TSV has a header and knows no quotes. Records that cannot be read (not JSON, not
+    UTF-8, too many fields) are reported as bad rows. Blank lines are skipped.
+
+    Raises:
+        DataError: the file is empty or cut short.
+        UserError: there is no such file, or it is of another kind.
+    """
+    kind = (path.with_suffix("") if path.suffix == ".gz" else path).suffix
+    if kind in (".jsonl", ".ndjson", ".json"):
+        records = _json_records(path, report)
+    elif kind in (".csv", ".tsv"):
+        records = _table_records(path, report, tab=kind == ".tsv")
+    elif path.suffix == ".parquet":
+        records = _parquet_records(path, report)
+    else:
+        raise UserError(f"{path}: unknown kind of file; allowed are {KINDS}")
+    found, skipped = False, report.skipped
+    for record in records:
+        found = True
+        yield record
+    if not found and report.skipped == skipped:
+        raise DataError(f"{path} holds no records")
+
+
+def read_lines(path: Path, report: Report) -> Iterator[tuple[str, str]]:
+    """(`file:line`, text) of each line of a plain or gzipped text file, without the line end; lines that are not UTF-8 are bad.
+
+    Raises:
+        DataError: the gzip file is damaged or cut short, or a line is longer than 64 MB.
+        UserError: the file cannot be opened.
+    """
+    with _opened(path) as file:
+        number = 0
+        while True:
+            where = f"{path}:{number + 1}"
+            with _reading(where):
+                line = file.readline(_LONGEST_LINE)
+            if not line:
+                return
+            number += 1
+            if len(line) == _LONGEST_LINE:
+                raise DataError(f"{where}: the line is longer than {_LONGEST_LINE >> 20} MB; is this the right file?")
+            try:
+                text = line.decode("utf-8-sig" if number == 1 else "utf-8")
+            except UnicodeDecodeError as error:
+                report.bad(where, f"not UTF-8 at byte {error.start + 1} of the line")
+                continue
+            yield where, text.rstrip("\r\n")
+
+
+def read_columns(path: Path, names: Sequence[str], report: Report) -> Iterator[Record]:
+    """Records of a tab-separated file without a header, such as `collection.tsv`; another number of columns is a bad row."""
+    for where, line in read_lines(path, report):
+        values = line.split("\t")
+        if len(values) == len(names):
+            yield where, dict(zip(names, values, strict=True))
+        elif line:
+            report.bad(where, f"{len(values)} columns between tabs; allowed are {len(names)}: {', '.join(names)}")
+
+
+def _json_records(path: Path, report: Report) -> Iterator[Record]:
+    for where, line in read_lines(path, report):
+        if not line or line.isspace():
+            continue
+        try:
+            record = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            report.bad(where, f"not JSON: {error}")
+            continue
+        if isinstance(record, dict):
+            yield where, record
+        else:
+            report.bad(where, f"a JSON {type(record).__name__}; each line must be an object with columns as keys")
+
+
+def _table_records(path: Path, report: Report, *, tab: bool) -> Iterator[Record]:
+    csv.field_size_limit(_LONGEST_LINE)  # the module's own limit, which is global, would stop at 128 KB
+    with _opened(path) as file:
+        # Bytes that are not UTF-8 become half surrogates here, which the check of every row finds.
+        text = io.TextIOWrapper(file, "utf-8-sig", errors="surrogateescape", newline="")
+        reader = csv.reader(text, delimiter="\t", quoting=csv.QUOTE_NONE) if tab else csv.reader(text, strict=True)
+        header: list[str] | None = None
+        while True:
+            where = f"{path}:{reader.line_num + 1}"
+            try:
+                with _reading(where):
+                    values = next(reader, None)
+            except csv.Error as error:
+                report.bad(where, f"not {'TSV' if tab else 'CSV'}: {error}")
+                continue
+            if values is None:
+                return
+            if header is None:
+                header = values
+                if len(set(header)) != len(header):
+                    raise DataError(f"{where}: the header names a column twice: {', '.join(header)}")
+            elif len(values) == len(header):
+                yield where, dict(zip(header, values, strict=True))
+            elif values:
+                report.bad(where, f"{len(values)} fields; the header has {len(header)}: {', '.join(header)}")
+
+
+def _parquet_records(path: Path, report: Report) -> Iterator[Record]:
+    with _opened(path) as file:
+        number = 0
+        try:
+            for batch in pq.ParquetFile(file).iter_batches(_ROWS_AT_ONCE):
+                for row in range(batch.num_rows):
+                    number += 1
+                    try:
+                        yield f"{path}:{number}", batch.slice(row, 1).to_pylist()[0]
+                    except UnicodeDecodeError:
+                        report.bad(f"{path}:{number}", "a text that is not UTF-8")
+        except (pa.ArrowException, OSError) as error:
+            raise DataError(f"{path}:{number + 1}: not a whole Parquet file: {error}") from error
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[BinaryIO]:
+    try:
+        file = open(path, "rb")  # noqa: SIM115  closed below
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror}") from error
+    with file:
+        if path.suffix != ".gz":
+            yield file
+            return
+        with gzip.open(file) as inner:
+            yield cast(BinaryIO, inner)
+
+
+@contextmanager
+def _reading(where: str) -> Iterator[None]:
+    try:
+        yield
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise DataError(f"{where}: the gzip file is damaged or cut short ({error}); fetch it again") from error
+    except OSError as error:
+        raise UserError(f"{where}: cannot read on: {error.strerror}") from error

@@ -1,0 +1,132 @@
+"""One row of a corpus being made, and the checks that every row passes before it is written."""
+
+import unicodedata
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+from xlret.errors import DataError, UserError
+from xlret.text.languages import language
+
+BadRowPolicy = Literal["error", "skip"]
+MAX_CHARACTERS = 100_000
+_MAX_ID = 1_000
+_SAMPLE = 10
+
+
+@dataclass(frozen=True)
+class Row:
+    """What one language contributes to a group: its query, its passage or both.
+
+    Attributes:
+        group_id: rows of equal group_id are the same (query, passage) fact in several languages.
+        lang: language code of the query and the text.
+        query: None where this row gives a passage only.
+        title: put before the text of the passage; None or empty for none.
+        text: None where this row gives a query only.
+        cluster: groups of equal cluster are never each other's negatives; None where texts alone decide.
+        where: place in the user's files (`file:line`), for error messages.
+    """
+
+    group_id: str
+    lang: str
+    query: str | None
+    title: str | None
+    text: str | None
+    cluster: str | None = None
+    where: str = ""
+
+    @property
+    def passage(self) -> str | None:
+        """Title and text joined by one space; None for a row without a text."""
+        return f"{self.title} {self.text}" if self.title and self.text else self.text
+
+
+@dataclass
+class Report:
+    """What was met while reading: bad rows (an error at once, or counted with a sample), ignored columns and notes."""
+
+    on_bad_row: BadRowPolicy = "error"
+    skipped: int = 0
+    sample: list[str] = field(default_factory=list)
+    """The first ten bad rows: `file:line: reason`."""
+    notes: list[str] = field(default_factory=list)
+
+    def bad(self, where: str, reason: str) -> None:
+        """Takes note of a bad row that the caller leaves out.
+
+        Raises:
+            DataError: bad rows are errors (`on_bad_row` is `error`).
+        """
+        message = f"{where}: {reason}" if where else reason
+        if self.on_bad_row == "error":
+            raise DataError(f"{message}; mend it, or leave bad rows out with --on-bad-row skip")
+        self.skipped += 1
+        if len(self.sample) < _SAMPLE:
+            self.sample.append(message)
+
+    def note(self, text: str) -> None:
+        """Keeps a remark for the summary, once."""
+        if text not in self.notes:
+            self.notes.append(text)
+
+
+def checked_rows(rows: Iterable[Row], report: Report, max_characters: int = MAX_CHARACTERS) -> Iterator[Row]:
+    """The rows that can be written: language codes in BCP-47 form, texts without surrounding blanks, bad rows reported."""
+    for row in rows:
+        try:
+            yield _checked(row, max_characters)
+        except _BadRowError as error:
+            report.bad(row.where, str(error))
+
+
+def folded(text: str) -> str:
+    """The form in which texts are compared: NFC, every run of white space one space.
+
+    >>> folded("cafe\\u0301  au\\nlait") == "café au lait"
+    True
+    """
+    return " ".join(unicodedata.normalize("NFC", text).split())
+
+
+class _BadRowError(Exception):
+    """Why a row cannot be used."""
+
+
+def _checked(row: Row, max_characters: int) -> Row:
+    group_id = _clean("group_id", row.group_id, _MAX_ID)
+    if group_id is None:
+        raise _BadRowError("group_id is missing")
+    if not isinstance(row.lang, str):
+        raise _BadRowError(f"lang is {row.lang!r:.60}; it must be a language code such as en")
+    cluster = _clean("cluster", row.cluster or None, _MAX_ID)
+    try:
+        lang = language(row.lang)
+    except UserError as error:
+        raise _BadRowError(str(error)) from error
+    query = _clean("query", row.query, max_characters)
+    text = _clean("text", row.text, max_characters)
+    title = _clean("title", row.title or None, max_characters)
+    if query is None and text is None:
+        raise _BadRowError(f"group {group_id!r} has neither a query nor a text here; a row needs at least one")
+    return replace(row, group_id=group_id, lang=lang, query=query, title=title, text=text, cluster=cluster)
+
+
+def _clean(column: str, value: object, max_characters: int) -> str | None:
+    if value is None:
+        return None
+    if not isinstance(value, str):
+        raise _BadRowError(f"{column} is {value!r:.60}, a {type(value).__name__}; it must be text")
+    text = value.strip()
+    if not text:
+        raise _BadRowError(f"{column} is empty")
+    if len(text) > max_characters:
+        raise _BadRowError(f"{column} has {len(text):,} characters; allowed are {max_characters:,} (max_characters)")
+    if "\0" in text:
+        raise _BadRowError(f"{column} holds a NUL character")
+    if not text.isascii():
+        try:
+            text.encode()
+        except UnicodeEncodeError as error:
+            raise _BadRowError(f"{column} holds a byte that is not UTF-8 or half of a surrogate pair") from error
+    return text

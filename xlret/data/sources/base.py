@@ -1,0 +1,48 @@
+"""What every source of rows has: where the data comes from, its licence, and its rows."""
+
+from collections.abc import Iterable, Iterator
+from typing import Protocol
+
+from pydantic import Field
+
+from xlret.config import Settings
+from xlret.data.rows import Report, Row
+from xlret.errors import UserError
+from xlret.text.languages import language
+
+
+class Source(Protocol):
+    """Something that `prepare` can make a corpus of."""
+
+    source: str
+    licence: str
+    revision: str
+
+    def rows(self, report: Report) -> Iterator[Row]:
+        """All rows; what cannot be used goes to the report."""
+
+
+class SourceSettings(Settings):
+    """Provenance that ends in the manifest of the corpus; each public data set has its own defaults."""
+
+    source: str = Field("the user's own files", min_length=1)
+    licence: str = Field("not stated", min_length=1)
+    revision: str = Field("not stated", min_length=1)
+
+
+def wanted(found: Iterable[str], languages: Iterable[str] | None, exclude: Iterable[str], place: object) -> list[str]:
+    """The languages to read of those that a data set has, sorted.
+
+    Raises:
+        UserError: one that is asked for or excluded is not there, or none is left.
+    """
+    found = set(found)
+    chosen = found if languages is None else {language(code) for code in languages}
+    excluded = {language(code) for code in exclude}
+    missing = (chosen | excluded) - found
+    there = ", ".join(sorted(found)) or "none at all"
+    if missing:
+        raise UserError(f"{place} has no {', '.join(sorted(missing))}; it has {there}")
+    if not chosen - excluded:
+        raise UserError(f"{place}: no language is left; it has {there}")
+    return sorted(chosen - excluded)

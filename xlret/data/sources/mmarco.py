@@ -1,0 +1,64 @@
+"""mMARCO (Bonifacio et al. 2021): MS MARCO passages translated into 13 languages."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal
+
+from xlret.config import PathSetting
+from xlret.data.layouts import either, judged_rows, read_qrels, tsv_texts
+from xlret.data.rows import Report, Row
+from xlret.data.sources.base import SourceSettings, wanted
+
+LANGUAGES = {
+    "ar": "arabic",
+    "de": "german",
+    "en": "english",
+    "es": "spanish",
+    "fr": "french",
+    "hi": "hindi",
+    "id": "indonesian",
+    "it": "italian",
+    "ja": "japanese",
+    "nl": "dutch",
+    "pt": "portuguese",
+    "ru": "russian",
+    "vi": "vietnamese",
+    "zh": "chinese",
+}
+
+
+class MmarcoSource(SourceSettings):
+    """The folder `data/google` of unicamp-dl/mmarco: `collections/NAME_collection.tsv`, `queries/train/NAME_queries.train.tsv`.
+
+    Ids are shared by all languages, so a group has its query and its passage in each.
+    """
+
+    format: Literal["mmarco"]
+    path: PathSetting
+    pairs: PathSetting
+    """`triples.train.ids.small.tsv` of the same data set, or MS MARCO's `qrels.train.tsv`."""
+    languages: tuple[str, ...] | None = None
+    exclude: tuple[str, ...] = ()
+    source: str = "mMARCO, https://huggingface.co/datasets/unicamp-dl/mmarco"
+    licence: str = "Apache 2.0; MS MARCO: non-commercial research"
+
+    def rows(self, report: Report) -> Iterator[Row]:
+        """One group for each relevant pair, in every language that is there.
+
+        Raises:
+            UserError: a language that is asked for is not there.
+        """
+        found = {lang: _files(self.path, name) for lang, name in LANGUAGES.items()}
+        there = [lang for lang, files in found.items() if all(path.exists() for path in files)]
+        chosen = wanted(there, self.languages, self.exclude, self.path)
+        relevant = read_qrels(self.pairs, report)
+        for lang in chosen:
+            queries, collection = (tsv_texts(path, report) for path in found[lang])
+            yield from judged_rows(relevant, queries, collection, lang, lang, self.pairs, report)
+
+
+def _files(path: Path, name: str) -> tuple[Path, Path]:
+    return (
+        either(path / "queries" / "train" / f"{name}_queries.train.tsv"),
+        either(path / "collections" / f"{name}_collection.tsv"),
+    )

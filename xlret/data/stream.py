@@ -1,0 +1,158 @@
+"""Batches assembled by Ray Data ahead of the training worker that asks for them.
+
+Each worker runs data sets of its own: a row is a step, a block is `steps_per_block` consecutive steps, a task assembles one
+block. Consecutive steps keep a plan's window and a lexicon's cache warm, and a worker that restarts simply begins at the step
+of its checkpoint. A data set covers a few blocks only and is executed whole, in the background, while the one before is
+consumed: an executor that waits for its consumer spins, and inside a training process it takes the interpreter from the
+training thread (measured: docs/LOG.md).
+"""
+
+import logging
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import ray
+import ray.data
+from ray.data import DataContext
+
+from xlret.data.assemble import Assembled, Inputs, Ragged, assembler
+from xlret.errors import DataError, UserError
+
+
+@dataclass(frozen=True)
+class StreamOptions:
+    """How much is assembled at once, how far ahead, and what Ray reserves for it."""
+
+    steps_per_block: int = 32
+    blocks_ahead: int = 4
+    """Blocks of a data set; up to two data sets wait while one is consumed."""
+    cpus_per_task: float = 0.25
+
+
+def batches(inputs: Inputs, rank: int, world: int, start: int, stop: int, options: StreamOptions) -> Iterator[Assembled]:
+    """Worker `rank`'s share of the steps from `start` up to `stop`, in order.
+
+    Raises:
+        DataError: a batch cannot be made. (It travels as a row: an error raised in a task reaches us as a text of Ray's.)
+    """
+    context = DataContext.get_current()
+    context.enable_progress_bars = False
+    context.execution_options.preserve_order = True
+    logging.getLogger("ray.data").setLevel(logging.WARNING)
+    expected = start
+    spans = _spans(start, stop, options)
+    background = ThreadPoolExecutor(1, thread_name_prefix="xlret-stream")
+    try:
+        coming = deque(background.submit(_execute, inputs, rank, world, *span, options) for span in _take(spans, 2))
+        while coming:
+            blocks = coming.popleft().result()
+            coming.extend(background.submit(_execute, inputs, rank, world, *span, options) for span in _take(spans, 1))
+            for block in blocks:
+                table = ray.get(block)
+                for row in range(table.num_rows):
+                    batch = from_row(table, row)
+                    assert (batch.step, batch.rank) == (expected, rank), f"expected step {expected}, got {batch.step}"
+                    expected += 1
+                    yield batch
+    finally:
+        background.shutdown(wait=True, cancel_futures=True)  # a data set that outlives its Ray ends the process
+    assert expected == stop or start >= stop, f"the stream ended at step {expected} of {stop}"
+
+
+def _spans(start: int, stop: int, options: StreamOptions) -> Iterator[tuple[int, int]]:
+    """The steps of each data set: one block first, so that training begins soon, then `blocks_ahead` blocks each."""
+    blocks = 1
+    while start < stop:
+        end = min(stop, start + blocks * options.steps_per_block)
+        yield start, end
+        start, blocks = end, options.blocks_ahead
+
+
+def _take(spans: Iterator[tuple[int, int]], count: int) -> list[tuple[int, int]]:
+    return [span for _, span in zip(range(count), spans, strict=False)]
+
+
+def _execute(inputs: Inputs, rank: int, world: int, start: int, stop: int, options: StreamOptions) -> list[Any]:
+    """References to the assembled blocks of these steps, in order; waits until all are made."""
+
+    def assemble_block(ids: pa.Table) -> pa.Table:
+        steps = [start + i for i in ids["id"].to_pylist()]
+        made: list[Assembled] = []
+        try:
+            made.extend(assembler(inputs)(step, rank, world) for step in steps)
+        except UserError as error:
+            return to_table([*made, _nothing(steps[len(made)], rank)], str(error))
+        return to_table(made)
+
+    blocks = -(-(stop - start) // options.steps_per_block)
+    data = ray.data.range(stop - start, override_num_blocks=blocks).map_batches(
+        assemble_block, batch_format="pyarrow", batch_size=None, num_cpus=options.cpus_per_task
+    )
+    references: list[Any] = data.to_arrow_refs()
+    return references
+
+
+def to_table(batches: list[Assembled], error: str | None = None) -> pa.Table:
+    """Batches as rows of an Arrow table; ragged arrays are lists. `error` goes with the last row."""
+    return pa.table(
+        {
+            "error": pa.array([*[None] * (len(batches) - 1), error], pa.string()),
+            "step": pa.array([one.step for one in batches], pa.int64()),
+            "rank": pa.array([one.rank for one in batches], pa.int32()),
+            "kind": pa.array([one.kind for one in batches], pa.string()),
+            "words": pa.array([one.words for one in batches], pa.int64()),
+            "switched": pa.array([one.switched for one in batches], pa.int64()),
+            "query_ids": _lists([one.queries.ids for one in batches]),
+            "query_lengths": _lists([one.queries.lengths for one in batches]),
+            "passage_ids": _lists([one.passages.ids for one in batches]),
+            "passage_lengths": _lists([one.passages.lengths for one in batches]),
+            "clusters": _lists([one.clusters for one in batches]),
+            "negative_clusters": _lists([one.negative_clusters for one in batches]),
+        }
+    )
+
+
+def from_row(table: pa.Table, row: int) -> Assembled:
+    """The inverse of `to_table` for one row.
+
+    Raises:
+        DataError: the row carries an error.
+    """
+
+    def scalar(name: str) -> Any:
+        return table[name][row].as_py()
+
+    def array(name: str) -> Any:
+        return table[name][row].values.to_numpy(zero_copy_only=False)
+
+    if (error := scalar("error")) is not None:
+        raise DataError(error)
+    return Assembled(
+        step=scalar("step"),
+        rank=scalar("rank"),
+        kind=scalar("kind"),
+        queries=Ragged(array("query_ids"), array("query_lengths")),
+        passages=Ragged(array("passage_ids"), array("passage_lengths")),
+        clusters=array("clusters"),
+        negative_clusters=array("negative_clusters"),
+        words=scalar("words"),
+        switched=scalar("switched"),
+    )
+
+
+def _nothing(step: int, rank: int) -> Assembled:
+    """The row that carries an error in place of a batch."""
+    ids = np.empty(0, np.int64)
+    empty = Ragged(ids.astype(np.int32), ids.astype(np.int32))
+    return Assembled(step, rank, "mono", empty, empty, ids, ids, 0, 0)
+
+
+def _lists(arrays: list[np.ndarray]) -> pa.Array:
+    offsets = np.zeros(len(arrays) + 1, np.int32)
+    np.cumsum([len(one) for one in arrays], out=offsets[1:])
+    return pa.ListArray.from_arrays(pa.array(offsets), pa.array(np.concatenate(arrays)))

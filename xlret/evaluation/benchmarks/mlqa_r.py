@@ -1,0 +1,16 @@
+"""MLQA-R: questions in seven languages, only partly parallel, over 1,800 to 6,300 sentences a language."""
+
+from xlret.evaluation.benchmarks.base import Benchmark
+from xlret.evaluation.benchmarks.lareqa import lareqa_set
+
+MLQA_R = Benchmark(
+    name="mlqa-r",
+    title="MLQA-R (LAReQA)",
+    languages=("ar", "de", "en", "es", "hi", "vi", "zh"),
+    metric="micro",
+    licence="CC BY-SA 3.0",
+    source="https://github.com/google-research-datasets/lareqa",
+    revision="2020-04, as published",
+    files="LANG.json or LANG.json.gz",
+    read=lambda directory, languages: iter([lareqa_set("mlqa-r", directory, languages)]),
+)

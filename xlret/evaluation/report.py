@@ -1,0 +1,169 @@
+"""Evaluations for people and programs: tables in the terminal, JSON, Markdown."""
+
+from collections.abc import Mapping, Sequence
+from math import isnan
+from typing import Any
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from xlret.evaluation.evaluate import Evaluation
+from xlret.evaluation.significance import Difference
+
+HEADLINE = {"mo": "Mo", "cr": "Cr", "mul": "Mul", "rank_distance": "rank dist."}
+"""The hybrid paper's numbers, as attributes of `Evaluation` and as column titles."""
+_POOLED = {"ndcg@10": "nDCG@10", "mrr@10": "MRR@10", "recall@1": "R@1", "recall@10": "R@10", "recall@100": "R@100"}
+_MOST_COLUMNS = 15
+"""Matrices of more languages than this do not fit a terminal."""
+
+
+def number(value: float, digits: int = 4) -> str:
+    """A metric for a table: shares with `digits` digits, ranks with one, nothing as a dash.
+
+    >>> number(0.12345), number(120.26), number(float("nan"))
+    ('.1235', '120.3', '-')
+    """
+    if isnan(value):
+        return "-"
+    return f"{value:.1f}" if abs(value) > 1 else f"{value:.{digits}f}".replace("0.", ".", 1)
+
+
+def as_json(evaluation: Evaluation) -> dict[str, Any]:
+    """Every number of an evaluation as JSON values; what has no queries to stand on is null."""
+    scalars = ("name", "languages", "queries", "passages", "skipped", "mo", "cr", "mul", "micro", "rank_distance")
+    values = {name: getattr(evaluation, name) for name in (*scalars, "pooled", "by_language", "matrix")}
+    plain: dict[str, Any] = without_nan(values)
+    return plain
+
+
+def without_nan(value: Any) -> Any:
+    """The value with NaN as None, tuples as lists, all the way down.
+
+    >>> without_nan({"a": (1, float("nan"))})
+    {'a': [1, None]}
+    """
+    if isinstance(value, Mapping):
+        return {key: without_nan(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [without_nan(one) for one in value]
+    return None if isinstance(value, float) and isnan(value) else value
+
+
+def print_evaluation(evaluation: Evaluation, *, held_out: Sequence[str] = (), console: Console | None = None) -> None:
+    """Prints the headline, a row a query language and the matrix of all language pairs. Held-out languages have a star."""
+    console = console or Console()
+    console.print(
+        f"{evaluation.name}: {evaluation.queries:,} queries, {evaluation.passages:,} passages, "
+        f"{len(evaluation.languages)} languages"
+        + (f"; {evaluation.skipped:,} queries without an answer left out" if evaluation.skipped else ""),
+        markup=False,
+    )
+    _print(*language_rows(evaluation, held_out), None, console)
+    console.print(f"micro mAP (all questions, pooled corpus): {number(evaluation.micro)}", markup=False)
+    titles, rows = matrix_rows(evaluation, held_out)
+    if len(titles) <= _MOST_COLUMNS + 1 and len(titles) + len(rows) > 3:  # a single pair is in the table above
+        _print(titles, rows, "mAP of queries in (row) over passages in (column)", console)
+
+
+def print_comparison(
+    evaluations: Mapping[str, Evaluation], *, held_out: Sequence[str] = (), console: Console | None = None
+) -> None:
+    """Prints a row an encoder, on the same set: Mo, Cr, Mul, rank distance, and the same for the held-out languages."""
+    console = console or Console()
+    titles, rows = comparison_rows(evaluations)
+    _print(titles, rows, "mAP within a language (Mo), across (Cr), over the pooled corpus (Mul)", console)
+    chosen = [lang for lang in held_out if any(lang in one.languages for one in evaluations.values())]
+    if chosen:
+        titles, rows = comparison_rows(evaluations, held_out=chosen)
+        _print(titles, rows, f"held out of training: {', '.join(chosen)}", console)
+
+
+def print_differences(differences: Sequence[Difference], *, console: Console | None = None) -> None:
+    """Prints paired tests of this evaluation (A) against another (B)."""
+    titles, rows = difference_rows(differences)
+    _print(titles, rows, "pooled AP against the other evaluation", console or Console())
+
+
+Rows = tuple[list[str], list[list[str]]]
+"""Column titles and cells."""
+
+
+def comparison_rows(evaluations: Mapping[str, Evaluation], *, held_out: Sequence[str] = ()) -> Rows:
+    """A row an evaluation; of some languages alone where `held_out` names them."""
+    rows = []
+    for name, one in evaluations.items():
+        values = one.rows_of(held_out) if held_out else {key: getattr(one, key) for key in HEADLINE} | dict(one.pooled)
+        rows.append(
+            [name, *(number(values[key]) for key in HEADLINE), *(number(values[key]) for key in _POOLED if key in values)]
+        )
+    return ["", *HEADLINE.values(), *([] if held_out else _POOLED.values())], rows
+
+
+def language_rows(evaluation: Evaluation, held_out: Sequence[str] = ()) -> Rows:
+    """A row a query language, then their mean and, where there are several, that of the held-out languages."""
+    keys = [*HEADLINE, *_POOLED]
+    rows = [
+        [_starred(lang, held_out), f"{int(row['queries']):,}", *(number(row[key]) for key in keys)]
+        for lang, row in evaluation.by_language.items()
+        if row["queries"]
+    ]
+    means = {key: getattr(evaluation, key) for key in HEADLINE} | dict(evaluation.pooled)
+    rows.append(["mean", f"{evaluation.queries:,}", *(number(means[key]) for key in keys)])
+    if any(lang in evaluation.languages for lang in held_out):
+        starred = evaluation.rows_of(held_out)
+        rows.append(["* held out", "", *(number(starred.get(key, float("nan"))) for key in keys)])
+    return ["queries in", "n", *HEADLINE.values(), *_POOLED.values()], rows
+
+
+def matrix_rows(evaluation: Evaluation, held_out: Sequence[str] = ()) -> Rows:
+    """mAP: a row a query language, a column a passage language; those without any pair are left out."""
+    asked, searched = paired_languages(evaluation)
+    rows = [[_starred(one, held_out), *(number(evaluation.matrix[one][other], 3) for other in searched)] for one in asked]
+    return ["", *(_starred(lang, held_out) for lang in searched)], rows
+
+
+def paired_languages(evaluation: Evaluation) -> tuple[list[str], list[str]]:
+    """The query languages and the passage languages that have a number in the matrix."""
+    langs, matrix = evaluation.languages, evaluation.matrix
+    asked = [one for one in langs if not all(isnan(matrix[one][other]) for other in langs)]
+    return asked, [other for other in langs if not all(isnan(matrix[one][other]) for one in langs)]
+
+
+def difference_rows(differences: Sequence[Difference]) -> Rows:
+    """A row a test."""
+    titles = ["queries in", "n", "this", "other", "difference", "95 % interval", "p", "p (Holm)"]
+    rows = []
+    for one in differences:
+        means = [number(one.mean_a), number(one.mean_b), f"{one.mean_a - one.mean_b:+.4f}"]
+        rows.append([one.name, f"{one.n:,}", *means, f"{one.low:+.4f} to {one.high:+.4f}", f"{one.p:.4f}", f"{one.p_holm:.4f}"])
+    return titles, rows
+
+
+def as_markdown(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Rows as a Markdown table.
+
+    >>> print(as_markdown(["a", "b"], [["x", "1|2"]]))
+    | a | b |
+    |---|---|
+    | x | 1\\|2 |
+    """
+    lines = [titles, *rows]
+    written = ["| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines]
+    return "\n".join([written[0], "|" + "---|" * len(titles), *written[1:]])
+
+
+def _print(titles: Sequence[str], rows: Sequence[Sequence[str]], title: str | None, console: Console) -> None:
+    table = Table(box=SIMPLE_HEAD, padding=0, show_edge=False)
+    for place, name in enumerate(titles):
+        table.add_column(escape(name), justify="right" if place else "left", no_wrap=True)
+    for row in rows:
+        table.add_row(*map(escape, row))
+    if title is not None:
+        console.print(f"\n[bold]{escape(title)}[/bold]")
+    console.print(table)
+
+
+def _starred(lang: str, held_out: Sequence[str]) -> str:
+    return f"{lang}*" if lang in held_out else lang

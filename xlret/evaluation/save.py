@@ -1,0 +1,107 @@
+"""An evaluation's directory: evaluation.json, report.html, queries.csv, qrels.trec and run.trec."""
+
+import csv
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from xlret.data.read import read_records
+from xlret.data.rows import Report
+from xlret.errors import DataError, UserError
+from xlret.evaluation.evaluate import Evaluation
+from xlret.evaluation.report import difference_rows, without_nan
+from xlret.evaluation.report_html import page
+from xlret.evaluation.sets import RetrievalSet
+from xlret.evaluation.significance import Difference, QueryScore
+from xlret.evaluation.trec import write_qrels, write_run
+from xlret.files import directory_beside, write_json, write_text
+
+Done = Sequence[tuple[RetrievalSet, Evaluation]]
+_COLUMNS = ("id", "lang", "group", "average_precision", "rank_distance")
+
+
+def write_evaluation(
+    out: Path,
+    done: Done,
+    summary: Mapping[str, Any],
+    *,
+    title: str,
+    settings: str,
+    held_out: Sequence[str] = (),
+    differences: Sequence[Difference] | None = None,
+    run_depth: int = 1000,
+    replace: bool = False,
+) -> None:
+    """Writes everything into `out`, which appears when it is whole.
+
+    Args:
+        out: the directory.
+        done: retrieval sets and their evaluations. Where there are several, each has its own `SET.qrels.trec` and
+            `SET.run.trec`, since TREC files know one collection.
+        summary: evaluation.json; NaN becomes null.
+        title, settings, held_out, differences: see `report_html.page`.
+        run_depth: passages of each query in the run; 0 writes no run. Each evaluation must have been made as deep.
+        replace: whether an existing directory gives way.
+
+    Raises:
+        UserError: `out` exists and `replace` is false, or the disk is full or not writable.
+    """
+    rows = None if differences is None else difference_rows(differences)
+    with directory_beside(out, replace=replace) as fresh:
+        write_json(fresh / "evaluation.json", without_nan(dict(summary)))
+        evaluations = [found for _, found in done]
+        write_text(fresh / "report.html", page(title, evaluations, held_out=held_out, settings=settings, comparison=rows))
+        _write_queries(fresh / "queries.csv", done)
+        for one, found in done:
+            start = "" if len(done) == 1 else one.name.replace("/", "-") + "."
+            write_qrels(fresh / f"{start}qrels.trec", one)
+            if run_depth:
+                write_run(fresh / f"{start}run.trec", one, found.retrieved, depth=run_depth)
+
+
+def scores_of(done: Done) -> dict[str, QueryScore]:
+    """Pooled AP of every query by `set id`, for `compare`."""
+    return {
+        f"{one.name} {query_id}": QueryScore(lang, group, float(value))
+        for one, found in done
+        for query_id, lang, group, value in zip(
+            one.query_ids, one.query_langs, _groups(one), found.average_precision_Q, strict=True
+        )
+    }
+
+
+def read_scores(path: Path) -> dict[str, QueryScore]:
+    """The scores that belong to an `evaluation.json`, from the `queries.csv` beside it.
+
+    Raises:
+        UserError: no such file, or it is not what `write_evaluation` leaves.
+    """
+    table = path.with_name("queries.csv") if path.name == "evaluation.json" else path / "queries.csv"
+    if not table.is_file():
+        raise UserError(f"there is no {table} to compare with; name the evaluation.json of an earlier evaluation")
+    scores = {}
+    for where, record in read_records(table, Report()):
+        try:
+            value = float(record["average_precision"] or "nan")
+            scores[record["id"]] = QueryScore(record["lang"], record["group"], value)
+        except (KeyError, TypeError, ValueError) as error:
+            raise DataError(f"{where}: not a row of an evaluation's queries.csv: {error}") from error
+    return scores
+
+
+def _write_queries(path: Path, done: Done) -> None:
+    scores = scores_of(done)
+    distances = (float(value) for _, found in done for value in found.rank_distance_Q)
+    with open(path, "w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(_COLUMNS)
+        for (one, score), distance in zip(scores.items(), distances, strict=True):
+            writer.writerow([one, score.lang, score.group, _value(score.value), _value(distance)])
+
+
+def _groups(one: RetrievalSet) -> list[str]:
+    return one.query_groups or one.query_ids
+
+
+def _value(value: float) -> str:
+    return "" if value != value else repr(value)

@@ -1,0 +1,112 @@
+"""What an evaluation is made of: queries and passages in many languages, and which passages are relevant."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from xlret.data.corpus import ParallelCorpus
+from xlret.errors import UserError
+from xlret.evaluation.metrics import IntArray
+from xlret.keys import generator
+from xlret.text.languages import language
+
+
+@dataclass(frozen=True)
+class RetrievalSet:
+    """Queries, a multilingual pool of passages, and the relevant passages of each query.
+
+    `query_ids` and `passage_ids` are unique over all languages.
+    """
+
+    name: str
+    languages: tuple[str, ...]
+    query_ids: list[str]
+    query_langs: list[str]
+    query_texts: list[str]
+    passage_ids: list[str]
+    passage_langs: list[str]
+    passage_texts: list[str]
+    relevant: list[IntArray]
+    """For each query the indices of its relevant passages in the whole pool, in all languages."""
+    query_groups: list[str] = field(default_factory=list)
+    """Queries of equal group ask the same in several languages; empty: not known."""
+
+    def __post_init__(self) -> None:
+        """Checks lengths and ids.
+
+        Raises:
+            ValueError: columns of unequal length or an id that is there twice.
+        """
+        queries, passages = len(self.query_ids), len(self.passage_ids)
+        if {len(self.query_langs), len(self.query_texts), len(self.relevant), len(self.query_groups) or queries} != {queries}:
+            raise ValueError(f"{self.name}: the query columns have different lengths")
+        if {len(self.passage_langs), len(self.passage_texts)} != {passages}:
+            raise ValueError(f"{self.name}: the passage columns have different lengths")
+        if len(set(self.query_ids)) != queries or len(set(self.passage_ids)) != passages:
+            raise ValueError(f"{self.name}: an id is there twice")
+
+
+def from_corpus(
+    corpus: ParallelCorpus, *, languages: Iterable[str] | None = None, groups: int | None = None, seed: int = 0
+) -> RetrievalSet:
+    """A retrieval set of a prepared corpus: at most one group of each cluster, so that no other group's passage is an answer.
+
+    Relevant for a group's query are the group's passages in every language. Of a cluster the first group with both a query
+    and a passage is taken.
+
+    Args:
+        corpus: a prepared corpus, usually of held-out groups.
+        languages: only queries and passages in these; all of the corpus by default.
+        groups: at most so many groups, drawn in an order that depends on `seed` alone; all by default.
+        seed: of the draw.
+
+    Raises:
+        UserError: the corpus lacks a language that is asked for, or no group has both a query and a passage.
+    """
+    chosen = corpus.languages if languages is None else tuple(sorted({language(code) for code in languages}))
+    missing = sorted(set(chosen) - set(corpus.languages))
+    if missing:
+        raise UserError(f"{corpus.path} has no {', '.join(missing)}; it has {', '.join(corpus.languages)}")
+    members = _groups(corpus, chosen, groups, seed)
+    if not len(members):
+        raise UserError(f"{corpus.path}: no group has both a query and a passage in {', '.join(chosen)}")
+    names = corpus.group_ids(members)
+    found: dict[str, tuple[list[str], list[str], list[str], list[int]]] = {}
+    for side in ("query", "passage"):
+        ids, langs, texts, places = found[side] = ([], [], [], [])
+        for lang in chosen:
+            have = np.flatnonzero(corpus.side(side, lang).rank_of(members) >= 0)
+            fetch = corpus.queries if side == "query" else corpus.passages
+            texts += fetch(lang, members[have])
+            ids += [f"{names[place]}/{lang}" for place in have]
+            langs += [lang] * len(have)
+            places += have.tolist()
+    answers: list[list[int]] = [[] for _ in members]
+    for passage, place in enumerate(found["passage"][3]):
+        answers[place].append(passage)
+    relevant = [np.array(one, dtype=np.int64) for one in answers]
+    places = found["query"][3]
+    return RetrievalSet(
+        f"{corpus.path.parent.name}/{corpus.path.name}",
+        tuple(lang for lang in chosen if lang in {*found["query"][1], *found["passage"][1]}),
+        *found["query"][:3],
+        *found["passage"][:3],
+        [relevant[place] for place in places],
+        [names[place] for place in places],
+    )
+
+
+def _groups(corpus: ParallelCorpus, languages: tuple[str, ...], most: int | None, seed: int) -> IntArray:
+    """One group a cluster that has a query and a passage, `most` of them, ascending."""
+    has = np.zeros((2, corpus.n_groups), dtype=np.bool_)
+    for lang in languages:
+        for side, mask in zip(("query", "passage"), has, strict=True):
+            pool = corpus.side(side, lang)  # type: ignore[arg-type]
+            mask[pool.take(np.arange(len(pool)))] = True
+    usable = np.flatnonzero(has.all(axis=0))
+    _, first = np.unique(corpus.clusters(usable), return_index=True)
+    usable = np.sort(usable[first])
+    if most is not None and most < len(usable):
+        usable = np.sort(generator(seed, "retrieval set").permutation(usable)[:most])
+    return usable

@@ -1,0 +1,112 @@
+"""TREC run and qrels files, out and in, so that trec_eval and its kin can check every number."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from xlret.data.read import read_lines
+from xlret.data.rows import Report
+from xlret.errors import DataError
+from xlret.evaluation.retrieve import Retrieved
+from xlret.evaluation.sets import RetrievalSet
+
+_IN_AN_ID = re.compile(r"[\s%]")
+Number = TypeVar("Number", int, float)
+Scores = NDArray[np.float32]
+
+
+def write_run(path: Path, set: RetrievalSet, retrieved: Retrieved, *, depth: int = 1000, tag: str = "xlret") -> None:
+    """Writes the best `depth` passages of each query as `query Q0 passage rank score tag`.
+
+    trec_eval ignores the rank and breaks ties by passage id, last first. So that it sees our order, a score that is not
+    below the one before it is written as the next smaller float32. Rankings end at `depth` (or where `retrieved` was cut):
+    metrics of deeper ranks, such as un-truncated mAP, come out lower from the file than from `evaluate`. Some 60 bytes a line.
+    """
+    with open(path, "w", encoding="utf-8") as file:
+        passage_ids = [_written(one) for one in set.passage_ids]
+        for row, query_id in enumerate(map(_written, set.query_ids)):
+            scores = strictly_falling(retrieved.top_scores_QK[row, :depth])
+            ranked = zip(retrieved.top_QK[row, :depth].tolist(), scores.tolist(), strict=True)
+            file.writelines(
+                f"{query_id} Q0 {passage_ids[passage]} {rank} {score:.9g} {tag}\n"
+                for rank, (passage, score) in enumerate(ranked, start=1)
+            )
+
+
+def write_qrels(path: Path, set: RetrievalSet) -> None:
+    """Writes the relevant passages of each query as `query 0 passage 1`."""
+    with open(path, "w", encoding="utf-8") as file:
+        for query_id, relevant in zip(set.query_ids, set.relevant, strict=True):
+            file.writelines(f"{_written(query_id)} 0 {_written(set.passage_ids[one])} 1\n" for one in relevant)
+
+
+def read_run(path: Path) -> dict[str, dict[str, float]]:
+    """Query id -> passage id -> score, for files with the six columns of a TREC run. Ids are taken as they are written.
+
+    Raises:
+        DataError: a line has another form or repeats a passage.
+        UserError: no such file.
+    """
+    run: dict[str, dict[str, float]] = {}
+    for where, (query_id, _, passage_id, _, score, _) in _columns(path, 6):
+        try:
+            value = float(score)
+        except ValueError as error:
+            raise DataError(f"{where}: score {score!r} is not a number") from error
+        _put(run, query_id, passage_id, value, where)
+    return run
+
+
+def read_qrels(path: Path) -> dict[str, dict[str, int]]:
+    """Query id -> passage id -> grade, for files with the four columns of TREC qrels. Ids are taken as they are written.
+
+    Raises:
+        DataError: a line has another form or repeats a passage.
+        UserError: no such file.
+    """
+    qrels: dict[str, dict[str, int]] = {}
+    for where, (query_id, _, passage_id, grade) in _columns(path, 4):
+        if not re.fullmatch(r"-?\d+", grade):
+            raise DataError(f"{where}: grade {grade!r} is not a whole number")
+        _put(qrels, query_id, passage_id, int(grade), where)
+    return qrels
+
+
+def strictly_falling(scores_K: Scores) -> Scores:
+    """Falling float32 scores with ties broken by the smallest possible steps down.
+
+    >>> strictly_falling(np.array([1, 1, 0.5], np.float32)).tolist()
+    [1.0, 0.9999999403953552, 0.5]
+    """
+    falling = np.array(scores_K, dtype=np.float32)
+    for place in np.flatnonzero(np.diff(falling) >= 0) + 1:
+        while place < len(falling) and falling[place] >= falling[place - 1]:
+            falling[place] = np.nextafter(falling[place - 1], np.float32(-np.inf))
+            place += 1
+    return falling
+
+
+def _columns(path: Path, width: int) -> Iterator[tuple[str, list[str]]]:
+    for where, line in read_lines(path, Report()):
+        values = line.split()
+        if not values:
+            continue
+        if len(values) != width:
+            raise DataError(f"{where}: {len(values)} columns; needed are {width}")
+        yield where, values
+
+
+def _put(table: dict[str, dict[str, Number]], query_id: str, passage_id: str, value: Number, where: str) -> None:
+    row = table.setdefault(query_id, {})
+    if passage_id in row:
+        raise DataError(f"{where}: passage {passage_id!r} is there twice for query {query_id!r}")
+    row[passage_id] = value
+
+
+def _written(one: str) -> str:
+    """An id without white space: white space and % as %XX of its UTF-8 bytes."""
+    return _IN_AN_ID.sub(lambda found: "".join(f"%{byte:02X}" for byte in found[0].encode()), one)

@@ -1,0 +1,126 @@
+"""Writing files so that nobody ever sees half of one: beside, flushed, then renamed."""
+
+import errno
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from xlret.errors import UserError
+
+
+def shared_directory() -> Path:
+    """The folder with real data and models: `$XLRET_SHARED`, by default `../shared`. It may be absent."""
+    return Path(os.environ.get("XLRET_SHARED", "../shared")).resolve()
+
+
+def expand_path(path: Path) -> Path:
+    """An absolute path, with `~` and environment variables filled in; `${XLRET_SHARED}` has its default.
+
+    A relative path starts at `$XLRET_HOME`, by default the current directory. (`ray job submit` runs a job in a temporary
+    copy of the working directory: XLRET_HOME says where corpora and runs really live.)
+
+    Raises:
+        UserError: a variable in it is not set.
+    """
+    text = str(path).replace("${XLRET_SHARED}", str(shared_directory())).replace("$XLRET_SHARED", str(shared_directory()))
+    text = os.path.expandvars(os.path.expanduser(text))
+    if "$" in text:
+        raise UserError(f"path {path} names an environment variable that is not set")
+    return Path(os.path.abspath(Path(os.environ.get("XLRET_HOME", ".")) / text))
+
+
+def sha256_of(path: Path) -> str:
+    """Hex SHA-256 of a file's bytes."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@contextmanager
+def directory_beside(target: Path, *, replace: bool = False) -> Iterator[Path]:
+    """A fresh directory beside `target` that becomes `target` when the block ends without an error.
+
+    On any error the fresh directory is removed and `target` is as it was. A full disk is a one-line `UserError`.
+
+    Raises:
+        UserError: `target` exists and `replace` is false, or the disk is full or not writable.
+    """
+    target = Path(target).absolute()
+    if target.exists() and not replace:
+        raise UserError(f"{target} exists already; choose another place or allow replacing it (--replace)")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        fresh = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+    except OSError as error:
+        raise _write_error(target, error) from error
+    try:
+        yield fresh
+        for path in sorted(fresh.rglob("*")):
+            if path.is_file():
+                _flush(path)
+        fresh.chmod(0o755)
+        if target.exists():
+            old = fresh.with_name(fresh.name + ".old")
+            os.rename(target, old)
+            os.rename(fresh, target)
+            shutil.rmtree(old)
+        else:
+            os.rename(fresh, target)
+        _flush(target.parent)
+    except OSError as error:
+        shutil.rmtree(fresh, ignore_errors=True)
+        raise _write_error(target, error) from error
+    except BaseException:
+        shutil.rmtree(fresh, ignore_errors=True)
+        raise
+
+
+def write_text(path: Path, text: str) -> None:
+    """Writes `text` to `path` in one step: a reader sees the old file or the new one."""
+    path = Path(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    except OSError as error:
+        raise _write_error(path, error) from error
+    try:
+        with open(descriptor, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(name, 0o644)
+        os.replace(name, path)
+    except BaseException as error:
+        Path(name).unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            raise _write_error(path, error) from error
+        raise
+
+
+def write_json(path: Path, value: Any) -> None:
+    """`write_text` of `value` as indented JSON; NaN and infinity are refused."""
+    write_text(path, json.dumps(value, ensure_ascii=False, indent=2, allow_nan=False) + "\n")
+
+
+def _flush(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _write_error(target: Path, error: OSError) -> Exception:
+    """The one-line form of errors that the user can mend; any other error stays what it is."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return UserError(f"no space left on the disk while writing {target}; free some or choose another place")
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return UserError(f"cannot write {target}: {error.strerror}; choose a place that you may write to")
+    if error.errno in (errno.ENOTDIR, errno.EEXIST):
+        return UserError(f"cannot write {target}: {error.strerror}")
+    return error

@@ -1,0 +1,1 @@
+"""The encoder, its pooling, cross-worker gathering and the losses: plain torch, no Ray."""

@@ -1,0 +1,188 @@
+"""The encoder: a transformer, pooling, an optional projection, L2 norm and a prompt for each side."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from rich.progress import track
+from torch import Tensor, nn
+from torch.nn import functional
+
+from xlret.config import EncoderSettings
+from xlret.files import directory_beside, write_json
+from xlret.model.backbone import load_backbone, quiet, tokenizer_files
+from xlret.model.fresh import fresh_parts
+from xlret.model.parts import Parts
+from xlret.model.pooling import pool
+from xlret.model.projection import Projection
+from xlret.model.start import read_start
+from xlret.text.ragged import chunks, padded
+from xlret.text.tokenise import CARD, EncoderCard, SideName, Tokeniser, read_backend, read_card
+
+_POOLING_KEY = {"mean": "pooling_mode_mean_tokens", "cls": "pooling_mode_cls_token", "last": "pooling_mode_lasttoken"}
+_PROJECTION = "2_Dense"
+
+
+class Encoder(nn.Module):
+    """Texts to unit vectors. Queries and passages share all weights and differ in their prompt and length limit.
+
+    A directory that `save` wrote is a sentence-transformers model as well: `SentenceTransformer(path).encode(texts,
+    prompt_name="query")` (or "passage") gives the same vectors. It knows one length limit only, the larger of the two:
+    its vectors of queries longer than `max_query_tokens` differ.
+    """
+
+    def __init__(self, parts: Parts, card: EncoderCard) -> None:
+        super().__init__()
+        self.backbone = parts.backbone
+        self.projection = parts.projection
+        self.card = card
+        self.tokeniser = Tokeniser(parts.tokenizer, card)
+        self._tokenizer_files: Mapping[str, bytes] = {
+            "tokenizer.json": (parts.tokenizer.to_str(pretty=True) + "\n").encode(),
+            **parts.tokenizer_files,
+        }
+        self._hidden = int(parts.backbone.config.hidden_size)  # type: ignore[union-attr, arg-type]
+        self.dimension: int = self._hidden if parts.projection is None else parts.projection.linear.out_features
+        """Length of a vector."""
+
+    def forward(self, input_ids_BT: Tensor, attention_mask_BT: Tensor) -> Tensor:
+        """Vectors [B, D] of length 1, float32 under autocast too (float64 for a float64 module)."""
+        hidden_BTD = self.backbone(input_ids=input_ids_BT, attention_mask=attention_mask_BT).last_hidden_state
+        if hidden_BTD.dtype in (torch.float16, torch.bfloat16):
+            hidden_BTD = hidden_BTD.float()
+        with torch.autocast(hidden_BTD.device.type, enabled=False):
+            vector_BD = pool(self.card.pooling, hidden_BTD, attention_mask_BT)
+            if self.projection is not None:
+                vector_BD = self.projection(vector_BD)
+            return functional.normalize(vector_BD, dim=-1)
+
+    def encode(
+        self,
+        texts: Sequence[str],
+        side: SideName,
+        *,
+        tokens_per_batch: int = 8192,
+        precision: Literal["float32", "bfloat16"] = "float32",
+        progress: str | None = None,
+    ) -> NDArray[np.float32]:
+        """Vectors of texts, [N, D], in their order; without dropout, whatever mode the module is in.
+
+        Args:
+            texts: N texts; none gives [0, D].
+            side: whose prompt and length limit to use.
+            tokens_per_batch: padded tokens that go through the model at once. Texts are batched by length, the longest first.
+            precision: bfloat16 runs the transformer under autocast.
+            progress: a description to draw a progress bar under.
+
+        Raises:
+            DataError: a text that UTF-8 cannot hold.
+        """
+        ids, lengths = self.tokeniser.ragged(texts, side)
+        starts = np.cumsum(lengths, dtype=np.int64) - lengths
+        order = np.argsort(lengths, kind="stable")
+        batches = [order[rows] for rows in chunks(lengths[order], tokens_per_batch)][::-1]
+        device = next(self.parameters()).device
+        vectors = np.empty((len(texts), self.dimension), np.float32)
+        training = self.training
+        self.eval()
+        try:
+            with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16"):
+                for rows in _shown(batches, progress):
+                    flat = np.concatenate([ids[starts[row] : starts[row] + lengths[row]] for row in rows])
+                    batch_ids, mask = padded(flat, lengths[rows], self.tokeniser.pad_id)
+                    found = self(torch.from_numpy(batch_ids).to(device), torch.from_numpy(mask).to(device))
+                    vectors[rows] = found.float().cpu().numpy()
+        finally:
+            self.train(training)
+        return vectors
+
+    def save(self, directory: Path, *, replace: bool = False) -> None:
+        """Writes the encoder as a sentence-transformers directory with safetensors, in one step.
+
+        Raises:
+            UserError: the directory exists and `replace` is false, or the disk is full or not writable.
+        """
+        with directory_beside(directory, replace=replace) as fresh, quiet():
+            self.backbone.save_pretrained(fresh)  # type: ignore[operator]
+            for name, content in self._tokenizer_files.items():
+                (fresh / name).write_bytes(content)
+            card = self.card
+            write_json(fresh / CARD, card.model_dump(mode="json"))
+            longest = max(card.max_query_tokens, card.max_passage_tokens)
+            write_json(fresh / "sentence_bert_config.json", {"max_seq_length": longest, "do_lower_case": False})
+            modules = ["Transformer", "Pooling", *([] if self.projection is None else ["Dense"]), "Normalize"]
+            paths = ["", *(f"{place}_{kind}" for place, kind in enumerate(modules) if place)]
+            write_json(fresh / "modules.json", [_module(*one) for one in zip(range(len(modules)), modules, paths, strict=True)])
+            modes = {key: mode == card.pooling for mode, key in _POOLING_KEY.items()}
+            write_json(fresh / "1_Pooling" / "config.json", {"word_embedding_dimension": self._hidden, **modes})
+            if self.projection is not None:
+                self.projection.save(fresh / _PROJECTION)
+            (fresh / paths[-1]).mkdir()
+            prompts = {"query": card.query_prompt, "passage": card.passage_prompt, "document": card.passage_prompt}
+            about = {"prompts": prompts, "default_prompt_name": None, "similarity_fn_name": "cosine"}
+            write_json(fresh / "config_sentence_transformers.json", about)
+
+    @classmethod
+    def load(cls, directory: Path, device: str = "cpu") -> "Encoder":
+        """Reads what `save` wrote; in evaluation mode.
+
+        Raises:
+            UserError: no such directory, not saved by xlret, or a damaged file.
+        """
+        directory = Path(directory)
+        card = read_card(directory)
+        projection = directory / _PROJECTION
+        parts = Parts(
+            backbone=load_backbone(directory),
+            tokenizer=read_backend(directory),
+            tokenizer_files=tokenizer_files(directory),
+            pad_id=card.pad_id,
+            positions=max(card.max_query_tokens, card.max_passage_tokens),
+            projection=Projection.load(projection) if projection.is_dir() else None,
+        )
+        return cls(parts, card).to(device).eval()
+
+
+def start_encoder(settings: EncoderSettings, texts: Callable[[], Iterable[str]] | None, seed: int) -> Encoder:
+    """The encoder that a training run begins with: `fresh`, a directory or a hub name, in evaluation mode.
+
+    What the settings leave open is as the start's own files say: the pooling (else mean) and the prompts (else none). Length
+    limits are lowered to what the model has positions for.
+
+    Args:
+        texts: called for `fresh` alone, to learn a vocabulary from; None where there are none.
+        seed: of fresh weights.
+
+    Raises:
+        UserError: the start cannot be used, or `fresh` without texts.
+    """
+    if settings.start == "fresh":
+        parts = fresh_parts(settings.fresh, texts() if texts else (), seed)
+    else:
+        parts = read_start(settings.start)
+    card = EncoderCard(
+        pooling=settings.pooling or parts.pooling or "mean",
+        query_prompt=_first(settings.query_prompt, parts.query_prompt),
+        passage_prompt=_first(settings.passage_prompt, parts.passage_prompt),
+        max_query_tokens=min(settings.max_query_tokens, parts.positions),
+        max_passage_tokens=min(settings.max_passage_tokens, parts.positions),
+        pad_id=parts.pad_id,
+        cut=parts.cut,
+    )
+    return Encoder(parts, card).eval()
+
+
+def _first(*prompts: str | None) -> str:
+    return next((one for one in prompts if one is not None), "")
+
+
+def _module(place: int, kind: str, path: str) -> dict[str, str | int]:
+    """One entry of modules.json, with the type names that every release of sentence-transformers reads."""
+    return {"idx": place, "name": str(place), "path": path, "type": f"sentence_transformers.models.{kind}"}
+
+
+def _shown(batches: list[NDArray[np.int64]], description: str | None) -> Iterable[NDArray[np.int64]]:
+    return batches if description is None else track(batches, description=description)

@@ -1,0 +1,8 @@
+"""Training objectives, one idea per file.
+
+    infonce.py    InfoNCE over cosine with the negatives of all processes, group masking, fixed or learned temperature
+
+A loss is a module over vectors: `from_embeddings(query_bD, passage_bD, cluster_b, negative_bHD, negative_cluster_bH)` gives a
+scalar, the mean over this process's rows, so that it can be tested without an encoder, cached and wrapped. What a loss can
+be told is a settings class in the same file.
+"""

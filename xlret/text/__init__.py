@@ -1,0 +1,1 @@
+"""Languages, words, lexicons and code-switching: plain functions, no Ray."""

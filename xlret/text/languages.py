@@ -1,0 +1,45 @@
+"""Languages as BCP-47 codes: checking them, reading ISO 639-3 names, and what xlret needs to know of each."""
+
+from functools import lru_cache
+
+import langcodes
+
+from xlret.errors import UserError
+
+# What 639-3 codes and macro-languages are called in corpora that mean the everyday BCP-47 code.
+_CORPUS_NAMES = {"arb": "ar", "zho-CN": "zh", "cmn": "zh", "eng-US": "en-US", "pes": "fa", "swh": "sw", "tgl": "tl"}
+
+NO_SPACES = frozenset({"zh", "ja", "th", "lo", "km", "my", "bo", "dz", "yue"})
+"""Primary languages written without spaces between words."""
+
+RIGHT_TO_LEFT = frozenset({"ar", "fa", "he", "ur", "ps", "sd", "ug", "yi", "dv", "ckb", "azb"})
+"""Primary languages whose usual script runs from right to left."""
+
+
+@lru_cache(maxsize=4096)
+def language(code: str) -> str:
+    """The BCP-47 form of a language code; ISO 639-3 codes and corpus habits such as `arb` or `zho-CN` are understood.
+
+    Raises:
+        UserError: the code names no language.
+
+    >>> language("deu"), language("zho-CN"), language("pt-br"), language("zh")
+    ('de', 'zh', 'pt-BR', 'zh')
+    """
+    if not isinstance(code, str) or code in ("", "und") or not code.replace("_", "-").isascii():
+        raise UserError(f"unknown language code {code!r}; give a BCP-47 code such as en, de or pt-BR")
+    if code in _CORPUS_NAMES:
+        return _CORPUS_NAMES[code]
+    if not langcodes.tag_is_valid(code):
+        raise UserError(f"unknown language code {code!r}; give a BCP-47 code such as en, de or pt-BR")
+    return langcodes.standardize_tag(code.replace("_", "-"))
+
+
+def primary(code: str) -> str:
+    """The language alone, without script or region: `pt-BR` -> `pt`."""
+    return code.split("-", 1)[0]
+
+
+def written_without_spaces(code: str) -> bool:
+    """Whether words of this language stand side by side without spaces (zh, ja, th, ...)."""
+    return primary(code) in NO_SPACES

@@ -1,0 +1,105 @@
+"""Rows of a MySQL dump as Wikimedia publishes them: gzipped INSERT statements, streamed."""
+
+import gzip
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TextIO
+
+from xlret.errors import DataError, UserError
+
+Value = str | None
+
+_COLUMN = re.compile(r"^\s*`([^`]+)`\s")
+_VALUE = re.compile(r"\s*(?:(?:_binary\s*)?'((?:[^'\\]|\\.|'')*+)'|(NULL)|([^\s,()']+))\s*", re.DOTALL)
+_ESCAPE = re.compile(r"\\(.)|''", re.DOTALL)
+_ESCAPES = {"0": "\0", "n": "\n", "r": "\r", "t": "\t", "b": "\b", "Z": "\x1a"}
+
+
+def read_rows(path: Path, table: str, columns: tuple[str, ...]) -> Iterator[tuple[Value, ...]]:
+    """The values of some columns of a table, row by row, as text; NULL is None.
+
+    Holds one line at a time (mysqldump writes about a megabyte a line). Column order comes from CREATE TABLE.
+    Bytes that are not UTF-8 come as lone surrogates.
+
+    Args:
+        path: a `.sql` or `.sql.gz` file.
+        table: its name, such as `langlinks`.
+        columns: which columns, in the order wanted.
+
+    Raises:
+        UserError: it cannot be read, or has no such table or column.
+        DataError: a row that cannot be read; names the line.
+    """
+    places: list[int] | None = None
+    known: list[str] | None = None
+    start = f"INSERT INTO `{table}`"
+    try:
+        with _open(path) as file:
+            for number, line in enumerate(file, start=1):
+                if line.startswith("CREATE TABLE"):
+                    known = [] if f"`{table}`" in line else None
+                elif known is not None and places is None:
+                    if found := _COLUMN.match(line):
+                        known.append(found[1])
+                    elif line.startswith(")"):
+                        places = _places(path, table, known, columns)
+                elif line.startswith(start):
+                    if places is None:
+                        raise DataError(f"{path}:{number}: rows of {table} come before its CREATE TABLE")
+                    yield from _rows(line, line.index("VALUES", len(start)) + 6, places, f"{path}:{number}")
+    except EOFError as error:
+        raise DataError(f"{path}: the gzipped file ends too early; fetch it again") from error
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror or error}") from error
+    if places is None:
+        raise UserError(f"{path} holds no table {table}; give the dump of that table")
+
+
+def _rows(line: str, here: int, places: list[int], where: str) -> Iterator[tuple[Value, ...]]:
+    while True:
+        opening = line.find("(", here)
+        if opening < 0:
+            raise DataError(f"{where}: the statement ends within a row")
+        values, here = _values(line, opening + 1, where)
+        if max(places) >= len(values):
+            raise DataError(f"{where}: a row has {len(values)} values, fewer than the table has columns")
+        yield tuple(values[place] for place in places)
+        if line[here : here + 1] == ";":
+            return
+
+
+def _values(line: str, here: int, where: str) -> tuple[list[Value], int]:
+    """The values of one row and the position after its bracket."""
+    values: list[Value] = []
+    while True:
+        found = _VALUE.match(line, here)
+        if found is None:
+            raise DataError(f"{where}: cannot read a value at {line[here : here + 40]!r}")
+        text, null, bare = found.groups()
+        values.append(None if null else bare if text is None else _ESCAPE.sub(_unescaped, text))
+        here = found.end()
+        sign = line[here : here + 1]
+        if sign == ")":
+            return values, here + 1
+        if sign != ",":
+            raise DataError(f"{where}: a comma or bracket is missing at {line[here : here + 40]!r}")
+        here += 1
+
+
+def _unescaped(found: re.Match[str]) -> str:
+    sign = found[1]
+    return "'" if sign is None else _ESCAPES.get(sign, sign)
+
+
+def _places(path: Path, table: str, known: list[str], columns: tuple[str, ...]) -> list[int]:
+    for column in columns:
+        if column not in known:
+            raise UserError(f"{path}: table {table} has no column {column}; it has {', '.join(known)}")
+    return [known.index(column) for column in columns]
+
+
+def _open(path: Path) -> TextIO:
+    if path.suffix == ".gz":
+        return gzip.open(path, "rt", encoding="utf-8", errors="surrogateescape", newline="\n")
+    return open(path, encoding="utf-8", errors="surrogateescape", newline="\n")

@@ -1,0 +1,1 @@
+"""Ray Train: the training run, its checkpoints and its recovery."""

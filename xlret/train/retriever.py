@@ -1,0 +1,220 @@
+"""A training run from start to end: checks what it was given, runs the workers under Ray Train, leaves a trained encoder.
+
+runs/<name>/
+  config.yaml      every setting            run.json      versions, data, hardware, commit; the outcome at the end
+  start/           the encoder it began with  model/      the best encoder (the last one without dev corpora)
+  metrics.jsonl    every report             tensorboard/  the same as events
+  ray/             checkpoints, kept by Ray Train
+"""
+
+import json
+import platform
+import shutil
+import subprocess
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import yaml
+from ray.train import CheckpointConfig, Result, RunConfig, ScalingConfig, TrainingFailedError
+from ray.train.torch import TorchTrainer
+
+from xlret.config import as_yaml
+from xlret.data.assemble import Assembler, Inputs
+from xlret.data.corpus import ParallelCorpus
+from xlret.data.plan import BatchPlan
+from xlret.data.usable import plan_languages
+from xlret.errors import UserError, user_error_in
+from xlret.files import sha256_of, write_json, write_text
+from xlret.keys import generator, key_of
+from xlret.model.encoder import start_encoder
+from xlret.session import ray_session
+from xlret.train.dev import DevSets
+from xlret.train.progress import Print, followed
+from xlret.train.settings import TrainJob
+from xlret.train.worker import WorkerTask, worker_loop
+
+# Settings that say how a run is carried out, not what it computes: they may differ when it is continued.
+_HOW = ("ray", "storage", "log_every", "keep_checkpoints")
+
+
+@dataclass(frozen=True)
+class TrainResult:
+    """Where a finished run left what it made."""
+
+    run_directory: Path
+    model: Path
+    steps: int
+    best_metric: float | None
+    best_step: int | None
+    weights_sha256: str  # of the last checkpoint's weights: equal for equal runs
+
+
+def train(job: TrainJob, *, fresh: bool = False, show: Print = print) -> TrainResult:
+    """Trains as `job` says; a run of the same name and settings is continued from its last checkpoint.
+
+    Starts a local Ray where none is running. A worker that dies is replaced up to `ray.max_failures` times.
+
+    Args:
+        fresh: throw away what an earlier run of this name left.
+        show: where progress lines go.
+
+    Raises:
+        UserError: settings, corpora or checkpoints cannot be used; the run of this name has other settings.
+    """
+    directory = job.storage / job.name
+    if fresh and directory.exists():
+        shutil.rmtree(directory)
+    _same_settings(job, directory)
+    finished = _finished(directory)
+    if finished is not None:
+        show(f"{directory} is finished already; its encoder is {finished.model} (--fresh trains it again)")
+        return finished
+    corpora = [ParallelCorpus.open(path) for path in job.corpora]
+    plan = BatchPlan(corpora, job.plan)
+    task = _prepare(job, directory, corpora, plan)
+    trainer = TorchTrainer(
+        worker_loop,
+        train_loop_config=task,
+        scaling_config=ScalingConfig(
+            num_workers=job.ray.workers,
+            use_gpu=job.ray.gpu,
+            resources_per_worker={"CPU": job.ray.cpus_per_worker, **({"GPU": 1} if job.ray.gpu else {})},
+        ),
+        run_config=RunConfig(
+            name="ray",
+            storage_path=str(directory),
+            checkpoint_config=CheckpointConfig(num_to_keep=job.keep_checkpoints),
+        ),
+    )
+    with ray_session(), followed(directory / "metrics.jsonl", job.steps, show):
+        result = _fit(trainer, job.ray.max_failures, show)
+    assert result.checkpoint is not None, "a run ends with a checkpoint"
+    with result.checkpoint.as_directory() as checkpoint:
+        weights = sha256_of(Path(checkpoint) / "module.safetensors")
+    done = TrainResult(
+        run_directory=directory,
+        model=directory / "model",
+        steps=job.steps,
+        best_metric=result.metrics["best_metric"],
+        best_step=result.metrics["best_step"],
+        weights_sha256=weights,
+    )
+    run = json.loads((directory / "run.json").read_text(encoding="utf-8"))
+    outcome = {"steps": done.steps, "best_metric": done.best_metric, "best_step": done.best_step, "weights_sha256": weights}
+    write_json(directory / "run.json", {**run, "finished": outcome})
+    return done
+
+
+def fingerprint(job: TrainJob, plan: BatchPlan, start_weights: str) -> str:
+    """A hash of all that decides the weights a run ends in."""
+    deciding = {name: value for name, value in job.model_dump(mode="json").items() if name not in (*_HOW, "name")}
+    text = json.dumps([deciding, plan.fingerprint, start_weights, job.ray.workers], sort_keys=True)
+    return f"{key_of(text):032x}"
+
+
+def _fit(trainer: TorchTrainer, max_failures: int, show: Print) -> Result:
+    """Runs the trainer; where a worker died, again from the last checkpoint, but never after an error that is the user's.
+
+    Ray Train would restart workers by itself, whatever the error; a run started anew finds the same checkpoint.
+    """
+    for failures in range(max_failures + 1):
+        try:
+            return trainer.fit()
+        except TrainingFailedError as error:
+            if (users := user_error_in(error)) is not None:
+                raise users from error
+            if failures == max_failures:
+                raise
+            show(f"  the workers failed ({str(error).splitlines()[-1]:.120}); going on from the last checkpoint")
+    raise AssertionError("unreachable")
+
+
+def _prepare(job: TrainJob, directory: Path, corpora: Sequence[ParallelCorpus], plan: BatchPlan) -> WorkerTask:
+    """Writes the start encoder, `config.yaml` and `run.json`, and makes one batch so that bad input shows before Ray starts."""
+    if job.dev.corpora:
+        DevSets.open(job.dev)
+    start = directory / "start"
+    if not start.exists():
+        languages = sorted(plan_languages(corpora, job.plan))
+        start_encoder(job.encoder, lambda: tokeniser_texts(corpora, languages), job.seed).save(start)
+    inputs = Inputs(job.corpora, job.plan, job.switch, start, job.hard_negatives)
+    Assembler(inputs)(0, 0, job.ray.workers)
+    start_weights = sha256_of(start / "model.safetensors")
+    write_text(directory / "config.yaml", as_yaml(job))
+    write_json(directory / "run.json", _facts(job, corpora, plan, start_weights))
+    return WorkerTask(job, directory, inputs, fingerprint(job, plan, start_weights))
+
+
+def _same_settings(job: TrainJob, directory: Path) -> None:
+    """Refuses to continue a run with settings that would have given another result."""
+    path = directory / "config.yaml"
+    if not path.exists():
+        return
+    try:
+        old = _flat({key: value for key, value in yaml.safe_load(path.read_text(encoding="utf-8")).items() if key not in _HOW})
+    except (yaml.YAMLError, AttributeError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} is damaged; remove {directory} or say --fresh") from error
+    new = _flat({key: value for key, value in job.model_dump(mode="json").items() if key not in _HOW})
+    odd = sorted(key for key in old.keys() | new.keys() if old.get(key) != new.get(key))
+    if odd:
+        raise UserError(
+            f"run {job.name} exists with other settings: {odd[0]} was {old.get(odd[0])!r} and is now {new.get(odd[0])!r}"
+            f"{f' (and {len(odd) - 1} more)' if len(odd) > 1 else ''}; choose another name or say --fresh"
+        )
+
+
+def _finished(directory: Path) -> TrainResult | None:
+    path = directory / "run.json"
+    if not path.exists():
+        return None
+    outcome = json.loads(path.read_text(encoding="utf-8")).get("finished")
+    return TrainResult(directory, directory / "model", **outcome) if outcome else None
+
+
+def tokeniser_texts(corpora: Sequence[ParallelCorpus], languages: Sequence[str], most: int = 4000) -> Iterator[str]:
+    """Up to `most` queries and as many passages of each language and corpus, so that a vocabulary serves all languages."""
+    for corpus in corpora:
+        for lang in languages:
+            for side, fetch in (("query", corpus.queries), ("passage", corpus.passages)):
+                pool = corpus.side(side, lang)  # type: ignore[arg-type]
+                if len(pool):
+                    ranks = np.sort(generator("tokeniser", lang, side).permutation(len(pool))[:most])
+                    yield from fetch(lang, pool.take(ranks))
+
+
+def _facts(job: TrainJob, corpora: Sequence[ParallelCorpus], plan: BatchPlan, start_weights: str) -> dict[str, Any]:
+    """What a reader of the result needs in order to trust it or to make it again."""
+    here = Path(__file__).parent
+    git = ["git", "-C", str(here), "describe", "--always", "--dirty", "--abbrev=12"]
+    commit = subprocess.run(git, capture_output=True, text=True, check=False).stdout.strip()
+    return {
+        "name": job.name,
+        "commit": commit or None,
+        "versions": {name: version(name) for name in ("xlret", "torch", "ray", "transformers", "numpy", "pyarrow")},
+        "python": platform.python_version(),
+        "hardware": {
+            "machine": platform.machine(),
+            "cpus": torch.get_num_threads(),
+            "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+        },
+        "seeds": {"run": job.seed, "plan": job.plan.seed},
+        "corpora": [{"path": str(one.path), "fingerprint": one.fingerprint, "groups": one.n_groups} for one in corpora],
+        "plan_fingerprint": plan.fingerprint,
+        "start_weights_sha256": start_weights,
+    }
+
+
+def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested mappings as one level: `{"a": {"b": 1}}` -> `{"a.b": 1}`."""
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        if isinstance(value, dict):
+            flat |= _flat(value, f"{prefix}{key}.")
+        else:
+            flat[f"{prefix}{key}"] = value
+    return flat

@@ -1,0 +1,93 @@
+"""What a training run can be told."""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from xlret.config import EncoderSettings, PathSetting, PlanSettings, Settings, SwitchSettings
+from xlret.model.losses.infonce import LossSettings
+
+
+class OptimiserSettings(Settings):
+    """AdamW, its schedule and what happens to gradients."""
+
+    learning_rate: float = Field(3e-5, gt=0)
+    weight_decay: float = Field(0.01, ge=0)
+    warmup: float = Field(0.1, ge=0, le=1)
+    """Share of the steps over which the learning rate rises from 0."""
+    schedule: Literal["linear", "cosine", "constant"] = "linear"
+    """How the learning rate falls after warm-up (to 0 for linear and cosine)."""
+    clip: float = Field(1.0, gt=0)
+    """Largest norm of the whole gradient."""
+
+
+class DevSettings(Settings):
+    """Evaluation on held-out groups inside the run; the best checkpoint becomes `model/`."""
+
+    corpora: tuple[PathSetting, ...] = ()
+    """Prepared corpora of held-out groups; none: no evaluation, and the last weights become `model/`."""
+    every: int = Field(100, ge=1)
+    groups: int = Field(200, ge=1)
+    """Groups taken of each dev corpus (one per cluster)."""
+    languages: tuple[str, ...] | None = None
+    metric: Literal["mo", "cr", "mul"] = "mul"
+    """mAP by which the best checkpoint is chosen: within a language, across languages, or over the pooled corpus."""
+
+
+class RaySettings(Settings):
+    """How the run is spread over a Ray cluster."""
+
+    workers: int = Field(2, ge=1)
+    """Training processes (data parallel); the global batch is split evenly over them."""
+    gpu: bool = False
+    """One GPU for each worker, NCCL between them; otherwise CPUs and gloo."""
+    cpus_per_worker: float = Field(0.5, gt=0)
+    """CPUs that Ray reserves for a worker. On a small machine leave some for the assembling tasks."""
+    cpus_per_task: float = Field(0.25, gt=0)
+    """CPUs that Ray reserves for a task that assembles batches."""
+    threads_per_worker: int = Field(1, ge=1)
+    steps_per_block: int = Field(32, ge=1)
+    """Consecutive steps that one Ray Data task assembles."""
+    blocks_ahead: int = Field(4, ge=1)
+    """Blocks that are assembled together ahead of the steps that need them."""
+    max_failures: int = Field(3, ge=0)
+    """How often the run goes on by itself from its last checkpoint after a worker died."""
+
+
+class TrainJob(Settings):
+    """One training run, from prepared corpora to a trained encoder under `storage/name/`."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")
+    storage: PathSetting = Path("runs")
+    """Where runs are kept; on a cluster a path that all nodes share."""
+    corpora: tuple[PathSetting, ...] = Field(min_length=1)
+    steps: int = Field(1000, ge=1)
+    seed: int = Field(0, ge=0)
+    """Of initial weights and dropout; the batches have `plan.seed`."""
+    accumulate: int = Field(1, ge=1)
+    """Batches of the plan whose gradients make one optimiser step."""
+    precision: Literal["float32", "bfloat16"] = "float32"
+    """bfloat16: autocast; weights and optimiser stay float32."""
+    tokens_per_forward: int = Field(2048, ge=64)
+    """Padded tokens that go through the encoder at once; a batch is sorted by length and cut into such chunks."""
+    hard_negatives: int = Field(0, ge=0)
+    """Hard negatives for each query, from corpora that hold them."""
+    log_every: int = Field(10, ge=1)
+    checkpoint_every: int = Field(100, ge=1)
+    keep_checkpoints: int = Field(2, ge=1)
+    plan: PlanSettings = PlanSettings()
+    switch: SwitchSettings = SwitchSettings()
+    encoder: EncoderSettings = EncoderSettings()
+    loss: LossSettings = LossSettings()
+    optimiser: OptimiserSettings = OptimiserSettings()
+    dev: DevSettings = DevSettings()
+    ray: RaySettings = RaySettings()
+
+    @model_validator(mode="after")
+    def _even_split(self) -> "TrainJob":
+        if self.plan.batch_size % self.ray.workers:
+            raise ValueError(
+                f"plan.batch_size {self.plan.batch_size} is not a multiple of ray.workers {self.ray.workers}; make it one"
+            )
+        return self

@@ -1,0 +1,67 @@
+"""One training step's forward pass: a ragged batch in, the loss out."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from xlret.data.assemble import Assembled, Ragged
+from xlret.model.encoder import Encoder
+from xlret.model.losses.infonce import InfoNCE
+from xlret.text.ragged import chunks, padded
+
+
+class RetrieverStep(nn.Module):
+    """Encoder and loss as one module, so that DDP sees a single forward pass."""
+
+    def __init__(self, encoder: Encoder, loss: InfoNCE, tokens_per_forward: int, autocast: bool) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.loss = loss
+        self._tokens_per_forward = tokens_per_forward
+        self._autocast = autocast
+
+    def forward(self, batch: Assembled) -> Tensor:
+        """The loss of this worker's rows against the passages of all workers (a scalar)."""
+        device = next(self.encoder.parameters()).device
+        with torch.autocast(device.type, torch.bfloat16, enabled=self._autocast):
+            query_bD, passage_PD = encode_ragged(self.encoder, (batch.queries, batch.passages), self._tokens_per_forward)
+        b = len(batch.clusters)
+        negative_bHD = negative_clusters = None
+        if len(batch.negative_clusters):
+            negative_bHD = passage_PD[b:].reshape(b, -1, passage_PD.shape[1])
+            negative_clusters = torch.from_numpy(batch.negative_clusters).to(device).reshape(b, -1)
+        clusters = torch.from_numpy(batch.clusters.copy()).to(device)
+        result: Tensor = self.loss(query_bD, passage_PD[:b], clusters, negative_bHD, negative_clusters)
+        return result
+
+
+def encode_ragged(encoder: Encoder, sides: Sequence[Ragged], budget: int) -> list[Tensor]:
+    """Vectors of several sides at once, each [rows, D], with little padding.
+
+    All texts are sorted by length and cut into chunks of at most `budget` padded tokens (at least one text), so short queries
+    are not padded to the longest passage. The vectors are those of any other batching, up to rounding.
+    """
+    pad_id = encoder.tokeniser.pad_id
+    device = next(encoder.parameters()).device
+    lengths = np.concatenate([side.lengths for side in sides])
+    starts = np.cumsum(lengths, dtype=np.int64) - lengths
+    ids = np.concatenate([side.ids for side in sides])
+    order = np.argsort(lengths, kind="stable")
+    vectors = []
+    for rows in chunks(lengths[order], budget):
+        chosen = order[rows]
+        flat = np.concatenate([ids[starts[row] : starts[row] + lengths[row]] for row in chosen])
+        ids_BT, mask_BT = padded(flat, lengths[chosen], pad_id)
+        vectors.append(encoder(torch.from_numpy(ids_BT).to(device), torch.from_numpy(mask_BT).to(device)))
+    place = np.empty_like(order)
+    place[order] = np.arange(len(order))
+    everything = torch.cat(vectors)[torch.from_numpy(place).to(device)]
+    return list(torch.split(everything, [len(side.lengths) for side in sides]))
+
+
+def padded_tokens(batch: Assembled, budget: int) -> int:
+    """Tokens that go through the encoder for this batch, padding included."""
+    lengths = np.sort(np.concatenate([batch.queries.lengths, batch.passages.lengths]))
+    return sum(int(lengths[rows].max()) * len(lengths[rows]) for rows in chunks(lengths, budget))
