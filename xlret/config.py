@@ -98,6 +98,11 @@ class SwitchSettings(Settings):
     side: Literal["query", "passage", "both"] = "both"
     choice: Literal["first", "random", "score"] = "random"
     """Which candidate translation: the best, any with equal chance, or any with chances by score."""
+    objective: Literal["replace", "contrast"] = "replace"
+    """replace: the switched text is trained on. contrast: batches stay as they are, and a loss that pulls each query towards
+    its own switched copy is added (ContrastiveMix, Do et al., NAACL 2024); `side` then has no say."""
+    contrast_weight: float = Field(0.1, gt=0)
+    """What the added loss is multiplied by."""
 
     _check_languages = field_validator("languages", "query_languages", "passage_languages", mode="before")(_languages)
 
@@ -117,6 +122,8 @@ class SwitchSettings(Settings):
             others = sorted(set(some or ()) - set(self.languages if self.languages is not None else some or ()))
             if others:
                 raise ValueError(f"{name} has {', '.join(others)}, which languages has not; add it there")
+        if self.objective == "contrast" and self.policy == "none":
+            raise ValueError("objective contrast needs switched copies; choose a policy such as ml, or objective replace")
         if self.languages == () or self.query_languages == () or self.passage_languages == ():
             raise ValueError("an empty list of languages; name at least one, or leave the key out for all of the lexicon")
         return self
@@ -131,6 +138,10 @@ class FreshEncoder(Settings):
     heads: int = Field(6, ge=1)
     feed_forward: int = Field(768, ge=16)
     max_positions: int = Field(256, ge=16)
+    languages: tuple[str, ...] | None = None
+    """Corpus languages whose texts the vocabulary is learned from; by default those that the batches are made of."""
+
+    _check_languages = field_validator("languages", mode="before")(_languages)
 
 
 class EncoderSettings(Settings):

@@ -87,6 +87,22 @@ def test_switching_changes_english_rows_alone(inputs: Inputs) -> None:
     assert changed[False] == 0
 
 
+def test_contrast_leaves_the_batch_and_adds_copies_of_its_queries(inputs: Inputs) -> None:
+    settings = inputs.switch.model_copy(update={"p": 1.0, "objective": "contrast"})
+    contrast = Assembler(replace(inputs, switch=settings))
+    only_queries = Assembler(replace(inputs, switch=settings.model_copy(update={"objective": "replace", "side": "query"})))
+    plain = Assembler(replace(inputs, switch=SwitchSettings()))
+    changed = 0
+    for step in range(8):
+        batch, clean, copies = contrast(step, 1, 2), plain(step, 1, 2), only_queries(step, 1, 2)
+        assert batch.queries.lengths.tolist() == [*clean.queries.lengths, *copies.queries.lengths]
+        assert batch.queries.ids.tolist() == [*clean.queries.ids, *copies.queries.ids]
+        assert batch.passages.ids.tolist() == clean.passages.ids.tolist()
+        assert batch.switched == copies.switched
+        changed += clean.queries.ids.tolist() != copies.queries.ids.tolist()
+    assert changed > 0
+
+
 def test_hard_negatives_come_in_the_language_of_their_row_and_absent_ones_are_marked(inputs: Inputs, tmp_path: Path) -> None:
     corpus = ParallelCorpus.open(inputs.corpora[0])
     mined = [(group, [(group + 1) % corpus.n_groups], [0.5]) for group in range(0, corpus.n_groups, 2)]

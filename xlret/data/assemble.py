@@ -1,6 +1,6 @@
 """From a step of the plan to token ids: fetch texts, switch words, tokenise. A pure function of (inputs, step, rank, world)."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -13,6 +13,7 @@ from xlret.data.corpus import ParallelCorpus
 from xlret.data.plan import BatchPlan, StepPlan
 from xlret.errors import DataError, UserError
 from xlret.text.lexicon import Lexicon
+from xlret.text.show import Sample
 from xlret.text.switch import Switcher
 from xlret.text.switched import Switched
 from xlret.text.tokenise import Tokeniser
@@ -42,12 +43,15 @@ class Ragged:
 
 @dataclass(frozen=True)
 class Assembled:
-    """One worker's share of one step: b queries, b positives and b x H hard negatives, as token ids."""
+    """One worker's share of one step: b queries, b positives and b x H hard negatives, as token ids.
+
+    With objective `contrast` the switched copies of the queries come along.
+    """
 
     step: int
     rank: int
     kind: str
-    queries: Ragged  # [b]
+    queries: Ragged  # [b], or [2b]: queries, then their copies
     passages: Ragged  # [b + b*H]: positives, then the negatives of row 0, row 1, ...
     clusters: IntArray  # [b]
     negative_clusters: IntArray  # [b*H]; -1 where a row has fewer negatives
@@ -71,7 +75,8 @@ class Assembler:
         self._switcher: Switcher | None = None
         if inputs.switch.policy != "none":
             lexicon = Lexicon.load(inputs.switch.lexicons, inputs.switch.languages)
-            self._switcher = Switcher(lexicon, inputs.switch)
+            only_queries = {"side": "query"} if inputs.switch.objective == "contrast" else {}
+            self._switcher = Switcher(lexicon, inputs.switch.model_copy(update=only_queries))
 
     def __call__(self, step: int, rank: int, world: int) -> Assembled:
         """The share of worker `rank` of `world` in step `step`.
@@ -94,16 +99,38 @@ class Assembler:
                 f"groups {groups}, ...: {type(error).__name__}: {error}"
             ) from error
 
-    def _assemble(self, share: StepPlan, rank: int, first_row: int) -> Assembled:
+    def samples(self, steps: Iterable[int], rows: int) -> list[Sample]:
+        """The texts of the first `rows` rows of some steps, as training sees them, for a person to look at."""
+        found = []
+        for step in steps:
+            plan = self.plan.step(step)
+            share = plan.worker(0, len(plan.group) // min(rows, len(plan.group)))
+            sides = zip(("query", "passage"), (share.query_lang, share.passage_lang), self._texts(share, 0)[1], strict=True)
+            found += [
+                Sample(f"step {step}, {share.kind}, {side} {row}", lang, text)
+                for side, langs, texts in sides
+                for row, (lang, text) in enumerate(zip(langs, texts, strict=True))
+            ]
+        return found
+
+    def _texts(self, share: StepPlan, first_row: int) -> tuple[list[str], tuple[list[Switched], list[Switched]]]:
+        """The queries as they are, and both sides after switching."""
         corpus = self._corpora[share.corpus]
         queries = fetch_texts(corpus, "query", share.query_lang, share.group)
         passages = fetch_texts(corpus, "passage", share.passage_lang, share.group)
-        words = switched = 0
-        if self._switcher is not None:
-            key = (self._inputs.plan.seed, "switch", share.step)
-            both = self._switcher.switch_pairs(queries, share.query_lang, passages, share.passage_lang, key, first_row)
-            queries, passages = ([one.text for one in side] for side in both)
-            words, switched = _count(both)
+        if self._switcher is None:
+            as_is = ([Switched(text, 0, 0) for text in side] for side in (queries, passages))
+            return queries, (next(as_is), next(as_is))
+        key = (self._inputs.plan.seed, "switch", share.step)
+        return queries, self._switcher.switch_pairs(queries, share.query_lang, passages, share.passage_lang, key, first_row)
+
+    def _assemble(self, share: StepPlan, rank: int, first_row: int) -> Assembled:
+        corpus = self._corpora[share.corpus]
+        clean, both = self._texts(share, first_row)
+        queries, passages = ([one.text for one in side] for side in both)
+        if self._inputs.switch.objective == "contrast":
+            queries = clean + queries
+        words, switched = _count(both)
         negatives, negative_clusters = self._hard_negatives(corpus, share)
         return Assembled(
             step=share.step,

@@ -76,7 +76,7 @@ def checked_rows(rows: Iterable[Row], report: Report, max_characters: int = MAX_
     for row in rows:
         try:
             yield _checked(row, max_characters)
-        except _BadRowError as error:
+        except BadRowError as error:
             report.bad(row.where, str(error))
 
 
@@ -89,44 +89,54 @@ def folded(text: str) -> str:
     return " ".join(unicodedata.normalize("NFC", text).split())
 
 
-class _BadRowError(Exception):
+class BadRowError(Exception):
     """Why a row cannot be used."""
 
 
 def _checked(row: Row, max_characters: int) -> Row:
-    group_id = _clean("group_id", row.group_id, _MAX_ID)
+    group_id = clean_text("group_id", row.group_id, _MAX_ID)
     if group_id is None:
-        raise _BadRowError("group_id is missing")
+        raise BadRowError("group_id is missing")
     if not isinstance(row.lang, str):
-        raise _BadRowError(f"lang is {row.lang!r:.60}; it must be a language code such as en")
-    cluster = _clean("cluster", row.cluster or None, _MAX_ID)
+        raise BadRowError(f"lang is {row.lang!r:.60}; it must be a language code such as en")
+    cluster = clean_text("cluster", row.cluster or None, _MAX_ID)
     try:
         lang = language(row.lang)
     except UserError as error:
-        raise _BadRowError(str(error)) from error
-    query = _clean("query", row.query, max_characters)
-    text = _clean("text", row.text, max_characters)
-    title = _clean("title", row.title or None, max_characters)
+        raise BadRowError(str(error)) from error
+    query = clean_text("query", row.query, max_characters)
+    text = clean_text("text", row.text, max_characters)
+    title = clean_text("title", row.title or None, max_characters)
     if query is None and text is None:
-        raise _BadRowError(f"group {group_id!r} has neither a query nor a text here; a row needs at least one")
+        raise BadRowError(f"group {group_id!r} has neither a query nor a text here; a row needs at least one")
     return replace(row, group_id=group_id, lang=lang, query=query, title=title, text=text, cluster=cluster)
 
 
-def _clean(column: str, value: object, max_characters: int) -> str | None:
+def clean_text(column: str, value: object, max_characters: int) -> str | None:
+    """A text of the user's without blanks around it; None stays None.
+
+    Args:
+        column: its name, for messages.
+        value: what stands in the user's file.
+        max_characters: longest text allowed.
+
+    Raises:
+        BadRowError: it is no text, empty, too long, or holds what UTF-8 cannot.
+    """
     if value is None:
         return None
     if not isinstance(value, str):
-        raise _BadRowError(f"{column} is {value!r:.60}, a {type(value).__name__}; it must be text")
+        raise BadRowError(f"{column} is {value!r:.60}, a {type(value).__name__}; it must be text")
     text = value.strip()
     if not text:
-        raise _BadRowError(f"{column} is empty")
+        raise BadRowError(f"{column} is empty")
     if len(text) > max_characters:
-        raise _BadRowError(f"{column} has {len(text):,} characters; allowed are {max_characters:,} (max_characters)")
+        raise BadRowError(f"{column} has {len(text):,} characters; allowed are {max_characters:,} (max_characters)")
     if "\0" in text:
-        raise _BadRowError(f"{column} holds a NUL character")
+        raise BadRowError(f"{column} holds a NUL character")
     if not text.isascii():
         try:
             text.encode()
         except UnicodeEncodeError as error:
-            raise _BadRowError(f"{column} holds a byte that is not UTF-8 or half of a surrogate pair") from error
+            raise BadRowError(f"{column} holds a byte that is not UTF-8 or half of a surrogate pair") from error
     return text

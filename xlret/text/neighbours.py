@@ -61,5 +61,5 @@ def _faiss() -> Any:
     try:
         import faiss
     except ImportError as error:
-        raise UserError("inducing a lexicon searches with FAISS: pip install 'xlret[induce]'") from error
+        raise UserError("inducing a lexicon searches with FAISS: pip install 'xlret[search]'") from error
     return faiss

@@ -80,14 +80,19 @@ def sample_table(samples: Sequence[Sample]) -> str:
 
 def sample_page(samples: Sequence[Sample], title: str) -> str:
     """`sample_table` as a page of its own, without any other file."""
+    return page_of(title, sample_table(samples))
+
+
+def page_of(title: str, body: str) -> str:
+    """A page of HTML with a heading, that needs no other file; the title is escaped here, the body is HTML."""
     style = (
         "body{font:16px/1.5 system-ui,sans-serif;max-width:70rem;margin:2rem auto;padding:0 1rem;color:#222;background:#fff}"
         "table{border-collapse:collapse;width:100%}td,th{border-bottom:1px solid #ddd;padding:.3rem .6rem;text-align:start;"
-        "vertical-align:top}td p{margin:0}"
+        "vertical-align:top}td p{margin:0}pre{background:#f4f4f4;padding:1rem;overflow-x:auto}"
     )
     return (
         f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{_escaped(title)}</title>'
-        f"<style>{style}</style></head>\n<body><h1>{_escaped(title)}</h1>\n{sample_table(samples)}\n</body></html>\n"
+        f"<style>{style}</style></head>\n<body><h1>{_escaped(title)}</h1>\n{body}\n</body></html>\n"
     )
 
 

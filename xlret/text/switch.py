@@ -176,11 +176,10 @@ class Switcher:
             ready = unit.ready
             if ready is not None:
                 texts, thresholds = ready[number] or vocabulary.ready(unit, number)
-                if texts:
-                    new = texts[int(draw * len(texts))] if thresholds is None else _weighted(texts, thresholds, draw)
-                    if new is not None:
-                        after[hit] = new
-                        changes.append((hit, hit, languages[number], False))
+                new = _drawn(texts, thresholds, draw) if texts else None
+                if new is not None:
+                    after[hit] = new
+                    changes.append((hit, hit, languages[number], False))
         return changes
 
     def _replace_titles(
@@ -201,14 +200,10 @@ class Switcher:
             if found is not None and first in of_hit:
                 number, draw = of_hit[first]
                 texts, thresholds = vocabulary.candidates(found, number)
-                new = None
-                if texts:
-                    new = texts[int(draw * len(texts))] if thresholds is None else _weighted(texts, thresholds, draw)
+                new = _drawn(texts, thresholds, draw) if texts else None
                 if new is not None:
-                    before, behind = (
-                        units[first].text[: units[first].lead],
-                        units[last].text[len(units[last].text) - units[last].trail :],
-                    )
+                    before, behind = units[first].text[: units[first].lead], units[last].text
+                    behind = behind[len(behind) - units[last].trail :]
                     after[first : last + 1] = [before + new + behind] + [""] * (last - first)
                     changes.append((first, last, vocabulary.languages[number], False))
             first = last + 1
@@ -224,7 +219,9 @@ class Switcher:
             return self._generator.random(count)
 
 
-def _weighted(texts: Sequence[str | None], thresholds: Sequence[float], draw: float) -> str | None:
+def _drawn(texts: Sequence[str | None], thresholds: Sequence[float] | None, draw: float) -> str | None:
+    if thresholds is None:
+        return texts[int(draw * len(texts))]
     return texts[bisect_right(thresholds, draw, hi=len(texts) - 1)]
 
 

@@ -4,7 +4,7 @@ runs/<name>/
   config.yaml      every setting            run.json      versions, data, hardware, commit; the outcome at the end
   start/           the encoder it began with  model/      the best encoder (the last one without dev corpora)
   metrics.jsonl    every report             tensorboard/  the same as events
-  ray/             checkpoints, kept by Ray Train
+  ray/             checkpoints, kept by Ray Train  report.html   curves, sample texts, settings
 """
 
 import json
@@ -33,13 +33,18 @@ from xlret.files import sha256_of, write_json, write_text
 from xlret.keys import generator, key_of
 from xlret.model.encoder import start_encoder
 from xlret.session import ray_session
+from xlret.text.show import Sample
 from xlret.train.dev import DevSets
 from xlret.train.progress import Print, followed
+from xlret.train.report import write_report
 from xlret.train.settings import TrainJob
 from xlret.train.worker import WorkerTask, worker_loop
 
 # Settings that say how a run is carried out, not what it computes: they may differ when it is continued.
 _HOW = ("ray", "storage", "log_every", "keep_checkpoints")
+
+_SAMPLED_STEPS, _SAMPLED_ROWS = 4, 3
+"""Of the texts that a run's report shows."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +81,8 @@ def train(job: TrainJob, *, fresh: bool = False, show: Print = print) -> TrainRe
         return finished
     corpora = [ParallelCorpus.open(path) for path in job.corpora]
     plan = BatchPlan(corpora, job.plan)
-    task = _prepare(job, directory, corpora, plan)
+    task, samples = _prepare(job, directory, corpora, plan)
+    write_report(directory, job, samples)
     trainer = TorchTrainer(
         worker_loop,
         train_loop_config=task,
@@ -107,6 +113,7 @@ def train(job: TrainJob, *, fresh: bool = False, show: Print = print) -> TrainRe
     run = json.loads((directory / "run.json").read_text(encoding="utf-8"))
     outcome = {"steps": done.steps, "best_metric": done.best_metric, "best_step": done.best_step, "weights_sha256": weights}
     write_json(directory / "run.json", {**run, "finished": outcome})
+    show(f"report: {write_report(directory, job, samples)}")
     return done
 
 
@@ -134,20 +141,27 @@ def _fit(trainer: TorchTrainer, max_failures: int, show: Print) -> Result:
     raise AssertionError("unreachable")
 
 
-def _prepare(job: TrainJob, directory: Path, corpora: Sequence[ParallelCorpus], plan: BatchPlan) -> WorkerTask:
-    """Writes the start encoder, `config.yaml` and `run.json`, and makes one batch so that bad input shows before Ray starts."""
+def _prepare(
+    job: TrainJob, directory: Path, corpora: Sequence[ParallelCorpus], plan: BatchPlan
+) -> tuple[WorkerTask, list[Sample]]:
+    """Writes the start encoder, `config.yaml` and `run.json`, and makes one batch so that bad input shows before Ray starts.
+
+    Returns the workers' task, and a few texts as they will be trained on.
+    """
     if job.dev.corpora:
         DevSets.open(job.dev)
     start = directory / "start"
     if not start.exists():
-        languages = sorted(plan_languages(corpora, job.plan))
+        languages = sorted(job.encoder.fresh.languages or plan_languages(corpora, job.plan))
         start_encoder(job.encoder, lambda: tokeniser_texts(corpora, languages), job.seed).save(start)
     inputs = Inputs(job.corpora, job.plan, job.switch, start, job.hard_negatives)
-    Assembler(inputs)(0, 0, job.ray.workers)
+    assemble = Assembler(inputs)
+    assemble(0, 0, job.ray.workers)
     start_weights = sha256_of(start / "model.safetensors")
     write_text(directory / "config.yaml", as_yaml(job))
     write_json(directory / "run.json", _facts(job, corpora, plan, start_weights))
-    return WorkerTask(job, directory, inputs, fingerprint(job, plan, start_weights))
+    task = WorkerTask(job, directory, inputs, fingerprint(job, plan, start_weights))
+    return task, assemble.samples(range(min(_SAMPLED_STEPS, job.steps)), _SAMPLED_ROWS)
 
 
 def _same_settings(job: TrainJob, directory: Path) -> None:

@@ -90,4 +90,8 @@ class TrainJob(Settings):
             raise ValueError(
                 f"plan.batch_size {self.plan.batch_size} is not a multiple of ray.workers {self.ray.workers}; make it one"
             )
+        if self.switch.objective == "contrast" and self.loss.printed_form:
+            raise ValueError(
+                "a query's switched copy has no hard negatives, as loss.printed_form needs; set one of the two back"
+            )
         return self

@@ -13,12 +13,19 @@ from xlret.text.ragged import chunks, padded
 
 
 class RetrieverStep(nn.Module):
-    """Encoder and loss as one module, so that DDP sees a single forward pass."""
+    """Encoder and loss as one module, so that DDP sees a single forward pass.
 
-    def __init__(self, encoder: Encoder, loss: InfoNCE, tokens_per_forward: int, autocast: bool) -> None:
+    Batches that bring switched copies of their queries get a second loss: each query has to find its own copy among those of
+    the global batch, at the same temperature, times `contrast_weight` (ContrastiveMix, Do et al., NAACL 2024).
+    """
+
+    def __init__(
+        self, encoder: Encoder, loss: InfoNCE, tokens_per_forward: int, autocast: bool, contrast_weight: float = 0.0
+    ) -> None:
         super().__init__()
         self.encoder = encoder
         self.loss = loss
+        self._contrast_weight = contrast_weight
         self._tokens_per_forward = tokens_per_forward
         self._autocast = autocast
 
@@ -33,7 +40,9 @@ class RetrieverStep(nn.Module):
             negative_bHD = passage_PD[b:].reshape(b, -1, passage_PD.shape[1])
             negative_clusters = torch.from_numpy(batch.negative_clusters).to(device).reshape(b, -1)
         clusters = torch.from_numpy(batch.clusters.copy()).to(device)
-        result: Tensor = self.loss(query_bD, passage_PD[:b], clusters, negative_bHD, negative_clusters)
+        result: Tensor = self.loss(query_bD[:b], passage_PD[:b], clusters, negative_bHD, negative_clusters)
+        if len(query_bD) > b:
+            result = result + self._contrast_weight * self.loss(query_bD[:b], query_bD[b:], clusters)
         return result
 
 

@@ -70,7 +70,8 @@ def worker_loop(task: WorkerTask) -> None:
     torch.use_deterministic_algorithms(mode=device.type == "cpu", warn_only=True)
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # a check for bugs that costs a tenth of the time
     encoder = Encoder.load(task.run_directory / "start", device=str(device))
-    module = RetrieverStep(encoder, InfoNCE(job.loss), job.tokens_per_forward, job.precision == "bfloat16").to(device)
+    autocast, weight = job.precision == "bfloat16", job.switch.contrast_weight
+    module = RetrieverStep(encoder, InfoNCE(job.loss), job.tokens_per_forward, autocast, weight).to(device)
     optimiser = torch.optim.AdamW(_parameter_groups(module, job.optimiser), lr=0.0, betas=(0.9, 0.999), eps=1e-8, fused=True)
     progress = Progress(step=0, fingerprint=task.fingerprint)
     checkpoint = ray.train.get_checkpoint()
