@@ -32,8 +32,8 @@ def run(bench: Bench, console: Console) -> None:
     ours = _seconds(lambda row, text: switcher.switch(text, "en", (0, row)), texts)
     theirs = _seconds(lambda row, text: script(text), texts)
     console.print(
-        f"ML-CS into {', '.join(languages)}: {words / ours:,.0f} words/s (wanted: 300,000), "
-        f"{theirs / ours:.1f} times a script with NLTK's Treebank tokeniser, a dict a language and its detokeniser: {words / theirs:,.0f} words/s (wanted: 10 times)"
+        f"ML-CS into {', '.join(languages)}: {words / ours:,.0f} words/s (300,000 wanted), {theirs / ours:.1f} times (10) "
+        f"the {words / theirs:,.0f} words/s of NLTK's Treebank tokeniser, a dict a language and NLTK's detokeniser"
     )
 
 

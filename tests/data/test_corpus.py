@@ -1,10 +1,7 @@
-"""Writing, opening, reading and splitting corpora, and every way in which a directory can be damaged."""
+"""Writing, opening and reading corpora."""
 
 import errno
-import json
-import os
 import random
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -14,37 +11,13 @@ import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from small_corpus import groups_of, small, write
 
 from xlret.data.cluster import joined
-from xlret.data.corpus import Manifest, ParallelCorpus, Row, split_corpus, write_corpus
-from xlret.data.hard_negatives import write_hard_negatives
+from xlret.data.corpus import ParallelCorpus, Row
 from xlret.data.mapped import MappedTable
 from xlret.data.rows import Report
-from xlret.errors import CorruptError, DataError, UserError
-
-
-def write(path: Path, rows: list[Row], **options: object) -> Manifest:
-    return write_corpus(path, rows, source="made up", licence="CC0", revision="3", made_by="tests", **options)
-
-
-def small(path: Path) -> ParallelCorpus:
-    """Groups a (en, de), b (en query, de passage), c (en passage alone), d (en, de)."""
-    rows = [
-        Row("a", "en", "red house?", "House", "It is red."),
-        Row("b", "en", "blue car?", None, None),
-        Row("a", "de", "rotes Haus?", None, "Es ist rot."),
-        Row("c", "en", None, "", "Nobody asks for this."),
-        Row("b", "de", None, None, "Das Auto ist blau."),
-        Row("d", "de", "grüner Baum?", "Baum", "Er ist grün."),
-        Row("d", "en", "green tree?", None, "It is green."),
-    ]
-    write(path, rows)
-    return ParallelCorpus.open(path)
-
-
-def groups_of(corpus: ParallelCorpus, *ids: str) -> np.ndarray:
-    known = corpus.group_ids(np.arange(corpus.n_groups))
-    return np.array([known.index(one) for one in ids], dtype=np.int64)
+from xlret.errors import DataError, UserError
 
 
 def test_what_was_written_is_read(tmp_path):
@@ -256,179 +229,6 @@ def test_a_disk_that_fills_under_arrow_is_the_same_error(tmp_path, monkeypatch):
     with pytest.raises(UserError, match="no space left on the disk"):
         small(tmp_path / "corpus")
     assert list(tmp_path.iterdir()) == []
-
-
-def damaged(directory: Path, name: str, change: str) -> None:
-    path = directory / name
-    data = bytearray(path.read_bytes())
-    if change == "cut":
-        path.write_bytes(data[:-10])
-    elif change == "gone":
-        path.unlink()
-    else:
-        data[len(data) // 2] ^= 1
-        path.write_bytes(data)
-
-
-@pytest.mark.parametrize("name", ["query.de.arrow", "passage.en.arrow", "groups.arrow"])
-@pytest.mark.parametrize("change", ["cut", "gone", "bit"])
-def test_damaged_files_are_named(tmp_path, name, change):
-    small(tmp_path / "corpus")
-    damaged(tmp_path / "corpus", name, change)
-    with pytest.raises(CorruptError, match=name):
-        ParallelCorpus.open(tmp_path / "corpus")
-    if change != "bit":
-        with pytest.raises(CorruptError, match=name):
-            ParallelCorpus.open(tmp_path / "corpus", verify=False)
-
-
-def test_a_file_that_is_no_arrow_file_is_named_even_unverified(tmp_path):
-    small(tmp_path / "corpus")
-    path = tmp_path / "corpus" / "query.de.arrow"
-    path.write_bytes(b"x" * path.stat().st_size)
-    corpus = ParallelCorpus.open(tmp_path / "corpus", verify=False)
-    with pytest.raises(CorruptError, match=r"query\.de\.arrow is damaged"):
-        corpus.queries("de", groups_of(corpus, "a"))
-
-
-def test_text_that_is_not_utf8_is_named_even_unverified(tmp_path):
-    small(tmp_path / "corpus")
-    path = tmp_path / "corpus" / "query.de.arrow"
-    path.write_bytes(path.read_bytes().replace("grün".encode(), b"gr\xff\xffn"))
-    corpus = ParallelCorpus.open(tmp_path / "corpus", verify=False)
-    with pytest.raises(CorruptError, match=r"query\.de\.arrow is damaged: a text is not UTF-8"):
-        corpus.queries("de", groups_of(corpus, "d"))
-
-
-@pytest.mark.parametrize(
-    ("edit", "message"),
-    [
-        ({"schema_version": 2}, "schema_version"),
-        ({"n_groups": 0}, "n_groups"),
-        ({"extra": 1}, "extra"),
-        ({"files": {}}, "its files and its sides do not agree"),
-    ],
-)
-def test_a_manifest_that_is_not_whole_is_refused(tmp_path, edit, message):
-    small(tmp_path / "corpus")
-    path = tmp_path / "corpus" / "manifest.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | edit))
-    with pytest.raises(CorruptError, match=message):
-        ParallelCorpus.open(tmp_path / "corpus")
-
-
-def test_what_is_no_corpus_is_refused(tmp_path):
-    with pytest.raises(UserError, match=r"no corpus at .*nowhere"):
-        ParallelCorpus.open(tmp_path / "nowhere")
-    with pytest.raises(UserError, match=r"holds no manifest\.json"):
-        ParallelCorpus.open(tmp_path)
-    small(tmp_path / "corpus")
-    (tmp_path / "corpus" / "manifest.json").write_text("{")
-    with pytest.raises(CorruptError, match=r"manifest\.json is damaged"):
-        ParallelCorpus.open(tmp_path / "corpus")
-
-
-def paged(path: Path) -> ParallelCorpus:
-    """60 groups in two languages; every three of them are one page."""
-    rows = [
-        Row(f"g{g}", lang, f"{lang} q{g}", None, f"{lang} t{g}", f"page {g // 3}") for g in range(60) for lang in ("en", "de")
-    ]
-    write(path, rows)
-    return ParallelCorpus.open(path)
-
-
-def test_a_split_never_cuts_a_cluster(tmp_path):
-    corpus = paged(tmp_path / "all")
-    split_corpus(corpus, tmp_path / "train", tmp_path / "dev", 16, seed=5)
-    train, dev = ParallelCorpus.open(tmp_path / "train"), ParallelCorpus.open(tmp_path / "dev")
-    pages = [{int(one[1:]) // 3 for one in part.group_ids(np.arange(part.n_groups))} for part in (train, dev)]
-    assert not pages[0] & pages[1]
-    assert (dev.n_groups, train.n_groups) == (15, 45)
-    assert (dev.manifest.n_clusters, train.manifest.n_clusters) == (5, 15)
-    assert dev.queries("de", groups_of(dev, dev.group_ids(np.array([0]))[0])) == [f"de q{dev.group_ids(np.array([0]))[0][1:]}"]
-    assert "dev 16, seed 5" in dev.manifest.made_by
-
-
-def test_a_split_depends_on_its_seed_alone(tmp_path):
-    corpus = paged(tmp_path / "all")
-    prints = []
-    for name, seed in (("one", 1), ("again", 1), ("two", 2)):
-        prints.append(split_corpus(corpus, tmp_path / f"{name}-t", tmp_path / f"{name}-d", 15, seed=seed)[1].fingerprint)
-    assert prints[0] == prints[1] != prints[2]
-
-
-@pytest.mark.parametrize("dev", [0, 2, 60, 1000])
-def test_impossible_splits_write_nothing(tmp_path, dev):
-    corpus = paged(tmp_path / "all")
-    with pytest.raises(UserError, match=f"cannot hold out {dev} of 60 groups in 20 clusters"):
-        split_corpus(corpus, tmp_path / "train", tmp_path / "dev", dev, seed=0)
-    assert [path.name for path in tmp_path.iterdir()] == ["all"]
-
-
-def test_a_split_into_an_existing_directory_changes_neither(tmp_path):
-    corpus = paged(tmp_path / "all")
-    (tmp_path / "dev").mkdir()
-    with pytest.raises(UserError, match="exists already"):
-        split_corpus(corpus, tmp_path / "train", tmp_path / "dev", 15, seed=0)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["all", "dev"]
-
-
-def test_hard_negatives_make_a_new_corpus(tmp_path):
-    corpus = paged(tmp_path / "all")
-    with pytest.raises(UserError, match="holds no hard negatives"):
-        corpus.hard_negatives(np.array([0]), 2)
-    before = corpus.fingerprint
-    write_hard_negatives(
-        tmp_path / "all", tmp_path / "mined", [(5, [9, 30, 2], [0.9, 0.8, 0.8]), (0, [7], [0.5])], made_by="miner 1"
-    )
-    mined = ParallelCorpus.open(tmp_path / "mined")
-    assert mined.has_hard_negatives
-    assert mined.hard_negatives(np.array([5, 1, 0, 5]), 2).tolist() == [[9, 30], [-1, -1], [7, -1], [9, 30]]
-    assert mined.hard_negatives(np.array([5]), 5).tolist() == [[9, 30, 2, -1, -1]]
-    assert mined.passages("de", np.array([3])) == corpus.passages("de", np.array([3]))
-    assert mined.fingerprint != before == ParallelCorpus.open(tmp_path / "all").fingerprint
-    assert not ParallelCorpus.open(tmp_path / "all").has_hard_negatives
-    assert mined.manifest.made_by.endswith("miner 1")
-    with pytest.raises(UserError, match="split first"):
-        split_corpus(mined, tmp_path / "t", tmp_path / "d", 15, 0)
-
-
-def test_hard_negatives_may_replace_those_of_the_corpus_itself(tmp_path):
-    paged(tmp_path / "all")
-    write_hard_negatives(tmp_path / "all", tmp_path / "all", [(5, [9], [0.9])], made_by="one", replace=True)
-    write_hard_negatives(tmp_path / "all", tmp_path / "all", [(5, [11], [0.7])], made_by="two", replace=True)
-    assert ParallelCorpus.open(tmp_path / "all").hard_negatives(np.array([5, 9]), 1).tolist() == [[11], [-1]]
-
-
-def test_hard_negatives_copy_where_links_are_not_allowed(tmp_path, monkeypatch):
-    def refuse(*_: object) -> None:
-        raise OSError(errno.EXDEV, "Invalid cross-device link")
-
-    monkeypatch.setattr(os, "link", refuse)
-    paged(tmp_path / "all")
-    write_hard_negatives(tmp_path / "all", tmp_path / "mined", [], made_by="one")
-    shutil.rmtree(tmp_path / "all")
-    assert ParallelCorpus.open(tmp_path / "mined").hard_negatives(np.array([5]), 1).tolist() == [[-1]]
-
-
-@pytest.mark.parametrize(
-    ("mined", "message"),
-    [
-        ([(60, [1], [0.1])], "does not exist"),
-        ([(0, [60], [0.1])], "does not exist"),
-        ([(0, [-1], [0.1])], "does not exist"),
-        ([(0, [9], [0.1]), (0, [12], [0.1])], "group 0 comes twice"),
-        ([(0, [9, 0], [0.2, 0.1])], "own cluster"),
-        ([(0, [9, 1], [0.2, 0.1])], "own cluster"),
-        ([(0, [9, 12], [0.1, 0.2])], "best first"),
-        ([(0, [9], [])], "1 negatives and 0 scores"),
-    ],
-)
-def test_impossible_hard_negatives_are_refused(tmp_path, mined, message):
-    paged(tmp_path / "all")
-    with pytest.raises(UserError, match=message):
-        write_hard_negatives(tmp_path / "all", tmp_path / "mined", mined, made_by="tests")
-    assert [path.name for path in tmp_path.iterdir()] == ["all"]
 
 
 def test_rows_come_from_the_right_batch_of_a_file_with_many(tmp_path):

@@ -2,8 +2,6 @@
 
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterable
-from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -12,78 +10,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from plan_facts import CORPORA, REGIMES, WORDS, Facts, everything, parallel, plan, ragged, rows
 
-from xlret.config import AlphaSchedule, PlanSettings
-from xlret.data.plan import BatchPlan, StepPlan
+from xlret.config import AlphaSchedule
 from xlret.data.pool import Pool
 from xlret.errors import UserError
-
-WORDS = ("ar", "de", "el", "en", "es", "hi", "ru", "th", "tr", "vi", "zh")
-REGIMES = [
-    {"regime": "mixed"},
-    {"regime": "mono"},
-    {"regime": "cross"},
-    {"regime": "cross", "pair_per": "batch"},
-    {"regime": "hybrid", "alpha": 0.3},
-    {"regime": "hybrid", "alpha": 0.5, "pair_per": "batch", "language_tau": 0.5},
-    {"regime": "hybrid", "alpha": {"shape": "linear", "start": 1, "end": 0, "steps": 300}, "language_tau": 1},
-]
-
-
-@dataclass(frozen=True)
-class Facts:
-    """A corpus in memory: which groups have a query, and which a passage, in each language."""
-
-    queries: dict[str, frozenset[int]]
-    passages: dict[str, frozenset[int]]
-    fingerprint: str = "f"
-    path: Path = Path("facts")
-
-    @property
-    def n_groups(self) -> int:
-        return len(frozenset().union(*self.queries.values(), *self.passages.values()))
-
-    @property
-    def languages(self) -> tuple[str, ...]:
-        return tuple(sorted(self.queries.keys() | self.passages.keys()))
-
-    def members(self, query_lang: str, passage_lang: str) -> frozenset[int]:
-        return self.queries.get(query_lang, frozenset()) & self.passages.get(passage_lang, frozenset())
-
-    def pool(self, query_lang: str, passage_lang: str) -> Pool:
-        return Pool.from_members(sorted(self.members(query_lang, passage_lang)))
-
-
-def parallel(groups: int, languages: Iterable[str], name: str = "parallel") -> Facts:
-    every = dict.fromkeys(languages, frozenset(range(groups)))
-    return Facts(every, every, name, Path(name))
-
-
-def ragged(sizes: dict[str, int], share: float = 0.7, name: str = "ragged") -> Facts:
-    """Each language has a random part of the groups, another one for each side."""
-    rng = np.random.default_rng(len(sizes))
-    parts = [{lang: frozenset(np.flatnonzero(rng.random(n) < share).tolist()) for lang, n in sizes.items()} for _ in range(2)]
-    return Facts(parts[0], parts[1], name, Path(name))
-
-
-CORPORA = {
-    "parallel": parallel(240, WORDS),
-    "ragged": ragged({"en": 900, "de": 700, "fr": 300, "tr": 200}),
-    "two languages": parallel(150, ("en", "th")),
-}
-
-
-def plan(corpora: Facts | list[Facts], **values: Any) -> BatchPlan:
-    values.setdefault("batch_size", 32)
-    return BatchPlan([corpora] if isinstance(corpora, Facts) else corpora, PlanSettings.model_validate(values))
-
-
-def rows(step: StepPlan) -> list[tuple[str, str, int]]:
-    return list(zip(step.query_lang, step.passage_lang, step.group.tolist(), strict=True))
-
-
-def everything(step: StepPlan) -> tuple[Any, ...]:
-    return step.step, step.corpus, step.kind, rows(step)
 
 
 @pytest.mark.parametrize("regime", REGIMES, ids=str)
@@ -184,86 +115,6 @@ def test_single_rows_meet_a_pool_in_a_new_order_each_epoch() -> None:
     halves = [{row for t in range(64 * w, 64 * w + 64) for row in rows(made.step(t))} for w in range(0, 12, 2)]
     assert all(len(half) == 1024 for half in halves)
     assert all(abs(len(one & two) - 512) < 5 * 16 for one, two in pairwise(halves))
-
-
-@pytest.mark.parametrize("alpha", [0.0, 0.1, 0.5, 0.77, 1.0])
-def test_realised_alpha(alpha: float) -> None:
-    made = plan(CORPORA["parallel"], alpha=alpha, seed=11)
-    for start in (0, 64 * 10**10):
-        kinds = [made.step(t).kind for t in range(start, start + 640)]
-        assert abs(kinds.count("mono") - alpha * 640) <= 1
-    odd = sum(made.step(t).kind == "mono" for t in range(1000, 1333))
-    assert abs(odd - alpha * 333) <= 5 * (333 * alpha * (1 - alpha)) ** 0.5
-
-
-def test_realised_alpha_follows_its_schedule() -> None:
-    schedule = AlphaSchedule(shape="cosine", start=0.9, end=0.2, steps=2000)
-    found = plan(CORPORA["ragged"], alpha=schedule).explain(2560)
-    assert found.expected_alpha == pytest.approx((0.55 * 2000 + 0.2 * 560) / 2560, abs=1e-6)
-    assert abs(found.alpha - found.expected_alpha) <= 1 / 2560
-    late = plan(CORPORA["ragged"], alpha=schedule).explain(640, start=10**12)
-    assert late.expected_alpha == pytest.approx(0.2)
-    assert abs(late.alpha - 0.2) <= 2 / 640
-
-
-@pytest.mark.parametrize("tau", [0, 0.5, 1])
-@pytest.mark.parametrize("regime", ["mono", "cross", "mixed"])
-@pytest.mark.parametrize("pair_per", ["example", "batch"])
-def test_pair_frequencies_are_their_weights(tau: float, regime: str, pair_per: str) -> None:
-    """Counted from steps, against weights counted from the corpus, within 5 standard deviations of a binomial."""
-    corpus = CORPORA["ragged"]
-    made = plan(corpus, regime=regime, pair_per=pair_per, language_tau=tau, batch_size=20)
-    pairs = [(one, two) for one in corpus.languages for two in corpus.languages if (one != two) == (regime == "cross")]
-    weights = {pair: len(corpus.members(*pair)) ** tau for pair in pairs}
-    start, steps = 12_345, 800
-    counts: Counter[tuple[str, str]] = Counter()
-    for t in range(start, start + steps):
-        step = made.step(t)
-        counts.update(zip(step.query_lang, step.passage_lang, strict=True))
-    unit = 20 if regime == "mono" or (regime == "cross" and pair_per == "batch") else 1
-    draws = steps * 20 / unit
-    assert counts.keys() == weights.keys()
-    for pair, weight in weights.items():
-        share = weight / sum(weights.values())
-        assert abs(counts[pair] / unit - draws * share) < 5 * (draws * share * (1 - share)) ** 0.5
-    explained = made.explain(steps, start)
-    assert {(one.query_lang, one.passage_lang): one.rows for one in explained.pairs} == counts
-    for one in explained.pairs:
-        share = weights[one.query_lang, one.passage_lang] / sum(weights.values())
-        assert one.expected == pytest.approx(steps * 20 * share)
-        assert one.groups == len(corpus.members(one.query_lang, one.passage_lang))
-
-
-@pytest.mark.parametrize("tau", [0, 0.5, 1])
-def test_corpora_are_drawn_by_size(tau: float) -> None:
-    corpora = [parallel(3000, ("en", "de"), "big"), parallel(300, ("en", "tr"), "small"), ragged({"hi": 900, "ru": 900}, 0.9)]
-    made = plan(corpora, alpha=0.4, corpus_tau=tau)
-    found = made.explain(1500)
-    groups = [3000, 300, len(corpora[2].members("hi", "ru") | corpora[2].members("ru", "hi"))]
-    for kind, alpha in (("mono", 0.4), ("cross", 0.6)):
-        mine = [one for one in found.kinds if one.kind == kind]
-        sizes = groups if kind == "cross" else [3000, 300, len(corpora[2].members("hi", "hi") | corpora[2].members("ru", "ru"))]
-        for one, size in zip(mine, sizes, strict=True):
-            share = size**tau / sum(other**tau for other in sizes)
-            assert one.expected == pytest.approx(1500 * alpha * share)
-            assert abs(one.steps - one.expected) < 5 * (1500 * alpha * share * (1 - share)) ** 0.5 + 1
-    seen = {t: made.step(t) for t in range(200)}
-    assert {step.corpus for step in seen.values()} == {0, 1, 2}
-    assert {lang for step in seen.values() if step.corpus == 1 for lang in step.query_lang} == {"en", "tr"}
-
-
-def test_a_corpus_may_lack_one_kind_of_a_hybrid() -> None:
-    """Such as SWIM-IR (query in any language, passage English) beside MIRACL (both in one)."""
-    half = frozenset(range(200))
-    cross_only = Facts({"de": half, "fr": half}, {"en": half}, "x", Path("x"))
-    mono_only = Facts(
-        {"de": half, "fr": frozenset(range(200, 400))}, {"de": half, "fr": frozenset(range(200, 400))}, "m", Path("m")
-    )
-    made = plan([cross_only, mono_only], alpha=0.25)
-    for t in range(128):
-        step = made.step(t)
-        assert step.corpus == (1 if step.kind == "mono" else 0)
-    assert made.explain(128).alpha == 0.25
 
 
 def test_languages_can_be_chosen_and_left_out() -> None:
