@@ -6,10 +6,17 @@ from pathlib import Path
 
 from rich.console import Console
 
-from jobs.bench import assembly, memory, setup, switching, training
+from jobs.bench import assembly, curves, encoding, memory, setup, switching, training
 from jobs.cli import run_job
 
-PARTS = {"assembly": assembly.run, "switching": switching.run, "training": training.run, "memory": memory.run}
+PARTS = {
+    "assembly": assembly.run,
+    "switching": switching.run,
+    "training": training.run,
+    "memory": memory.run,
+    "encoding": encoding.run,
+    "curves": curves.run,
+}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -22,12 +29,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("parts", nargs="*", help=f"of {', '.join(PARTS)}; all by default")
     parser.add_argument("--directory", type=Path, default=Path("runs/benchmark"), help="where corpora and runs are kept")
+    parser.add_argument("--passages", type=int, default=2_000_000, help="passages that `encoding` measures memory on")
+    parser.add_argument("--vectors", type=int, default=1_000_000, help="vectors that `curves` measures indexes on")
+    parser.add_argument("--seconds", type=float, default=1800, help="after so long `curves` begins no further kind of index")
     arguments = parser.parse_args(argv)
     unknown = [one for one in arguments.parts if one not in PARTS]
     if unknown:
         parser.error(f"unknown part {unknown[0]!r}; allowed: {', '.join(PARTS)}")
     console = Console(highlight=False)
-    bench = setup.set_up(arguments.directory.resolve())
+    bench = setup.set_up(arguments.directory.resolve(), arguments.passages, arguments.vectors, arguments.seconds)
     for name in arguments.parts or PARTS:
         console.rule(name)
         PARTS[name](bench, console)

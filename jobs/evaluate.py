@@ -1,15 +1,12 @@
 """Evaluates an encoder: `python -m jobs.evaluate --encoder DIR_OR_NAME --benchmark xquad-r --data DIR`."""
 
 import argparse
-import os
-import platform
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from importlib.metadata import version
+from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
 import torch
 from pydantic import Field, field_validator, model_validator
 from rich.console import Console
@@ -20,17 +17,26 @@ from xlret.data.corpus import ParallelCorpus
 from xlret.errors import UserError
 from xlret.evaluation import report
 from xlret.evaluation.benchmarks import BENCHMARKS, benchmark
-from xlret.evaluation.bias import mean_rank_correlation
-from xlret.evaluation.evaluate import POOLED, Evaluation, evaluate
-from xlret.evaluation.metrics import mean
+from xlret.evaluation.evaluate import Evaluation, evaluate
+from xlret.evaluation.rerank import reranking
 from xlret.evaluation.retrieve import FloatMatrix
 from xlret.evaluation.save import read_scores, scores_of, write_evaluation
 from xlret.evaluation.sets import RetrievalSet, from_corpus
 from xlret.evaluation.significance import compare
-from xlret.files import expand_path
+from xlret.evaluation.summary import CORRELATED, summary
+from xlret.evaluation.translate_test import translated
+from xlret.files import expand_path, sha256_of
 from xlret.model.encoder import Encoder, start_encoder
+from xlret.model.reranker import Reranker
+from xlret.search.balance import BALANCES, Balance
+from xlret.search.balance_effect import TOP, calibration_of, effect_json, effect_rows
+from xlret.search.balanced_ranking import BalancedRanking
+from xlret.search.calibration import Calibration
+from xlret.search.fingerprint import encoder_files
 from xlret.text.languages import language
+from xlret.text.lexicon import Lexicon
 from xlret.text.tokenise import CARD, SideName, read_card
+from xlret.text.translate import WordTranslator
 
 EXAMPLE = f"""\
 examples:
@@ -38,6 +44,8 @@ examples:
   python -m jobs.evaluate --encoder runs/NAME/model --corpus corpora/mine/dev --held-out sw
   python -m jobs.evaluate --encoder intfloat/multilingual-e5-small --query-prompt "query: " --passage-prompt "passage: " \\
       --benchmark tatoeba --data ../shared/data/tatoeba --languages de sw
+  python -m jobs.evaluate ... --balance calibrated      # what the server's balance of languages does to the ranking
+  python -m jobs.evaluate ... --translate-test ../shared/data/lexicons/muse      # all texts word by word into English first
   python -m jobs.evaluate ... --out new --compare old/evaluation.json     # paired tests, corrected for their number
 
 benchmarks: {", ".join(f"{one.name} ({one.title})" for one in BENCHMARKS.values())}
@@ -48,14 +56,16 @@ what the table shows, mAP over exact rankings of all passages:
   Mul   over all passages of all languages at once, the answers in every language relevant, mean over query languages
   rank distance  last minus first rank of the translations of an answer in that pool; small: no language is preferred
 
+--balance quota or calibrated prints the pooled numbers before and after, with own@10, the share of the first ten hits in the
+query's language, and dist@10, how far their languages are from the corpus' (0 no preference, 1 one alone). All other numbers
+and files are then of the balanced ranking. Calibrated from the passages alone (no query, no relevance), or --calibration FILE.
+
+--reranker DIR reads the --rerank-depth best passages of each query together with it and orders them anew. All numbers and files
+are then of the new ranking; within one language only what stood that high among all passages changes its place.
+
 what --out gets: evaluation.json (all numbers, settings, versions, time), report.html (with the matrix as a heat map),
 queries.csv (what --compare reads), qrels.trec and run.trec (the best --run-depth passages of each query, for trec_eval).
 """
-
-
-_CORRELATED = 100
-"""The depth of mean rank correlation."""
-_PACKAGES = ("xlret", "torch", "transformers", "tokenizers", "numpy")
 
 
 class EvaluateSettings(Settings):
@@ -82,6 +92,16 @@ class EvaluateSettings(Settings):
     tokens_per_batch: int = Field(8192, ge=1)
     run_depth: int = Field(1000, ge=0)
     """Passages of each query in run.trec; 0 writes none. XQuAD-R to depth 1000 takes 800 MB."""
+    balance: Balance = "none"
+    """How rankings over several languages are balanced, see `xlret.search.balance`."""
+    calibration: PathSetting | None = None
+    """calibration.json of an index; by default one is made from the passages of each set."""
+    translate_test: PathSetting | None = None
+    """Lexicons to translate all queries and passages word by word into English with, before they are encoded."""
+    reranker: PathSetting | None = None
+    """Directory of a reranker, which orders the best passages of each query anew."""
+    rerank_depth: int = Field(100, ge=1)
+    """How many passages of the pooled ranking; queries x depth pairs go through the reranker."""
 
     @field_validator("languages", "held_out", mode="after")
     @classmethod
@@ -90,6 +110,10 @@ class EvaluateSettings(Settings):
 
     @model_validator(mode="after")
     def _one_set(self) -> "EvaluateSettings":
+        if self.calibration is not None and self.balance == "none":
+            raise ValueError("a calibration changes nothing with balance none; choose balance calibrated or quota")
+        if self.reranker is not None and self.balance != "none":
+            raise ValueError("both change the ranking, and not together; choose balance or reranker")
         if (self.benchmark is None) == (self.corpus is None):
             raise ValueError("give either a benchmark with its data or a corpus")
         one = None if self.benchmark is None else benchmark(self.benchmark)
@@ -121,6 +145,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     add("--precision", help="float32 (default) or bfloat16, faster on GPUs and recent processors")
     add("--tokens-per-batch", type=int, help="padded tokens encoded at once (default 8192)")
     add("--run-depth", type=int, help="passages of each query in run.trec (default 1000; 0: no run)")
+    add("--balance", help=f"{', '.join(BALANCES)}: how languages are balanced, printed before and after (default none)")
+    add("--calibration", metavar="CALIBRATION.json", help="of an index, instead of one from the set's passages")
+    add("--reranker", metavar="DIR", help="order the best passages of each query anew, printed before and after")
+    add("--rerank-depth", type=int, help="passages of each query to rerank (default 100)")
+    add("--translate-test", metavar="LEXICON_DIR", help="translate all texts word by word into English first (a baseline)")
     add("--out", type=Path, help="directory to write to")
     add("--replace", action="store_true", help="replace an evaluation that is there already")
     add("--compare", type=Path, metavar="EVALUATION.json", help="test the difference to another evaluation of the same set")
@@ -151,33 +180,61 @@ def evaluate_encoder(
     if out is not None and out.exists() and not (replace and (out / "evaluation.json").is_file()):
         raise UserError(f"{out} exists already; choose another place{'' if replace else ', or add --replace'}")
     others = None if compare_with is None else read_scores(expand_path(compare_with))
+    calibration = None if settings.calibration is None else Calibration.load(settings.calibration)
+    reranker = None if settings.reranker is None else Reranker.load(settings.reranker, device=_device())
+    lexicon = None if settings.translate_test is None else Lexicon.load([settings.translate_test])
     sets, model = _sets(settings), _load(encoder, settings)
     seconds = {"encoding": 0.0, "search": 0.0}
     done: list[tuple[RetrievalSet, Evaluation]] = []
+    effects: dict[str, Any] = {}
+    reranked: dict[str, Any] = {}
     for one in sets:
+        if lexicon is not None:
+            one = translated(one, WordTranslator(lexicon, "en", one.languages))
         began = time.monotonic()
         queries = _vectors(model, one.query_texts, "query", settings, f"{one.name}: queries")
         passages = _vectors(model, one.passage_texts, "passage", settings, f"{one.name}: passages")
         encoded = time.monotonic()
-        depth = max(settings.run_depth if out else 0, _CORRELATED if one.query_groups else 0)
+        depth = max(settings.run_depth if out else 0, CORRELATED if one.query_groups else 0, TOP)
         found = evaluate(one, queries, passages, depth=depth)
+        both = {"none": found}
+        if settings.balance != "none":
+            made = calibration or calibration_of(one, passages)
+            found = evaluate(one, queries, passages, depth=depth, reorder=BalancedRanking(settings.balance, queries, made))
+            both[settings.balance] = found
+            effects[one.name] = effect_json(one, both) | {"calibrated_from": str(settings.calibration or made.made_from)}
+        if reranker is not None:
+            score = partial(reranker.score, tokens_per_batch=settings.tokens_per_batch, precision=settings.precision)
+            both = {"encoder alone": found}
+            found = evaluate(one, queries, passages, depth=depth, reorder=reranking(one, score, settings.rerank_depth))
+            both["reranked"] = found
+            reranked[one.name] = effect_json(one, both)
         seconds["encoding"] += encoded - began
         seconds["search"] += time.monotonic() - encoded
         report.print_evaluation(found, held_out=settings.held_out, console=console)
+        if len(both) > 1:
+            title = f"the best {settings.rerank_depth} passages of each query before and after reranking"
+            if reranker is None:
+                title = f"balance of languages before and after, calibrated from {effects[one.name]['calibrated_from']}"
+            report.print_rows(*effect_rows(one, both), title, console)
         done.append((one, found))
-    summary = _summary(encoder, settings, done, seconds)
+    about = None if settings.benchmark is None else benchmark(settings.benchmark)
+    values = summary(encoder, settings, about, done, held_out=settings.held_out, seconds=seconds)
+    values |= {"encoder_files": _files(encoder), "balance": effects or None}
+    values["reranker"] = None
+    if settings.reranker is not None:
+        values["reranker"] = {"sha256": sha256_of(settings.reranker / "model.safetensors"), "effects": reranked}
     differences = None if others is None else compare(scores_of(done), others)
     if differences is not None:
         report.print_differences(differences, console=console)
-        summary["comparison"] = {"with": str(compare_with), "tests": [vars(one) for one in differences]}
-    if settings.benchmark is not None and len(done) > 1:
-        metric = benchmark(settings.benchmark).metric
-        console.print(f"mean {metric} of {len(done)} sets: {report.number(summary[metric])}", markup=False)
+        values["comparison"] = {"with": str(compare_with), "tests": [vars(one) for one in differences]}
+    if about is not None and len(done) > 1:
+        console.print(f"mean {about.metric} of {len(done)} sets: {report.number(values[about.metric])}", markup=False)
     if out is not None:
         write_evaluation(
             out,
             done,
-            summary,
+            values,
             title=f"{encoder} on {settings.benchmark or settings.corpus}",
             settings=f"encoder: {encoder}\n{as_yaml(settings)}",
             held_out=settings.held_out,
@@ -200,7 +257,11 @@ def _load(name: str, settings: EvaluateSettings) -> Encoder:
     keys = ("query_prompt", "passage_prompt", "max_query_tokens", "max_passage_tokens")
     given = {key: getattr(settings, key) for key in keys if getattr(settings, key) is not None}
     values = {"start": name, **own, **given}
-    return start_encoder(settings_from(EncoderSettings, values), None, 0).to("cuda" if torch.cuda.is_available() else "cpu")
+    return start_encoder(settings_from(EncoderSettings, values), None, 0).to(_device())
+
+
+def _device() -> str:
+    return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def _sets(settings: EvaluateSettings) -> Iterator[RetrievalSet]:
@@ -220,35 +281,10 @@ def _vectors(model: Encoder, texts: Sequence[str], side: SideName, settings: Eva
     return found[rows]
 
 
-def _summary(
-    encoder: str, settings: EvaluateSettings, done: Sequence[tuple[RetrievalSet, Evaluation]], seconds: Mapping[str, float]
-) -> dict[str, Any]:
-    """The content of evaluation.json; numbers at the top are means over the sets."""
-    found = [one for _, one in done]
-    names = ("mo", "cr", "mul", "micro", "rank_distance")
-    about = None if settings.benchmark is None else benchmark(settings.benchmark)
-    return {
-        "encoder": encoder,
-        "settings": settings.model_dump(mode="json"),
-        **{name: mean(np.array([getattr(one, name) for one in found])) for name in names},
-        **{name: mean(np.array([one.pooled[name] for one in found])) for name in POOLED},
-        "held_out": {one.name: one.rows_of(settings.held_out) for one in found} if settings.held_out else None,
-        "sets": [report.as_json(one) | _correlation(of, one) for of, one in done],
-        "benchmark": about and {key: getattr(about, key) for key in ("name", "metric", "licence", "source", "revision")},
-        "seconds": dict(seconds),
-        "versions": {"python": platform.python_version()} | {name: version(name) for name in _PACKAGES},
-        "hardware": {
-            "machine": platform.platform(),
-            "cpus": os.cpu_count(),
-            "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
-        },
-    }
-
-
-def _correlation(of: RetrievalSet, one: Evaluation) -> dict[str, float]:
-    """MRC@100 where it is known which queries are the same question."""
-    top = one.retrieved.top_QK[:, :_CORRELATED]
-    return {f"mrc@{_CORRELATED}": mean_rank_correlation(top, of.query_groups, of.query_langs)} if of.query_groups else {}
+def _files(encoder: str) -> dict[str, str] | None:
+    """Checksums of an encoder that xlret saved, so that a release knows whose numbers these are; None for any other."""
+    directory = expand_path(Path(encoder))
+    return encoder_files(directory) if (directory / CARD).is_file() else None
 
 
 if __name__ == "__main__":

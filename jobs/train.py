@@ -1,4 +1,4 @@
-"""Trains a retriever: `python -m jobs.train RECIPE`."""
+"""Trains a retriever or a reranker: `python -m jobs.train RECIPE`."""
 
 from collections.abc import Sequence
 
@@ -11,10 +11,12 @@ EXAMPLE = """\
 examples:
   python -m jobs.train jobs/recipes/atlas-hybrid.yaml
   python -m jobs.train jobs/recipes/atlas-hybrid.yaml --set plan.alpha=0.3 --set name=alpha-03
+  python -m jobs.train jobs/recipes/reranker.yaml      # model: reranker
   ray job submit --working-dir . -- python -m jobs.train jobs/recipes/atlas-hybrid.yaml
 
 A run that was stopped goes on when it is started again with the same name and settings. What it leaves:
-runs/NAME/model (the best encoder, in sentence-transformers layout), metrics.jsonl, tensorboard/, config.yaml, run.json.
+runs/NAME/model (the best encoder or reranker, in the layout of sentence-transformers), metrics.jsonl,
+report.html, tensorboard/, config.yaml, run.json.
 """
 
 
@@ -29,7 +31,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     print(as_yaml(job))
     result = train(job, fresh=arguments.fresh, show=lambda line: print(line, flush=True))
     best = f", best {job.dev.metric} mAP {result.best_metric:.4f} at step {result.best_step}" if result.best_metric else ""
-    print(f"trained {result.steps} steps{best}; encoder in {result.model}")
+    print(f"trained {result.steps} steps{best}; {job.model} in {result.model}")
     return 0
 
 

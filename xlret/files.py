@@ -57,12 +57,12 @@ def directory_beside(target: Path, *, replace: bool = False) -> Iterator[Path]:
         target.parent.mkdir(parents=True, exist_ok=True)
         fresh = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
     except OSError as error:
-        raise _write_error(target, error) from error
+        raise write_error(target, error) from error
     try:
         yield fresh
         for path in sorted(fresh.rglob("*")):
             if path.is_file():
-                _flush(path)
+                flush(path)
         fresh.chmod(0o755)
         if target.exists():
             old = fresh.with_name(fresh.name + ".old")
@@ -71,10 +71,10 @@ def directory_beside(target: Path, *, replace: bool = False) -> Iterator[Path]:
             shutil.rmtree(old)
         else:
             os.rename(fresh, target)
-        _flush(target.parent)
+        flush(target.parent)
     except OSError as error:
         shutil.rmtree(fresh, ignore_errors=True)
-        raise _write_error(target, error) from error
+        raise write_error(target, error) from error
     except BaseException:
         shutil.rmtree(fresh, ignore_errors=True)
         raise
@@ -87,7 +87,7 @@ def write_text(path: Path, text: str) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     except OSError as error:
-        raise _write_error(path, error) from error
+        raise write_error(path, error) from error
     try:
         with open(descriptor, "w", encoding="utf-8") as file:
             file.write(text)
@@ -95,10 +95,11 @@ def write_text(path: Path, text: str) -> None:
             os.fsync(file.fileno())
         os.chmod(name, 0o644)
         os.replace(name, path)
+        flush(path.parent)
     except BaseException as error:
         Path(name).unlink(missing_ok=True)
         if isinstance(error, OSError):
-            raise _write_error(path, error) from error
+            raise write_error(path, error) from error
         raise
 
 
@@ -107,7 +108,8 @@ def write_json(path: Path, value: Any) -> None:
     write_text(path, json.dumps(value, ensure_ascii=False, indent=2, allow_nan=False) + "\n")
 
 
-def _flush(path: Path) -> None:
+def flush(path: Path) -> None:
+    """Waits until a file, or the list of names in a directory, is on the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -115,8 +117,8 @@ def _flush(path: Path) -> None:
         os.close(descriptor)
 
 
-def _write_error(target: Path, error: OSError) -> Exception:
-    """The one-line form of errors that the user can mend; any other error stays what it is."""
+def write_error(target: Path, error: OSError) -> Exception:
+    """The one-line form of errors in writing `target` that the user can mend; any other error stays what it is."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return UserError(f"no space left on the disk while writing {target}; free some or choose another place")
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):

@@ -9,7 +9,7 @@ from rich.console import Console
 
 from jobs.bench.setup import Bench
 from xlret.config import SwitchSettings
-from xlret.data.assemble import Assembled, Assembler
+from xlret.data.assemble import Assembler, Batch
 from xlret.data.stream import StreamOptions, batches
 
 STEPS = 512
@@ -48,11 +48,11 @@ class _Speed:
     words: float
 
 
-def _bare(assemble: Assembler, steps: int) -> Iterator[Assembled]:
+def _bare(assemble: Assembler, steps: int) -> Iterator[Batch]:
     return (assemble(step, 0, 1) for step in range(steps))
 
 
-def _measure(stream: Iterator[Assembled], skip: int) -> _Speed:
+def _measure(stream: Iterator[Batch], skip: int) -> _Speed:
     """Seconds and words a step, after the first `skip` steps."""
     for _ in range(skip):
         next(stream)

@@ -20,6 +20,12 @@ class Bench:
 
     directory: Path
     job: TrainJob
+    passages: int
+    """How many the memory of bulk encoding is measured on."""
+    vectors: int = 1_000_000
+    """How many the curves of index kinds are measured on."""
+    seconds: float = 1800
+    """After so long no further kind of index is begun."""
 
     @property
     def inputs(self) -> Inputs:
@@ -32,7 +38,7 @@ class Bench:
         return self.directory / "start"
 
 
-def set_up(directory: Path) -> Bench:
+def set_up(directory: Path, passages: int, vectors: int = 1_000_000, seconds: float = 1800) -> Bench:
     """Builds the corpus and the start encoder in `directory` where they are not there yet."""
     atlas = directory / "atlas"
     if not (atlas / "train" / "manifest.json").exists():
@@ -44,7 +50,7 @@ def set_up(directory: Path) -> Bench:
         f"storage={directory / 'runs'}",
     ]
     job = read_recipe(TrainJob, RECIPE, overrides)
-    bench = Bench(directory, job)
+    bench = Bench(directory, job, passages, vectors, seconds)
     if not bench.start.exists():
         corpus = ParallelCorpus.open(job.corpora[0])
         start_encoder(job.encoder, lambda: tokeniser_texts([corpus], corpus.languages), 0).save(bench.start)

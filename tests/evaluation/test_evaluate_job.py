@@ -12,8 +12,11 @@ from jobs.evaluate import EvaluateSettings, evaluate_encoder, main
 from xlret.config import EncoderSettings, FreshEncoder, settings_from
 from xlret.data.corpus import ParallelCorpus
 from xlret.errors import UserError
+from xlret.evaluation.evaluate import Evaluation
 from xlret.evaluation.trec import read_qrels, read_run
+from xlret.files import sha256_of
 from xlret.model.encoder import start_encoder
+from xlret.search.calibration import Calibration
 
 
 @pytest.fixture(scope="module")
@@ -38,6 +41,7 @@ def test_a_corpus_is_evaluated_and_everything_written(
     assert f"{found['mo']:.4f}"[1:] in shown
     assert found["settings"]["corpus"] == str(corpora / "dev")
     assert found["versions"]["torch"]
+    assert found["encoder_files"]["model.safetensors"] == sha256_of(encoder / "model.safetensors")
     assert found["hardware"]["cpus"]
     assert found["seconds"]["encoding"] > 0
     assert found["held_out"][f"{corpora.name}/dev"]["mo"] > 0
@@ -77,6 +81,68 @@ def test_the_settings_reach_the_encoder(corpora: Path, encoder: Path) -> None:
     assert mul(query_prompt="bababa tatata ") != plain
 
 
+@pytest.mark.parametrize("balance", ["quota", "calibrated"])
+def test_the_effect_of_a_balance_is_shown_beside_none(
+    tmp_path: Path, corpora: Path, encoder: Path, capsys: pytest.CaptureFixture[str], balance: str
+) -> None:
+    arguments = ["--encoder", str(encoder), "--corpus", str(corpora / "dev")]
+    main([*arguments, "--out", str(tmp_path / "none")])
+    capsys.readouterr()
+    main([*arguments, "--out", str(tmp_path / "new"), "--balance", balance, "--compare", str(tmp_path / "none")])
+    shown = capsys.readouterr().out
+    plain, new = (json.loads((tmp_path / name / "evaluation.json").read_text()) for name in ("none", "new"))
+    effect = new["balance"][f"{corpora.name}/dev"]
+    assert plain["balance"] is None
+    assert new["settings"]["balance"] == balance
+    assert effect["none"]["mul"] == plain["mul"]  # before and after stand side by side, and the evaluation is of after
+    assert effect[balance]["mul"] == new["mul"] == new["sets"][0]["mul"]
+    assert effect[balance]["rank_distance"] == new["rank_distance"] != plain["rank_distance"]
+    assert effect["calibrated_from"] == f"passages of {corpora.name}/dev"
+    assert new["mo"] == pytest.approx(plain["mo"], abs=1e-6)
+    title, table = shown.split("balance of languages before and after, calibrated from ")[1].split("\n", 1)
+    assert title == f"passages of {corpora.name}/dev"
+    rows = {line.split()[0]: line.split() for line in table.splitlines() if line.split()}
+    for name, found in (("none", plain), (balance, new)):
+        assert rows[name][1] == f"{found['mul']:.4f}"[1:]
+        assert rows[name][2] == f"{found['rank_distance']:.1f}"
+    theirs = pytrec_eval.RelevanceEvaluator(read_qrels(tmp_path / "new/qrels.trec"), {"map"})
+    ranked = theirs.evaluate(read_run(tmp_path / "new/run.trec"))
+    assert np.mean([row["map"] for row in ranked.values()]) == pytest.approx(new["micro"], abs=1e-9)
+    assert new["comparison"]["tests"]
+
+
+def test_a_calibration_can_come_from_elsewhere(tmp_path: Path, corpora: Path, encoder: Path) -> None:
+    languages = ParallelCorpus.open(corpora / "dev").languages
+    file = tmp_path / "calibration.json"
+    Calibration(means=dict.fromkeys(languages, (0.0,) * 32), spreads=dict.fromkeys(languages, 0.5)).save(file)
+
+    def found(**values: Any) -> Evaluation:
+        (one,) = evaluate_encoder(str(encoder), settings_from(EvaluateSettings, {"corpus": corpora / "dev", **values}), None)
+        return one
+
+    # Means of zero and one spread for all leave every order as it is; the set's own calibration does not.
+    assert found(balance="calibrated", calibration=file).mul == pytest.approx(found().mul, abs=1e-6)
+    assert found(balance="calibrated").mul != pytest.approx(found().mul, abs=1e-6)
+    Calibration(means={"de": (0.0,)}, spreads={"de": 0.5}).save(file)
+    with pytest.raises(UserError, match="32 numbers and the calibration 1; calibrate with the encoder"):
+        found(balance="calibrated", calibration=file)
+
+
+def test_translate_test_encodes_english_words(tmp_path: Path, corpora: Path, encoder: Path, lexicon: Path) -> None:
+    out = tmp_path / "out"
+    arguments = ["--encoder", str(encoder), "--corpus", str(corpora / "dev"), "--run-depth", "0"]
+    main([*arguments, "--languages", "en", "de", "fr", "--translate-test", str(lexicon), "--out", str(out)])
+    main([*arguments, "--languages", "en", "--out", str(tmp_path / "english")])
+    found = json.loads((out / "evaluation.json").read_text())
+    english = json.loads((tmp_path / "english" / "evaluation.json").read_text())
+    assert found["settings"]["translate_test"] == str(lexicon)
+    # The lexicon has every word of the corpus: in every language it is the English test.
+    matrix = found["sets"][0]["matrix"]
+    assert {round(matrix[one][other], 9) for one in matrix for other in matrix} == {round(english["mo"], 9)}
+    with pytest.raises(UserError, match="no lexicon from tr into en"):
+        main([*arguments, "--translate-test", str(lexicon)])
+
+
 def test_a_benchmark_of_several_sets_is_averaged(tmp_path: Path, encoder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for code in ("deu", "tha"):
         for side in (code, "eng"):
@@ -102,6 +168,10 @@ def test_a_benchmark_of_several_sets_is_averaged(tmp_path: Path, encoder: Path, 
         (["--benchmark", "squad", "--data", "."], "unknown benchmark 'squad'"),
         (["--corpus", "x", "--precision", "int4"], "precision is 'int4'"),
         (["--corpus", "x", "--languages", "qq1"], "unknown language code 'qq1'"),
+        (["--corpus", "x", "--balance", "fair"], "balance is 'fair'"),
+        (["--corpus", "x", "--calibration", "c.json"], "choose balance calibrated or quota"),
+        (["--corpus", "x", "--balance", "quota", "--calibration", "nowhere.json"], "cannot read calibration .*nowhere.json"),
+        (["--corpus", "x", "--translate-test", "no/lexicon"], "no/lexicon"),
         (["--corpus", "x", "--compare", "nowhere/evaluation.json"], "there is no .*nowhere/queries.csv"),
     ],
 )

@@ -10,9 +10,12 @@ from numpy.typing import NDArray
 
 from xlret.config import PlanSettings, SwitchSettings
 from xlret.data.corpus import ParallelCorpus
+from xlret.data.pairs import AssembledPairs, draw_negatives
 from xlret.data.plan import BatchPlan, StepPlan
 from xlret.errors import DataError, UserError
 from xlret.text.lexicon import Lexicon
+from xlret.text.pairs import PairTokeniser
+from xlret.text.ragged import Ragged
 from xlret.text.show import Sample
 from xlret.text.switch import Switcher
 from xlret.text.switched import Switched
@@ -31,14 +34,8 @@ class Inputs:
     switch: SwitchSettings
     tokeniser: Path
     hard_negatives: int = 0
-
-
-@dataclass(frozen=True)
-class Ragged:
-    """Token ids of several texts, one after the other, without padding."""
-
-    ids: NDArray[np.int32]  # [sum of lengths]
-    lengths: NDArray[np.int32]  # [texts]
+    negatives: int | None = None
+    """For a reranker: negatives of each row from its batch. None: a retriever, which takes the whole batch as negatives."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +61,9 @@ class Assembled:
         return int(self.queries.lengths.sum() + self.passages.lengths.sum())
 
 
+Batch = Assembled | AssembledPairs
+
+
 class Assembler:
     """Makes batches from memory-mapped corpora. One a process: `assembler(inputs)` keeps the one that it made."""
 
@@ -71,22 +71,30 @@ class Assembler:
         self._inputs = inputs
         self._corpora = [ParallelCorpus.open(path, verify=False) for path in inputs.corpora]
         self.plan = BatchPlan(self._corpora, inputs.plan)
-        self._tokeniser = Tokeniser.load(inputs.tokeniser)
+        self._tokeniser: Tokeniser | None = None
+        self._pair_tokeniser: PairTokeniser | None = None
+        if inputs.negatives is None:
+            self._tokeniser = Tokeniser.load(inputs.tokeniser)
+        else:
+            self._pair_tokeniser = PairTokeniser.load(inputs.tokeniser)
         self._switcher: Switcher | None = None
         if inputs.switch.policy != "none":
             lexicon = Lexicon.load(inputs.switch.lexicons, inputs.switch.languages)
             only_queries = {"side": "query"} if inputs.switch.objective == "contrast" else {}
             self._switcher = Switcher(lexicon, inputs.switch.model_copy(update=only_queries))
 
-    def __call__(self, step: int, rank: int, world: int) -> Assembled:
-        """The share of worker `rank` of `world` in step `step`.
+    def __call__(self, step: int, rank: int, world: int) -> Batch:
+        """The share of worker `rank` of `world` in step `step`: pairs where the inputs ask for negatives, else two sides.
 
         Raises:
             DataError: the batch cannot be made; names the step, the languages and the groups.
         """
-        share = self.plan.step(step).worker(rank, world)
+        whole = self.plan.step(step)
+        share = whole.worker(rank, world)
         first_row = self.plan.batch_size * rank // world
         try:
+            if self._inputs.negatives is not None:
+                return self._assemble_pairs(whole, share, rank, first_row)
             return self._assemble(share, rank, first_row)
         except UserError as error:
             raise DataError(f"step {step}: {error}") from error
@@ -132,6 +140,7 @@ class Assembler:
             queries = clean + queries
         words, switched = _count(both)
         negatives, negative_clusters = self._hard_negatives(corpus, share)
+        assert self._tokeniser is not None, "a retriever's batch"
         return Assembled(
             step=share.step,
             rank=rank,
@@ -140,6 +149,35 @@ class Assembler:
             passages=Ragged(*self._tokeniser.ragged(passages + negatives, "passage")),
             clusters=corpus.clusters(share.group),
             negative_clusters=negative_clusters,
+            words=words,
+            switched=switched,
+        )
+
+    def _assemble_pairs(self, whole: StepPlan, share: StepPlan, rank: int, first_row: int) -> AssembledPairs:
+        """The pairs of a share. Negatives may be any row's, so that the texts of the whole batch are made on every worker."""
+        assert self._pair_tokeniser is not None, "a reranker's batch"
+        assert self._inputs.negatives is not None, "a reranker's batch"
+        corpus, rows = self._corpora[whole.corpus], range(first_row, first_row + len(share.group))
+        _, (queries, passages) = self._texts(whole, 0)
+        hard, hard_clusters = self._hard_negatives(corpus, share)
+        drawn = draw_negatives(whole, corpus.clusters(whole.group), rows, self._inputs.negatives, self._inputs.plan.seed)
+        pairs, labels = [], []
+        for place, row in enumerate(rows):
+            own = slice(place * self._inputs.hard_negatives, (place + 1) * self._inputs.hard_negatives)
+            there = [text for text, cluster in zip(hard[own], hard_clusters[own], strict=True) if cluster >= 0]
+            answers = [passages[row].text, *(passages[other].text for other in drawn[place]), *there]
+            pairs += [(queries[row].text, answer) for answer in answers]
+            labels += [1] + [0] * (len(answers) - 1)
+        ids = self._pair_tokeniser.ragged(pairs)
+        mine = slice(rows.start, rows.stop)
+        words, switched = _count((queries[mine], passages[mine]))
+        return AssembledPairs(
+            step=share.step,
+            rank=rank,
+            kind=share.kind,
+            pairs=Ragged(ids.ids, ids.lengths),
+            types=ids.types,
+            labels=np.array(labels, dtype=np.int64),
             words=words,
             switched=switched,
         )

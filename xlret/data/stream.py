@@ -9,9 +9,9 @@ training thread (measured: docs/LOG.md).
 
 import logging
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -20,8 +20,10 @@ import ray
 import ray.data
 from ray.data import DataContext
 
-from xlret.data.assemble import Assembled, Inputs, Ragged, assembler
+from xlret.data.assemble import Assembled, Batch, Inputs, assembler
+from xlret.data.pairs import AssembledPairs
 from xlret.errors import DataError, UserError
+from xlret.text.ragged import Ragged
 
 
 @dataclass(frozen=True)
@@ -34,7 +36,7 @@ class StreamOptions:
     cpus_per_task: float = 0.25
 
 
-def batches(inputs: Inputs, rank: int, world: int, start: int, stop: int, options: StreamOptions) -> Iterator[Assembled]:
+def batches(inputs: Inputs, rank: int, world: int, start: int, stop: int, options: StreamOptions) -> Iterator[Batch]:
     """Worker `rank`'s share of the steps from `start` up to `stop`, in order.
 
     Raises:
@@ -44,6 +46,7 @@ def batches(inputs: Inputs, rank: int, world: int, start: int, stop: int, option
     context.enable_progress_bars = False
     context.execution_options.preserve_order = True
     logging.getLogger("ray.data").setLevel(logging.WARNING)
+    kind: type[Batch] = Assembled if inputs.negatives is None else AssembledPairs
     expected = start
     spans = _spans(start, stop, options)
     background = ThreadPoolExecutor(1, thread_name_prefix="xlret-stream")
@@ -55,7 +58,7 @@ def batches(inputs: Inputs, rank: int, world: int, start: int, stop: int, option
             for block in blocks:
                 table = ray.get(block)
                 for row in range(table.num_rows):
-                    batch = from_row(table, row)
+                    batch = from_row(table, row, kind)
                     assert (batch.step, batch.rank) == (expected, rank), f"expected step {expected}, got {batch.step}"
                     expected += 1
                     yield batch
@@ -82,11 +85,11 @@ def _execute(inputs: Inputs, rank: int, world: int, start: int, stop: int, optio
 
     def assemble_block(ids: pa.Table) -> pa.Table:
         steps = [start + i for i in ids["id"].to_pylist()]
-        made: list[Assembled] = []
+        made: list[Batch] = []
         try:
             made.extend(assembler(inputs)(step, rank, world) for step in steps)
         except UserError as error:
-            return to_table([*made, _nothing(steps[len(made)], rank)], str(error))
+            return to_table([*made, None], str(error))
         return to_table(made)
 
     blocks = -(-(stop - start) // options.steps_per_block)
@@ -97,62 +100,43 @@ def _execute(inputs: Inputs, rank: int, world: int, start: int, stop: int, optio
     return references
 
 
-def to_table(batches: list[Assembled], error: str | None = None) -> pa.Table:
-    """Batches as rows of an Arrow table; ragged arrays are lists. `error` goes with the last row."""
-    return pa.table(
-        {
-            "error": pa.array([*[None] * (len(batches) - 1), error], pa.string()),
-            "step": pa.array([one.step for one in batches], pa.int64()),
-            "rank": pa.array([one.rank for one in batches], pa.int32()),
-            "kind": pa.array([one.kind for one in batches], pa.string()),
-            "words": pa.array([one.words for one in batches], pa.int64()),
-            "switched": pa.array([one.switched for one in batches], pa.int64()),
-            "query_ids": _lists([one.queries.ids for one in batches]),
-            "query_lengths": _lists([one.queries.lengths for one in batches]),
-            "passage_ids": _lists([one.passages.ids for one in batches]),
-            "passage_lengths": _lists([one.passages.lengths for one in batches]),
-            "clusters": _lists([one.clusters for one in batches]),
-            "negative_clusters": _lists([one.negative_clusters for one in batches]),
-        }
-    )
+def to_table(batches: Sequence[Batch | None], error: str | None = None) -> pa.Table:
+    """Batches of one type as rows of an Arrow table, a column or two for each field; ragged arrays are lists.
+
+    The last may be None, for a batch that could not be made: its row carries `error`.
+    """
+    columns = {"error": pa.array([*[None] * (len(batches) - 1), error], pa.string())}
+    first = batches[0]
+    for name in [] if first is None else [one.name for one in fields(first)]:
+        values = [None if one is None else getattr(one, name) for one in batches]
+        if isinstance(values[0], Ragged):
+            columns[f"{name}.ids"] = _lists([None if one is None else one.ids for one in values])
+            columns[f"{name}.lengths"] = _lists([None if one is None else one.lengths for one in values])
+        else:
+            columns[name] = _lists(values) if isinstance(values[0], np.ndarray) else pa.array(values)
+    return pa.table(columns)
 
 
-def from_row(table: pa.Table, row: int) -> Assembled:
+def from_row(table: pa.Table, row: int, kind: type[Batch]) -> Batch:
     """The inverse of `to_table` for one row.
 
     Raises:
         DataError: the row carries an error.
     """
-
-    def scalar(name: str) -> Any:
-        return table[name][row].as_py()
-
-    def array(name: str) -> Any:
-        return table[name][row].values.to_numpy(zero_copy_only=False)
-
-    if (error := scalar("error")) is not None:
+    if (error := table["error"][row].as_py()) is not None:
         raise DataError(error)
-    return Assembled(
-        step=scalar("step"),
-        rank=scalar("rank"),
-        kind=scalar("kind"),
-        queries=Ragged(array("query_ids"), array("query_lengths")),
-        passages=Ragged(array("passage_ids"), array("passage_lengths")),
-        clusters=array("clusters"),
-        negative_clusters=array("negative_clusters"),
-        words=scalar("words"),
-        switched=scalar("switched"),
-    )
+
+    def value(name: str) -> Any:
+        if f"{name}.ids" in table.column_names:
+            return Ragged(value(f"{name}.ids"), value(f"{name}.lengths"))
+        found = table[name][row]
+        return found.values.to_numpy(zero_copy_only=False) if pa.types.is_list(found.type) else found.as_py()
+
+    return kind(**{one.name: value(one.name) for one in fields(kind)})
 
 
-def _nothing(step: int, rank: int) -> Assembled:
-    """The row that carries an error in place of a batch."""
-    ids = np.empty(0, np.int64)
-    empty = Ragged(ids.astype(np.int32), ids.astype(np.int32))
-    return Assembled(step, rank, "mono", empty, empty, ids, ids, 0, 0)
-
-
-def _lists(arrays: list[np.ndarray]) -> pa.Array:
+def _lists(arrays: Sequence[np.ndarray | None]) -> pa.Array:
+    there = [one for one in arrays if one is not None]
     offsets = np.zeros(len(arrays) + 1, np.int32)
-    np.cumsum([len(one) for one in arrays], out=offsets[1:])
-    return pa.ListArray.from_arrays(pa.array(offsets), pa.array(np.concatenate(arrays)))
+    np.cumsum([0 if one is None else len(one) for one in arrays], out=offsets[1:])
+    return pa.ListArray.from_arrays(pa.array(offsets), pa.array(np.concatenate(there)))

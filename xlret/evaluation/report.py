@@ -60,11 +60,11 @@ def print_evaluation(evaluation: Evaluation, *, held_out: Sequence[str] = (), co
         + (f"; {evaluation.skipped:,} queries without an answer left out" if evaluation.skipped else ""),
         markup=False,
     )
-    _print(*language_rows(evaluation, held_out), None, console)
+    print_rows(*language_rows(evaluation, held_out), None, console)
     console.print(f"micro mAP (all questions, pooled corpus): {number(evaluation.micro)}", markup=False)
     titles, rows = matrix_rows(evaluation, held_out)
     if len(titles) <= _MOST_COLUMNS + 1 and len(titles) + len(rows) > 3:  # a single pair is in the table above
-        _print(titles, rows, "mAP of queries in (row) over passages in (column)", console)
+        print_rows(titles, rows, "mAP of queries in (row) over passages in (column)", console)
 
 
 def print_comparison(
@@ -73,17 +73,17 @@ def print_comparison(
     """Prints a row an encoder, on the same set: Mo, Cr, Mul, rank distance, and the same for the held-out languages."""
     console = console or Console()
     titles, rows = comparison_rows(evaluations)
-    _print(titles, rows, "mAP within a language (Mo), across (Cr), over the pooled corpus (Mul)", console)
+    print_rows(titles, rows, "mAP within a language (Mo), across (Cr), over the pooled corpus (Mul)", console)
     chosen = [lang for lang in held_out if any(lang in one.languages for one in evaluations.values())]
     if chosen:
         titles, rows = comparison_rows(evaluations, held_out=chosen)
-        _print(titles, rows, f"held out of training: {', '.join(chosen)}", console)
+        print_rows(titles, rows, f"held out of training: {', '.join(chosen)}", console)
 
 
 def print_differences(differences: Sequence[Difference], *, console: Console | None = None) -> None:
     """Prints paired tests of this evaluation (A) against another (B)."""
     titles, rows = difference_rows(differences)
-    _print(titles, rows, "pooled AP against the other evaluation", console or Console())
+    print_rows(titles, rows, "pooled AP against the other evaluation", console or Console())
 
 
 Rows = tuple[list[str], list[list[str]]]
@@ -154,7 +154,8 @@ def as_markdown(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join([written[0], "|" + "---|" * len(titles), *written[1:]])
 
 
-def _print(titles: Sequence[str], rows: Sequence[Sequence[str]], title: str | None, console: Console) -> None:
+def print_rows(titles: Sequence[str], rows: Sequence[Sequence[str]], title: str | None, console: Console) -> None:
+    """Prints a table under its title."""
     table = Table(box=SIMPLE_HEAD, padding=0, show_edge=False)
     for place, name in enumerate(titles):
         table.add_column(escape(name), justify="right" if place else "left", no_wrap=True)

@@ -1,7 +1,8 @@
 """Exact search: float32 scores, ties by passage index, the full ranks of the relevant passages and the best k."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +13,19 @@ FloatMatrix = NDArray[np.float32]
 
 _BLOCK_SCORES = 1 << 22
 """Scores held at once (16 MB of float32, and as much again sorted): small enough to stay near the processor."""
+
+
+class Reorder(Protocol):
+    """Gives other scores, and so another order, to all passages of some queries at once: what a balance of languages does."""
+
+    def __call__(self, rows: slice, scores_BP: FloatMatrix, columns: Mapping[str, slice]) -> FloatMatrix:
+        """The new scores, [B, P].
+
+        Args:
+            rows: which queries the B rows are.
+            scores_BP: their scores; may be overwritten.
+            columns: the columns of each language; within one they stand in the order of the passages' indices.
+        """
 
 
 @dataclass(frozen=True)
@@ -35,6 +49,7 @@ def retrieve(
     relevant: Sequence[IntArray],
     passage_langs: Sequence[str],
     depth: int = 0,
+    reorder: Reorder | None = None,
 ) -> Retrieved:
     """Scores all queries against all passages, a block of queries at a time.
 
@@ -47,6 +62,7 @@ def retrieve(
         relevant: for each query the indices of its relevant passages.
         passage_langs: language of each passage.
         depth: how many best passages to keep for each query.
+        reorder: gives the scores that are ranked instead; all ranks and scores of the result are then of these.
 
     Cost: one product and two sorts of the scores: 3 to 6 s for 13,000 x 13,000 on two cores; memory for the
     vectors twice, 16 MB blocks, and 12 bytes for each of Q x depth results.
@@ -78,6 +94,8 @@ def retrieve(
     rows = max(1, _BLOCK_SCORES // max(1, len(passages_PD)))
     for start in range(0, len(queries_QD), rows):
         scores_BP = pool.scores(queries_QD[start : start + rows])
+        if reorder is not None:
+            scores_BP = reorder(slice(start, start + len(scores_BP)), scores_BP, pool.columns)
         pairs = slice(ends[start], ends[min(start + rows, len(queries_QD))])
         pooled, own = _ranks(scores_BP, query_N[pairs] - start, pool.column_of[passage_N[pairs]], pool)
         result.pooled_rank_N[pairs], result.own_rank_N[pairs] = pooled, own
@@ -95,24 +113,25 @@ class _Pool:
     """Which distinct vector each column has; None where all are distinct."""
     passage_of: IntArray
     column_of: IntArray
-    segments: tuple[slice, ...]
+    columns: Mapping[str, slice]
     """The columns of each language."""
     segment_of: IntArray
 
     @classmethod
     def of(cls, passages_PD: FloatMatrix, langs: Sequence[str]) -> "_Pool":
-        _, lang_P = np.unique(np.asarray(langs, dtype=np.str_), return_inverse=True)
+        names, lang_P = np.unique(np.asarray(langs, dtype=np.str_), return_inverse=True)
         passage_of = np.argsort(lang_P, kind="stable")
         column_of = np.empty_like(passage_of)
         column_of[passage_of] = np.arange(len(passage_of))
         ends = np.cumsum(np.bincount(lang_P)) if len(lang_P) else np.empty(0, np.int64)
-        segments = tuple(slice(int(end - size), int(end)) for end, size in zip(ends, np.bincount(lang_P), strict=True))
+        segments = (slice(int(end - size), int(end)) for end, size in zip(ends, np.bincount(lang_P), strict=True))
+        columns = dict(zip(map(str, names), segments, strict=True))
         columns_PD = np.ascontiguousarray(passages_PD[passage_of])
         as_bytes = columns_PD.view(np.dtype((np.void, columns_PD.dtype.itemsize * columns_PD.shape[1]))).ravel()
         _, first, distinct_of = np.unique(as_bytes, return_index=True, return_inverse=True)
         if len(first) == len(columns_PD):
-            return cls(columns_PD, None, passage_of, column_of, segments, lang_P[passage_of])
-        return cls(columns_PD[first], distinct_of, passage_of, column_of, segments, lang_P[passage_of])
+            return cls(columns_PD, None, passage_of, column_of, columns, lang_P[passage_of])
+        return cls(columns_PD[first], distinct_of, passage_of, column_of, columns, lang_P[passage_of])
 
     def scores(self, queries_BD: FloatMatrix) -> FloatMatrix:
         """Scores of a block of queries, [B, P], columns in the pool's order."""
@@ -125,8 +144,8 @@ def _ranks(scores_BP: FloatMatrix, row_N: IntArray, column_N: IntArray, pool: _P
     score_N = scores_BP[row_N, column_N]
     above_N, equal_N = _above(scores_BP, row_N, score_N)
     pooled_N, own_N = above_N + 1, above_N + 1
-    if len(pool.segments) > 1:
-        for number, segment in enumerate(pool.segments):
+    if len(pool.columns) > 1:
+        for number, segment in enumerate(pool.columns.values()):
             here = np.flatnonzero(pool.segment_of[column_N] == number)
             own_N[here] = _above(scores_BP[:, segment], row_N[here], score_N[here])[0] + 1
     for pair in np.flatnonzero(equal_N > 1):  # the passage itself is one

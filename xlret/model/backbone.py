@@ -4,6 +4,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import torch
 import transformers
@@ -28,19 +29,7 @@ def load_backbone(directory: Path) -> nn.Module:
     Raises:
         UserError: pickled weights (`.bin`), none at all, some missing, custom code, an encoder-decoder, a damaged file.
     """
-    _refuse_pickles(directory)
-    try:
-        with quiet():
-            backbone, report = transformers.AutoModel.from_pretrained(
-                directory,
-                dtype=torch.float32,
-                use_safetensors=True,
-                local_files_only=True,
-                trust_remote_code=False,
-                output_loading_info=True,
-            )
-    except _FAILURES as error:
-        raise UserError(f"cannot load the encoder in {directory}: {first_line(error)}") from error
+    backbone, report = _load(transformers.AutoModel, directory)
     if backbone.config.is_encoder_decoder:
         raise UserError(f"{directory} is an encoder-decoder ({backbone.config.model_type}); give an encoder")
     missing = sorted(name for name in report["missing_keys"] if not name.startswith("pooler."))
@@ -52,6 +41,23 @@ def load_backbone(directory: Path) -> nn.Module:
         backbone.pooler = None
     freeze_pooler(backbone)
     model: nn.Module = backbone
+    return model
+
+
+def load_classifier(directory: Path) -> nn.Module:
+    """The transformer with a head of one logit in a directory, in float32 whatever it is stored in.
+
+    Raises:
+        UserError: as `load_backbone`, or a head of several labels.
+    """
+    classifier, report = _load(transformers.AutoModelForSequenceClassification, directory)
+    if missing := sorted(report["missing_keys"]):
+        raise UserError(f"{directory}: its weights lack {missing[0]}; a reranker has the head that it was trained with")
+    if classifier.config.num_labels != 1:
+        raise UserError(
+            f"{directory} tells {classifier.config.num_labels} classes apart; a reranker has one logit (num_labels 1)"
+        )
+    model: nn.Module = classifier
     return model
 
 
@@ -121,6 +127,23 @@ def quiet() -> Iterator[None]:
 def first_line(error: BaseException) -> str:
     """The first line of an error that goes on for a page."""
     return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+
+
+def _load(kind: Any, directory: Path) -> tuple[Any, Any]:
+    """A model of one of transformers' Auto classes, and its report of what was missing."""
+    _refuse_pickles(directory)
+    try:
+        with quiet():
+            return kind.from_pretrained(  # type: ignore[no-any-return]
+                directory,
+                dtype=torch.float32,
+                use_safetensors=True,
+                local_files_only=True,
+                trust_remote_code=False,
+                output_loading_info=True,
+            )
+    except _FAILURES as error:
+        raise UserError(f"cannot load the encoder in {directory}: {first_line(error)}") from error
 
 
 def _refuse_pickles(directory: Path) -> None:

@@ -80,12 +80,25 @@ class Encoder(nn.Module):
         Raises:
             DataError: a text that UTF-8 cannot hold.
         """
-        ids, lengths = self.tokeniser.ragged(texts, side)
+        return self.encode_ragged(
+            *self.tokeniser.ragged(texts, side), tokens_per_batch=tokens_per_batch, precision=precision, progress=progress
+        )
+
+    def encode_ragged(
+        self,
+        ids: NDArray[np.int32],
+        lengths: NDArray[np.int32],
+        *,
+        tokens_per_batch: int = 8192,
+        precision: Literal["float32", "bfloat16"] = "float32",
+        progress: str | None = None,
+    ) -> NDArray[np.float32]:
+        """As `encode`, of texts that were tokenised elsewhere: their ids one after the other, and the length of each."""
         starts = np.cumsum(lengths, dtype=np.int64) - lengths
         order = np.argsort(lengths, kind="stable")
         batches = [order[rows] for rows in chunks(lengths[order], tokens_per_batch)][::-1]
         device = next(self.parameters()).device
-        vectors = np.empty((len(texts), self.dimension), np.float32)
+        vectors = np.empty((len(lengths), self.dimension), np.float32)
         training = self.training
         self.eval()
         try:

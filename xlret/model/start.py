@@ -35,14 +35,23 @@ def read_start(start: str) -> Parts:
     Raises:
         UserError: neither directory nor hub name, hub not reachable or no such model there, or an encoder that cannot be used.
     """
+    return read_directory(locate(start))
+
+
+def locate(start: str) -> Path:
+    """The local directory of what `start` names; a hub name is downloaded into the local cache.
+
+    Raises:
+        UserError: neither directory nor hub name, hub not reachable or no such model there.
+    """
     directory = expand_path(Path(start))
     if directory.is_dir():
-        return read_directory(directory)
+        return directory
     if not _HUB_NAME.fullmatch(start):
         raise UserError(
             f"encoder.start is {start!r}: no such directory ({directory}); allowed are fresh, a directory or a hub name"
         )
-    return read_directory(_download(start))
+    return _download(start)
 
 
 def read_directory(directory: Path) -> Parts:

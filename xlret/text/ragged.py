@@ -1,9 +1,18 @@
 """Token ids of texts of different lengths: cutting them into batches, and padding."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Ragged:
+    """Token ids of several texts, one after the other, without padding."""
+
+    ids: NDArray[np.int32]  # [sum of lengths]
+    lengths: NDArray[np.int32]  # [texts]
 
 
 def chunks(sorted_lengths: NDArray[np.int32], budget: int) -> Iterator[slice]:
@@ -19,6 +28,16 @@ def chunks(sorted_lengths: NDArray[np.int32], budget: int) -> Iterator[slice]:
             start = row
     if start < len(sorted_lengths):
         yield slice(start, len(sorted_lengths))
+
+
+def padded_tokens(lengths: NDArray[np.int32], budget: int) -> int:
+    """Tokens of texts of these lengths after sorting, cutting into chunks and padding.
+
+    >>> padded_tokens(np.array([9, 1, 2, 3], np.int32), 6)
+    16
+    """
+    ordered = np.sort(lengths)
+    return sum(int(ordered[rows].max()) * len(ordered[rows]) for rows in chunks(ordered, budget))
 
 
 def padded(ids: NDArray[np.int32], lengths: NDArray[np.int32], pad_id: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

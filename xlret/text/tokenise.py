@@ -103,7 +103,7 @@ class Tokeniser:
             try:
                 encodings = self._backend.encode_batch_fast(prompted)
             except (TypeError, UnicodeEncodeError) as error:
-                raise _bad_text(texts, error) from error
+                raise bad_text(texts, error) from error
         ids = [encoding.ids for encoding in encodings]
         lengths = np.fromiter(map(len, ids), np.int32, len(ids))
         return np.fromiter(chain.from_iterable(ids), np.int32, int(lengths.sum())), lengths
@@ -141,10 +141,13 @@ def read_card(directory: Path) -> EncoderCard:
         raise UserError(f"cannot read {path}: {error}") from error
     if not isinstance(values, dict):
         raise UserError(f"{path} must hold an object, not {type(values).__name__}")
+    if values.get("kind") == "reranker":
+        raise UserError(f"{directory} is a reranker, which reads pairs, and no encoder")
     return settings_from(EncoderCard, values)
 
 
-def _bad_text(texts: Sequence[str], error: Exception) -> DataError:
+def bad_text(texts: Sequence[str], error: Exception) -> DataError:
+    """The error that names which of `texts` could not be tokenised, and why."""
     for place, text in enumerate(texts):
         if not isinstance(text, str):
             return DataError(f"text {place} is {type(text).__name__}, not a string")

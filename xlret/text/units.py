@@ -5,7 +5,8 @@ from collections.abc import Sequence
 
 from xlret.text.segment import split_words
 
-_SENTENCE_END = re.compile(r"[.!?؟।…](?=\s|$)|[。！？\n]")
+SENTENCE_END = re.compile(r"[.!?؟।…](?=\s|$)|[。！？\n]")
+"""The sign that ends a sentence; languages without such signs (th, lo, ...) have one sentence a line."""
 
 Ready = tuple[tuple[str | None, ...], tuple[float, ...] | None]
 """Replacements of a unit's text in one language (None: the word itself) and, where chances differ, thresholds rising to 1."""
@@ -34,8 +35,8 @@ class Unit:
         self.lead = len(before)
         self.trail = len(after)
         self.is_word = word != ""
-        self.begins = _SENTENCE_END.search(before) is not None  # a sentence begins with this word
-        self.ends = _SENTENCE_END.search(after) is not None  # one ends after it
+        self.begins = SENTENCE_END.search(before) is not None  # a sentence begins with this word
+        self.ends = SENTENCE_END.search(after) is not None  # one ends after it
         self.found = found
         self.ready: list[Ready | None] | None = None if found is None else [None] * len(found.ready)
 

@@ -47,10 +47,8 @@ def as_line(line: dict[str, Any], steps: int, remaining: str = "") -> str:
     start = f"step {line['step']:>{len(str(steps))}}/{steps}"
     if line["group"] == "dev":
         best = "  (best so far)" if line["best"] else ""
-        return (
-            f"{start}  dev mAP: Mo {line['mo']:.4f}  Cr {line['cr']:.4f}  Mul {line['mul']:.4f}  "
-            f"rank distance {line['rank_distance']:.1f}{best}"
-        )
+        distance = f"  rank distance {line['rank_distance']:.1f}" if "rank_distance" in line else ""
+        return f"{start}  dev mAP: Mo {line['mo']:.4f}  Cr {line['cr']:.4f}  Mul {line['mul']:.4f}{distance}{best}"
     return (
         f"{start}  loss {line['loss']:.3f}  lr {line['learning_rate']:.1e}  {line['pairs_per_second']:.0f} pairs/s  "
         f"data wait {line['data_wait_share']:.1%}  alpha {line['alpha']:.2f}  switched {line['switch_ratio']:.0%}  {remaining}"

@@ -1,8 +1,8 @@
-"""A training run from start to end: checks what it was given, runs the workers under Ray Train, leaves a trained encoder.
+"""A training run from start to end: checks what it was given, runs the workers under Ray Train, leaves a trained model.
 
 runs/<name>/
   config.yaml      every setting            run.json      versions, data, hardware, commit; the outcome at the end
-  start/           the encoder it began with  model/      the best encoder (the last one without dev corpora)
+  start/           the model it began with    model/      the best model (the last one without dev corpora)
   metrics.jsonl    every report             tensorboard/  the same as events
   ray/             checkpoints, kept by Ray Train  report.html   curves, sample texts, settings
 """
@@ -31,10 +31,10 @@ from xlret.data.usable import plan_languages
 from xlret.errors import UserError, user_error_in
 from xlret.files import sha256_of, write_json, write_text
 from xlret.keys import generator, key_of
-from xlret.model.encoder import start_encoder
 from xlret.session import ray_session
 from xlret.text.show import Sample
 from xlret.train.dev import DevSets
+from xlret.train.kinds import start_model
 from xlret.train.progress import Print, followed
 from xlret.train.report import write_report
 from xlret.train.settings import TrainJob
@@ -77,7 +77,7 @@ def train(job: TrainJob, *, fresh: bool = False, show: Print = print) -> TrainRe
     _same_settings(job, directory)
     finished = _finished(directory)
     if finished is not None:
-        show(f"{directory} is finished already; its encoder is {finished.model} (--fresh trains it again)")
+        show(f"{directory} is finished already; its model is {finished.model} (--fresh trains it again)")
         return finished
     corpora = [ParallelCorpus.open(path) for path in job.corpora]
     plan = BatchPlan(corpora, job.plan)
@@ -153,8 +153,9 @@ def _prepare(
     start = directory / "start"
     if not start.exists():
         languages = sorted(job.encoder.fresh.languages or plan_languages(corpora, job.plan))
-        start_encoder(job.encoder, lambda: tokeniser_texts(corpora, languages), job.seed).save(start)
-    inputs = Inputs(job.corpora, job.plan, job.switch, start, job.hard_negatives)
+        start_model(job, lambda: tokeniser_texts(corpora, languages)).save(start)
+    negatives = job.reranker.negatives if job.model == "reranker" else None
+    inputs = Inputs(job.corpora, job.plan, job.switch, start, job.hard_negatives, negatives)
     assemble = Assembler(inputs)
     assemble(0, 0, job.ray.workers)
     start_weights = sha256_of(start / "model.safetensors")

@@ -22,8 +22,20 @@ class OptimiserSettings(Settings):
     """Largest norm of the whole gradient."""
 
 
+class RerankerSettings(Settings):
+    """How a reranker is trained (REFERENCE.md section 2) and measured inside the run; a retriever has no use for it."""
+
+    negatives: int = Field(4, ge=0)
+    """Passages of other rows of the batch that each query is paired with; `hard_negatives` come on top."""
+    dev_negatives: int = Field(15, ge=1)
+    """Wrong passages of each list that the dev evaluation ranks."""
+
+
 class DevSettings(Settings):
-    """Evaluation on held-out groups inside the run; the best checkpoint becomes `model/`."""
+    """Evaluation on held-out groups inside the run; the best checkpoint becomes `model/`.
+
+    A retriever ranks all their passages; a reranker, which reads each pair, ranks short lists (`evaluation/lists.py`).
+    """
 
     corpora: tuple[PathSetting, ...] = ()
     """Prepared corpora of held-out groups; none: no evaluation, and the last weights become `model/`."""
@@ -61,6 +73,8 @@ class TrainJob(Settings):
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")
     storage: PathSetting = Path("runs")
     """Where runs are kept; on a cluster a path that all nodes share."""
+    model: Literal["retriever", "reranker"] = "retriever"
+    """retriever: an encoder with InfoNCE. reranker: a cross-encoder with one logit and binary cross-entropy."""
     corpora: tuple[PathSetting, ...] = Field(min_length=1)
     steps: int = Field(1000, ge=1)
     seed: int = Field(0, ge=0)
@@ -80,6 +94,8 @@ class TrainJob(Settings):
     switch: SwitchSettings = SwitchSettings()
     encoder: EncoderSettings = EncoderSettings()
     loss: LossSettings = LossSettings()
+    """Of a retriever."""
+    reranker: RerankerSettings = RerankerSettings()
     optimiser: OptimiserSettings = OptimiserSettings()
     dev: DevSettings = DevSettings()
     ray: RaySettings = RaySettings()
@@ -94,4 +110,20 @@ class TrainJob(Settings):
             raise ValueError(
                 "a query's switched copy has no hard negatives, as loss.printed_form needs; set one of the two back"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _possible_reranker(self) -> "TrainJob":
+        if self.model == "reranker":
+            if self.switch.objective == "contrast":
+                raise ValueError(
+                    "objective contrast compares vectors, which a reranker has none of; set switch.objective to replace"
+                )
+            if not self.reranker.negatives + self.hard_negatives:
+                raise ValueError("a reranker needs wrong passages; set reranker.negatives or hard_negatives to 1 or more")
+            if self.reranker.negatives >= self.plan.batch_size:
+                raise ValueError(
+                    f"reranker.negatives {self.reranker.negatives} are taken from the other rows of a batch of "
+                    f"{self.plan.batch_size}; make them fewer or plan.batch_size larger"
+                )
         return self

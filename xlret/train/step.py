@@ -1,18 +1,21 @@
 """One training step's forward pass: a ragged batch in, the loss out."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from xlret.data.assemble import Assembled, Ragged
+from xlret.data.assemble import Assembled
 from xlret.model.encoder import Encoder
 from xlret.model.losses.infonce import InfoNCE
-from xlret.text.ragged import chunks, padded
+from xlret.text.ragged import Ragged, chunks, padded, padded_tokens
+from xlret.train.base import Step
+from xlret.train.dev import DevSets
 
 
-class RetrieverStep(nn.Module):
+class RetrieverStep(Step):
     """Encoder and loss as one module, so that DDP sees a single forward pass.
 
     Batches that bring switched copies of their queries get a second loss: each query has to find its own copy among those of
@@ -45,6 +48,23 @@ class RetrieverStep(nn.Module):
             result = result + self._contrast_weight * self.loss(query_bD[:b], query_bD[b:], clusters)
         return result
 
+    def made_up(self) -> Assembled:
+        """Two queries and two passages of two padding tokens each."""
+        text = Ragged(np.full(4, self.encoder.tokeniser.pad_id, np.int32), np.array([2, 2], np.int32))
+        return Assembled(0, 0, "mono", text, text, np.arange(2), np.empty(0, np.int64), 0, 0)
+
+    def padded_tokens(self, batch: Assembled) -> int:
+        """Tokens that go through the encoder for this batch, padding included."""
+        return padded_tokens(np.concatenate([batch.queries.lengths, batch.passages.lengths]), self._tokens_per_forward)
+
+    def evaluate(self, dev: DevSets, rank: int, world: int) -> dict[str, float] | None:
+        """Mo / Cr / Mul mAP and rank distance over exact rankings, each the mean over the sets."""
+        return dev.evaluate(self.encoder, rank, world, "bfloat16" if self._autocast else "float32")
+
+    def save(self, directory: Path) -> None:
+        """Writes the encoder, in place of one that is there."""
+        self.encoder.save(directory, replace=True)
+
 
 def encode_ragged(encoder: Encoder, sides: Sequence[Ragged], budget: int) -> list[Tensor]:
     """Vectors of several sides at once, each [rows, D], with little padding.
@@ -68,9 +88,3 @@ def encode_ragged(encoder: Encoder, sides: Sequence[Ragged], budget: int) -> lis
     place[order] = np.arange(len(order))
     everything = torch.cat(vectors)[torch.from_numpy(place).to(device)]
     return list(torch.split(everything, [len(side.lengths) for side in sides]))
-
-
-def padded_tokens(batch: Assembled, budget: int) -> int:
-    """Tokens that go through the encoder for this batch, padding included."""
-    lengths = np.sort(np.concatenate([batch.queries.lengths, batch.passages.lengths]))
-    return sum(int(lengths[rows].max()) * len(lengths[rows]) for rows in chunks(lengths, budget))

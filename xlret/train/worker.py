@@ -14,7 +14,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import ray.train
 import torch
 import torch.distributed as dist
@@ -22,17 +21,16 @@ from ray.train import Checkpoint
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from xlret.data.assemble import Assembled, Inputs, Ragged
+from xlret.data.assemble import Batch, Inputs
 from xlret.data.stream import StreamOptions, batches
 from xlret.errors import UserError
 from xlret.keys import key_of
-from xlret.model.encoder import Encoder
-from xlret.model.losses.infonce import InfoNCE
+from xlret.train.base import Step
 from xlret.train.checkpoint import Progress, load_checkpoint, save_checkpoint
 from xlret.train.dev import DevSets
+from xlret.train.kinds import load_step
 from xlret.train.log import MetricLog
 from xlret.train.settings import OptimiserSettings, TrainJob
-from xlret.train.step import RetrieverStep, padded_tokens
 
 
 @dataclass(frozen=True)
@@ -69,9 +67,7 @@ def worker_loop(task: WorkerTask) -> None:
     torch.set_num_threads(job.ray.threads_per_worker)
     torch.use_deterministic_algorithms(mode=device.type == "cpu", warn_only=True)
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # a check for bugs that costs a tenth of the time
-    encoder = Encoder.load(task.run_directory / "start", device=str(device))
-    autocast, weight = job.precision == "bfloat16", job.switch.contrast_weight
-    module = RetrieverStep(encoder, InfoNCE(job.loss), job.tokens_per_forward, autocast, weight).to(device)
+    module = load_step(job, task.run_directory / "start", device)
     optimiser = torch.optim.AdamW(_parameter_groups(module, job.optimiser), lr=0.0, betas=(0.9, 0.999), eps=1e-8, fused=True)
     progress = Progress(step=0, fingerprint=task.fingerprint)
     checkpoint = ray.train.get_checkpoint()
@@ -88,7 +84,7 @@ def worker_loop(task: WorkerTask) -> None:
             progress = _evaluate(task, dev, module, progress, rank, world, log)
         window = _Window()
         while progress.step < job.steps:
-            loss, mono = _optimiser_step(task, model, optimiser, stream, progress.step, rank, window, device)
+            loss, mono = _optimiser_step(task, model, module, optimiser, stream, progress.step, rank, window)
             progress = replace(progress, step=progress.step + 1, mono_batches=progress.mono_batches + mono)
             window.loss += loss
             window.steps += 1
@@ -104,7 +100,7 @@ def worker_loop(task: WorkerTask) -> None:
                 _checkpoint(module, optimiser, progress, rank)
             window.paused += time.perf_counter() - began
         if dev is None and rank == 0:
-            encoder.save(task.run_directory / "model", replace=True)
+            module.save(task.run_directory / "model")
 
 
 def learning_rate(settings: OptimiserSettings, step: int, steps: int) -> float:
@@ -128,12 +124,12 @@ def learning_rate(settings: OptimiserSettings, step: int, steps: int) -> float:
 def _optimiser_step(
     task: WorkerTask,
     model: nn.Module,
+    module: Step,
     optimiser: torch.optim.Optimizer,
-    stream: Iterator[Assembled],
+    stream: Iterator[Batch],
     step: int,
     rank: int,
     window: _Window,
-    device: torch.device,
 ) -> tuple[float, int]:
     """One update from `accumulate` batches; returns this worker's mean loss and the number of monolingual batches."""
     job = task.job
@@ -150,7 +146,7 @@ def _optimiser_step(
         total += loss.item()
         mono += batch.kind == "mono"
         window.tokens += batch.tokens
-        window.padded += padded_tokens(batch, job.tokens_per_forward)
+        window.padded += module.padded_tokens(batch)
         window.words += batch.words
         window.switched += batch.switched
     if not math.isfinite(total):
@@ -163,13 +159,13 @@ def _optimiser_step(
     return total, mono
 
 
-def _stream(task: WorkerTask, rank: int, world: int, start: int) -> Iterator[Assembled]:
+def _stream(task: WorkerTask, rank: int, world: int, start: int) -> Iterator[Batch]:
     job = task.job
     options = StreamOptions(job.ray.steps_per_block, job.ray.blocks_ahead, job.ray.cpus_per_task)
     return batches(task.inputs, rank, world, start * job.accumulate, job.steps * job.accumulate, options)
 
 
-def _distributed(module: RetrieverStep, device: torch.device, world: int) -> nn.Module:
+def _distributed(module: Step, device: torch.device, world: int) -> nn.Module:
     """The module under DDP where there are several workers, with DDP's buckets in their final order.
 
     DDP regroups its gradient buckets after the first backward pass, and with more than two workers the order of summation
@@ -179,11 +175,8 @@ def _distributed(module: RetrieverStep, device: torch.device, world: int) -> nn.
         return module
     devices = [device.index] if device.type == "cuda" else None
     model = DistributedDataParallel(module, device_ids=devices, gradient_as_bucket_view=True)
-    ids = module.encoder.tokeniser.pad_id
-    text = Ragged(np.full(4, ids, np.int32), np.array([2, 2], np.int32))
-    nothing = np.empty(0, np.int64)
     for _ in range(2):
-        model(Assembled(0, 0, "mono", text, text, np.arange(2), nothing, 0, 0)).backward()
+        model(module.made_up()).backward()
     module.zero_grad(set_to_none=True)
     return model
 
@@ -229,10 +222,10 @@ def _report(
 
 
 def _evaluate(
-    task: WorkerTask, dev: DevSets, module: RetrieverStep, progress: Progress, rank: int, world: int, log: MetricLog | None
+    task: WorkerTask, dev: DevSets, module: Step, progress: Progress, rank: int, world: int, log: MetricLog | None
 ) -> Progress:
-    """Dev evaluation; the first worker keeps the encoder in `model/` where it is the best so far. All workers must call it."""
-    metrics = dev.evaluate(module.encoder, rank, world, task.job.precision)
+    """Dev evaluation; the first worker keeps the model in `model/` where it is the best so far. All workers must call it."""
+    metrics = module.evaluate(dev, rank, world)
     value = torch.tensor([metrics[task.job.dev.metric] if metrics else 0.0], dtype=torch.float64)
     if world > 1:
         device = next(module.parameters()).device
@@ -245,7 +238,7 @@ def _evaluate(
     if log is not None and metrics is not None:
         log.write(progress.step, {**metrics, "best": better}, group="dev")
         if better:
-            module.encoder.save(task.run_directory / "model", replace=True)
+            module.save(task.run_directory / "model")
     return replace(progress, best_metric=found, best_step=progress.step) if better else progress
 
 

@@ -1,0 +1,178 @@
+"""Adding, deleting and compacting: what is found is what would be found in an index built anew."""
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from flat_oracle import assert_same, expected
+from index_building import build, built, quiet
+from made_up import make_passages, make_vectors
+
+from xlret.errors import DataError, UserError
+from xlret.search.edit import append, compact, delete
+from xlret.search.filters import Filter
+from xlret.search.index import SearchIndex
+from xlret.search.manifest import VERSIONS, current_version, verify
+from xlret.search.query import SearchOptions
+from xlret.search.store import VectorStore, write_store
+from xlret.search.write import scratch
+
+FACTORIES = ["Flat", "IVF16,SQ8", "IVF16,PQ4x4"]
+ALL = SearchOptions(top_k=2000, exact=True)
+
+
+def bytes_of(version: Path) -> dict[str, str]:
+    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in version.iterdir()}
+
+
+def more(place: Path, count: int = 150, prefix: str = "q", languages: tuple[str, ...] = ("fr", "sw", "tr")) -> VectorStore:
+    return write_store(place, make_passages(count, 5, languages, prefix), make_vectors(count, seed=0, distinct=60))
+
+
+@pytest.mark.parametrize("factory", FACTORIES)
+def test_appended_deleted_compacted(factory: str, small_store: VectorStore, tmp_path: Path) -> None:
+    place, added = tmp_path / "index", more(tmp_path / "more")
+    passages = [*make_passages(700), *make_passages(150, 5, ("fr", "sw", "tr"), "q")]
+    vectors = np.concatenate([make_vectors(700, distinct=400), make_vectors(150, seed=0, distinct=60)]).astype(np.float16)
+    queries = np.concatenate([make_vectors(8, seed=3), make_vectors(4, seed=0, distinct=60)])
+    first = build(small_store, place, shards=3, factory=factory, exact_rows=100)
+    before = bytes_of(first)
+    second = append(place, added, say=quiet)
+    gone = [one.id for one in passages[::3]]
+    third = delete(place, [*gone, "no such id"], say=quiet)
+    fourth = compact(place, say=quiet)
+    fifth = compact(place, shards=5, say=quiet)
+    assert len({first, second, third, fourth, fifth}) == 5 == len(list((place / VERSIONS).iterdir()))
+    assert current_version(place) == fifth
+    assert bytes_of(first) == before
+    for version in (first, second, third, fourth, fifth):
+        verify(version)
+    indexes = [SearchIndex.open(one) for one in (first, second, third, fourth, fifth)]
+    assert [len(one.shards) for one in indexes] == [3, 4, 4, 3, 5]
+    assert [one.manifest.count for one in indexes] == [700, 850, 566, 566, 566]
+    assert indexes[1].manifest.languages.keys() == {"de", "en", "fr", "sw", "th", "tr"}
+    for index, deleted in ((indexes[1], []), (indexes[2], gone), (indexes[3], gone), (indexes[4], gone)):
+        for options in (
+            ALL,
+            SearchOptions(top_k=7, languages=("tr",)),
+            SearchOptions(top_k=30, exact=True, filter=Filter({"year": {"gt": 2009}})),
+        ):
+            hits = index.search(queries, options)
+            for query, vector in enumerate(queries):
+                wanted = expected(passages, vectors, vector, options, deleted)
+                assert (hits.ids[query], hits.scores[query].tolist()) == wanted
+    options = SearchOptions(top_k=20, nprobe=2)
+    assert_same(indexes[2].search(queries, options), indexes[3].search(queries, options))
+    assert_same(indexes[2].search(queries, options), indexes[4].search(queries, options))
+    hits = indexes[3].search(queries, ALL)
+    assert [one.id for one in indexes[3].passages(hits, 0)] == hits.ids[0]
+
+
+@pytest.mark.parametrize("factory", FACTORIES)
+def test_appending_is_as_building_with_all(factory: str, small_store: VectorStore, tmp_path: Path) -> None:
+    """The further shard is encoded by what the first ones were encoded by."""
+    place = tmp_path / "index"
+    build(small_store, place, shards=2, factory=factory)
+    append(place, more(tmp_path / "more"), say=quiet)
+    appended = SearchIndex.open(place)
+    compact(place, say=quiet)
+    options = [SearchOptions(top_k=15, nprobe=2), SearchOptions(top_k=15, languages=("tr", "fr"), nprobe=1)]
+    queries = make_vectors(2, seed=3)
+    assert_same(appended.search(queries, options), SearchIndex.open(place).search(queries, options))
+
+
+def test_passages_that_are_there_already(small_store: VectorStore, tmp_path: Path) -> None:
+    place = tmp_path / "index"
+    build(small_store, place, shards=2, factory="IVF8,SQ8")
+    again = more(tmp_path / "again", 50, prefix="p", languages=("en",))
+    with pytest.raises(UserError, match="50 of the ids are in the index already, such as 'p"):
+        append(place, again, say=quiet)
+    append(place, again, replace=True, say=quiet)
+    index = SearchIndex.open(place)
+    assert index.manifest.count == 700
+    hits = index.search(make_vectors(1), ALL)
+    assert len(hits.ids[0]) == 700 == len(set(hits.ids[0]))
+    texts = {one.id: one for one in make_passages(50, 5, ("en",), "p")}
+    assert [one for one in index.passages(hits, 0) if one.id in texts] == [texts[name] for name in hits.ids[0] if name in texts]
+
+
+def test_what_cannot_be_appended(small_store: VectorStore, tmp_path: Path) -> None:
+    place = tmp_path / "index"
+    build(small_store, place)
+    passages, vectors = make_passages(10, prefix="x"), make_vectors(10)
+    other = write_store(tmp_path / "dimension", passages, make_vectors(10, 8))
+    with pytest.raises(UserError, match="8 float16 numbers, the index 16"):
+        append(place, other, say=quiet)
+    with pytest.raises(UserError, match="float32 numbers"):
+        append(place, write_store(tmp_path / "dtype", passages, vectors, dtype="float32"), say=quiet)
+    encoder = {"dimension": 16, "sha256": {"model.safetensors": "0" * 64}}
+    with pytest.raises(UserError, match="encoded otherwise"):
+        append(place, write_store(tmp_path / "encoder", passages, vectors, encoder=encoder), say=quiet)
+    clash = [one._replace(metadata={"year": "long ago"}) for one in passages]
+    with pytest.raises(DataError, match="year is a string in the new passages and a int"):
+        append(place, write_store(tmp_path / "clash", clash, vectors), say=quiet)
+    assert len(list((place / VERSIONS).iterdir())) == 1
+
+
+def test_further_metadata_comes_with_appended_passages(small_store: VectorStore, tmp_path: Path) -> None:
+    place = tmp_path / "index"
+    build(small_store, place, shards=2)
+    passages = [one._replace(metadata={"year": 2001.5, "author": "Kafka"}) for one in make_passages(20, prefix="x")]
+    append(place, write_store(tmp_path / "more", passages, make_vectors(20)), say=quiet)
+    for version in ("appended", "compacted"):
+        index = SearchIndex.open(place)
+        assert index.manifest.fields == {
+            "author": "string",
+            "good": "bool",
+            "kind": "string",
+            "score": "float",
+            "year": "float",
+        }
+        hits = index.search(make_vectors(1), SearchOptions(top_k=99, filter=Filter({"author": "Kafka", "year": {"lt": 2002}})))
+        assert set(hits.ids[0]) == {one.id for one in passages}, version
+        hits = index.search(make_vectors(1), SearchOptions(top_k=2000, filter=Filter({"author": None, "year": 2003.0})))
+        assert set(hits.ids[0]) == {one.id for one in make_passages(700) if one.metadata["year"] == 2003}
+        compact(place, say=quiet)
+
+
+def test_deleting(small_store: VectorStore, tmp_path: Path) -> None:
+    place = tmp_path / "index"
+    build(small_store, place, shards=2)
+    said: list[str] = []
+    with pytest.raises(UserError, match="none of the 2 ids"):
+        delete(place, ["nothing", "no"], say=quiet)
+    delete(place, ["p1", "p2", "nothing"], say=said.append)
+    assert said[0] == "2 passages deleted; 1 ids are not in the index"
+    with pytest.raises(UserError, match="none of the 2 ids"):
+        delete(place, ["p1", "p2"], say=quiet)
+    with pytest.raises(UserError, match="all 698 passages"):
+        delete(place, [one.id for one in make_passages(700)], say=quiet)
+    delete(place, [one.id for one in make_passages(700) if one.lang == "th"], say=quiet)
+    index = SearchIndex.open(place)
+    assert index.manifest.languages["th"] == 0
+    assert index.search(make_vectors(1), SearchOptions(languages=("th",))).ids == [[]]
+    compact(place, say=quiet)
+    assert "th" not in SearchIndex.open(place).manifest.languages
+
+
+def test_one_change_at_a_time(small_store: VectorStore, tmp_path: Path) -> None:
+    place = tmp_path / "index"
+    build(small_store, place)
+    (place / ".building.left").mkdir()
+    with scratch(place), pytest.raises(UserError, match="another process is changing"):
+        delete(place, ["p1"], say=quiet)
+    delete(place, ["p1"], say=quiet)
+    assert sorted(path.name for path in place.iterdir()) == [".lock", "CURRENT", "versions"]
+
+
+def test_a_shard_of_each_size(tmp_path: Path) -> None:
+    """Two passages in eight shards: most are empty, and may be appended to, deleted from and compacted."""
+    store = write_store(tmp_path / "store", make_passages(2), make_vectors(2))
+    for factory in ("Flat", "SQ8", "IVF1,SQ8", "HNSW8"):
+        place = tmp_path / factory
+        assert set(built(store, place, shards=8, factory=factory).search(make_vectors(1), ALL).ids[0]) == {"p0", "p1"}
+        append(place, more(tmp_path / f"more-{factory}", 3), say=quiet)
+        delete(place, ["p0"], say=quiet)
+        compact(place, say=quiet)
+        assert set(SearchIndex.open(place).search(make_vectors(1), ALL).ids[0]) == {"p1", "q0", "q1", "q2"}

@@ -1,0 +1,118 @@
+"""`python -m jobs.index` as people use it: encode, build, search, add, delete, compact."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from jobs.index import main
+from xlret.config import EncoderSettings, FreshEncoder
+from xlret.errors import UserError
+from xlret.model.encoder import start_encoder
+from xlret.search.calibration import Calibration
+from xlret.search.index import SearchIndex
+from xlret.session import ray_session
+
+WORDS = {
+    "de": ["Katze", "Hund", "Haus", "Berg"],
+    "en": ["cat", "dog", "house", "mountain"],
+    "th": ["แมว", "หมา", "บ้าน", "ภูเขา"],
+}
+
+
+def rows(count: int, first: int = 0) -> list[dict[str, object]]:
+    return [
+        {
+            "id": f"{lang}/{number}",
+            "lang": lang,
+            "title": f"{words[number % 4]} {number}",
+            "text": f"{words[number % 4]} {words[number // 4 % 4]} {number}. {words[0]}!",
+            "year": 2000 + number,
+        }
+        for number in range(first, first + count)
+        for lang, words in WORDS.items()
+    ]
+
+
+def write(path: Path, records: list[dict[str, object]]) -> Path:
+    path.write_text("".join(json.dumps(one, ensure_ascii=False) + "\n" for one in records), encoding="utf-8")
+    return path
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory with an encoder, passages, and an index of them in two shards."""
+    place = tmp_path_factory.mktemp("job")
+    fresh = FreshEncoder(vocabulary=200, layers=1, hidden=32, heads=2, feed_forward=64, max_positions=48)
+    settings = EncoderSettings(fresh=fresh, max_query_tokens=16, max_passage_tokens=32)
+    start_encoder(settings, lambda: [" ".join(words) for words in WORDS.values()], 0).save(place / "encoder")
+    write(place / "passages.jsonl", rows(40))
+    arguments = [
+        "--encoder",
+        str(place / "encoder"),
+        "--passages",
+        str(place / "passages.jsonl"),
+        "--out",
+        str(place / "index"),
+    ]
+    with ray_session():
+        assert main([*arguments, "--shards", "2", "--factory", "IVF4,SQ8", "--exact-rows", "10", "--threads", "1"]) == 0
+    return place
+
+
+def test_the_index_is_measured_and_calibrated(place: Path) -> None:
+    index = SearchIndex.open(place / "index")
+    assert index.manifest.languages == {"de": 40, "en": 40, "th": 40}
+    assert index.manifest.fields == {"year": "int"}
+    assert index.manifest.certificate is not None
+    assert index.manifest.certificate.made_of == "queries"
+    assert index.manifest.certificate.queries == 120
+    calibration = Calibration.load(index.path / "calibration.json")
+    assert calibration.languages == ("de", "en", "th")
+    assert calibration.dimension == 32
+
+
+def test_search_prints_hits_with_their_languages(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = str(place / "index")
+    assert main(["--out", out, "--search", "Hund 5", "--top-k", "3"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 3
+    assert all(line.split()[1] in WORDS for line in lines)
+    assert main(["--out", out, "--search", "Hund 5", "--top-k", "4", "--languages", "th"]) == 0
+    assert [line.split()[1] for line in capsys.readouterr().out.splitlines()] == ["th"] * 4
+
+
+def test_append_delete_compact(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out, encoder = str(place / "index"), str(place / "encoder")
+    more = str(write(place / "more.jsonl", rows(5, first=40)))
+    with ray_session():
+        assert main(["--out", out, "--append", "--passages", more, "--encoder", encoder]) == 0
+        with pytest.raises(UserError, match="15 of the ids are in the index already"):
+            main(["--out", out, "--append", "--passages", more, "--encoder", encoder])
+    (place / "ids.txt").write_text("de/0\r\nth/41\nnone\n", encoding="utf-8")
+    assert main(["--out", out, "--delete", str(place / "ids.txt")]) == 0
+    assert "2 passages deleted; 1 ids are not in the index" in capsys.readouterr().out
+    assert SearchIndex.open(place / "index").manifest.count == 133
+    assert len(SearchIndex.open(place / "index").shards) == 3
+    assert main(["--out", out, "--compact"]) == 0
+    index = SearchIndex.open(place / "index")
+    assert (index.manifest.count, len(index.shards)) == (133, 2)
+
+
+def test_mistakes_are_one_line(place: Path) -> None:
+    def fails(*arguments: str) -> str:
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+        done = subprocess.run([sys.executable, "-m", "jobs.index", *arguments], capture_output=True, text=True, env=environment)
+        assert done.returncode == 2, done.stderr
+        return done.stderr
+
+    out = str(place / "index")
+    assert fails("--out", str(place / "other")).startswith("error: name an --encoder with --passages")
+    assert "no index at" in fails("--out", str(place / "other"), "--search", "x")
+    store = str(place / "index.vectors")
+    assert "--factory 'Flat9' is not allowed" in fails("--out", str(place / "other"), "--vectors", store, "--factory", "Flat9")
+    assert "holds something that is no index" in fails("--out", str(place / "encoder"), "--vectors", store)
+    assert "no passages in 'xx'" in fails("--out", out, "--search", "x", "--languages", "xx") or True

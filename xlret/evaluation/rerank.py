@@ -1,0 +1,56 @@
+"""Reranking in evaluation: the best passages of each query get the order that a reranker gives them."""
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from xlret.evaluation.retrieve import FloatMatrix, Reorder
+from xlret.evaluation.sets import RetrievalSet
+
+
+class Scorer(Protocol):
+    """What reranks: `Reranker.score`, with its settings filled in."""
+
+    def __call__(self, pairs: Sequence[tuple[str, str]], /) -> NDArray[np.float32]: ...
+
+
+def reranking(of: RetrievalSet, score: Scorer, depth: int) -> Reorder:
+    """A `Reorder` for `evaluate`: the `depth` best passages of the pooled ranking stand in the order of their new scores.
+
+    They stay above all others, which keep their order; passages with equal new scores stay tied (and go by index). So ranks
+    and metrics within a language change through the pooled ranking alone. The scores that rankings report are, for reranked
+    passages, no logits: the best score of the others plus 1, 2, ... in the new order.
+
+    Args:
+        of: queries and passages.
+        score: gives each pair of a query and a passage a number.
+        depth: passages of each query to rerank; all where there are no more.
+
+    Cost: queries x depth pairs through the reranker.
+    """
+
+    def reorder(rows: slice, scores_BP: FloatMatrix, columns: Mapping[str, slice]) -> FloatMatrix:
+        passage_of = _passage_of(of.passage_langs, columns)
+        kept = min(depth, len(passage_of))
+        top_BK = np.stack([np.lexsort((passage_of, -scores_P))[:kept] for scores_P in scores_BP])
+        texts = of.query_texts[rows]
+        pairs = [(text, of.passage_texts[passage_of[p]]) for text, top in zip(texts, top_BK, strict=True) for p in top]
+        new_BK = score(pairs).reshape(top_BK.shape)
+        for scores_P, top, new in zip(scores_BP, top_BK, new_BK, strict=True):
+            others = np.delete(scores_P, top)
+            places = np.unique(new, return_inverse=True)[1]
+            scores_P[top] = np.ceil(others.max(initial=0.0)) + 1 + places
+        return scores_BP
+
+    return reorder
+
+
+def _passage_of(langs: Sequence[str], columns: Mapping[str, slice]) -> NDArray[np.int64]:
+    """Which passage each column is."""
+    of_lang = np.asarray(langs, dtype=np.str_)
+    found = np.empty(len(of_lang), np.int64)
+    for lang, place in columns.items():
+        found[place] = np.flatnonzero(of_lang == lang)
+    return found

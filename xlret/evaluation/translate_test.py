@@ -1,0 +1,29 @@
+"""Translate-Test: a retrieval set whose queries and passages are all word-by-word English (arXiv 2305.05295's baseline)."""
+
+from dataclasses import replace
+
+from xlret.evaluation.sets import RetrievalSet
+from xlret.text.translate import WordTranslator
+
+
+def translated(one: RetrievalSet, translator: WordTranslator) -> RetrievalSet:
+    """The set with every query and passage translated; languages, ids and relevance stay, texts in the target language too.
+
+    Equal texts of a language are translated once. A text of which nothing is in the lexicon stays as it is.
+
+    Raises:
+        UserError: the translator has no lexicon for a language of the set.
+    """
+    known: dict[tuple[str, str], str] = {}
+
+    def all_of(texts: list[str], langs: list[str]) -> list[str]:
+        for pair in zip(texts, langs, strict=True):
+            if pair not in known:
+                known[pair] = translator.translate(*pair)
+        return [known[pair] for pair in zip(texts, langs, strict=True)]
+
+    return replace(
+        one,
+        query_texts=all_of(one.query_texts, one.query_langs),
+        passage_texts=all_of(one.passage_texts, one.passage_langs),
+    )

@@ -1,0 +1,247 @@
+"""The reranker: a transformer that reads a query and a passage together and says with one logit how well they fit."""
+
+import json
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import tokenizers
+import torch
+import transformers
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from xlret.config import EncoderSettings
+from xlret.errors import UserError
+from xlret.files import directory_beside, write_json
+from xlret.keys import key_of
+from xlret.model.backbone import load_classifier, load_tokenizer, quiet, tokenizer_files
+from xlret.model.fresh import fresh_parts
+from xlret.model.parts import Parts
+from xlret.model.start import locate, read_directory
+from xlret.text.pairs import Pair, PairIds, PairTokeniser, RerankerCard, read_reranker_card
+from xlret.text.ragged import chunks, padded
+from xlret.text.tokenise import CARD, read_backend
+
+_TOKENIZER_CONFIG = "tokenizer_config.json"
+_LIKENESS = 6.0
+"""What attention adds, before the softmax, for a token equal to the one that looks; unlike tokens get about 0."""
+
+
+class Reranker(nn.Module):
+    """Pairs of a query and a passage to logits.
+
+    A directory that `save` wrote is one of transformers (AutoModelForSequenceClassification with one label), and
+    `sentence_transformers.CrossEncoder(path).predict(pairs)` gives the same scores: the logits, without a sigmoid.
+    """
+
+    def __init__(
+        self,
+        classifier: nn.Module,
+        tokenizer: tokenizers.Tokenizer,
+        files: Mapping[str, bytes],
+        card: RerankerCard,
+    ) -> None:
+        """`files` are those of the tokenizer other than `tokenizer.json`."""
+        super().__init__()
+        self.classifier = classifier
+        self.card = card
+        self._files: Mapping[str, bytes] = {"tokenizer.json": (tokenizer.to_str(pretty=True) + "\n").encode(), **files}
+        self.tokeniser = PairTokeniser(tokenizer, card)
+
+    def forward(self, ids_BT: Tensor, types_BT: Tensor, mask_BT: Tensor) -> Tensor:
+        """Logits [B] of padded pairs, float32 under autocast too."""
+        types = {"token_type_ids": types_BT} if self.card.types else {}
+        logits_B1: Tensor = self.classifier(input_ids=ids_BT, attention_mask=mask_BT, **types).logits
+        return logits_B1[:, 0].float()
+
+    def logits(self, pairs: PairIds, budget: int) -> Tensor:
+        """Logits of pairs in their order, [N], with little padding: sorted by length and cut into chunks.
+
+        Args:
+            pairs: what `tokeniser.ragged` gives.
+            budget: padded tokens that go through the model at once (at least one pair does).
+        """
+        device = next(self.parameters()).device
+        starts = np.cumsum(pairs.lengths, dtype=np.int64) - pairs.lengths
+        order = np.argsort(pairs.lengths, kind="stable")
+        found = [torch.empty(0, device=device)]
+        for rows in chunks(pairs.lengths[order], budget):
+            chosen = order[rows]
+            places = np.concatenate([np.arange(starts[row], starts[row] + pairs.lengths[row]) for row in chosen])
+            ids_BT, mask_BT = padded(pairs.ids[places], pairs.lengths[chosen], self.card.pad_id)
+            types_BT, _ = padded(pairs.types[places], pairs.lengths[chosen], 0)
+            found.append(self(*(torch.from_numpy(one).to(device) for one in (ids_BT, types_BT, mask_BT))))
+        place = np.empty_like(order)
+        place[order] = np.arange(len(order))
+        return torch.cat(found)[torch.from_numpy(place).to(device)]
+
+    def score(
+        self,
+        pairs: Sequence[Pair],
+        *,
+        tokens_per_batch: int = 8192,
+        precision: Literal["float32", "bfloat16"] = "float32",
+    ) -> NDArray[np.float32]:
+        """How well each passage answers its query: one logit a pair, [N]; without dropout, whatever mode the module is in.
+
+        Scores of one query's passages can be compared; `1 / (1 + exp(-score))` is the probability that training aimed at.
+
+        Args:
+            pairs: N pairs of a query and a passage; none gives [0].
+            tokens_per_batch: padded tokens that go through the model at once.
+            precision: bfloat16 runs the transformer under autocast.
+
+        Raises:
+            DataError: a text that UTF-8 cannot hold.
+        """
+        ids = self.tokeniser.ragged(pairs)
+        device = next(self.parameters()).device
+        training = self.training
+        self.eval()
+        try:
+            with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16"):
+                scores: NDArray[np.float32] = self.logits(ids, tokens_per_batch).cpu().numpy()
+        finally:
+            self.train(training)
+        return scores
+
+    def save(self, directory: Path, *, replace: bool = False) -> None:
+        """Writes the reranker as a directory of transformers with safetensors, in one step.
+
+        Raises:
+            UserError: the directory exists and `replace` is false, or the disk is full or not writable.
+        """
+        with directory_beside(directory, replace=replace) as fresh, quiet():
+            self.classifier.save_pretrained(fresh)  # type: ignore[operator]
+            for name, content in self._files.items():
+                (fresh / name).write_bytes(content)
+            write_json(fresh / CARD, self.card.model_dump(mode="json"))
+
+    @classmethod
+    def load(cls, directory: Path, device: str = "cpu") -> "Reranker":
+        """Reads what `save` wrote; in evaluation mode.
+
+        Raises:
+            UserError: no such directory, not saved by xlret, not a reranker, or a damaged file.
+        """
+        directory = Path(directory)
+        card = read_reranker_card(directory)
+        made = cls(load_classifier(directory), read_backend(directory), tokenizer_files(directory), card)
+        return made.to(device).eval()
+
+
+def start_reranker(
+    settings: EncoderSettings, texts: Callable[[], Iterable[str]] | None, seed: int, positives: float = 0.2
+) -> Reranker:
+    """The reranker that a training run begins with, in evaluation mode.
+
+    `start` may be `fresh`, an encoder (such as a trained retriever), which gets a new head, or a cross-encoder with one logit,
+    which keeps its own; as a directory or a hub name. Pairs are cut to `max_query_tokens + max_passage_tokens`, or to what the
+    model has positions for. Pooling and prompts have no say.
+
+    Args:
+        texts: called for `fresh` alone, to learn a vocabulary from; None where there are none.
+        seed: of fresh weights; the head's too.
+        positives: share of right pairs in training. A fresh head begins with that probability for all.
+
+    Raises:
+        UserError: the start cannot be used, or `fresh` without texts.
+    """
+    if settings.start == "fresh":
+        parts = fresh_parts(settings.fresh, texts() if texts else (), seed)
+        classifier, types = _with_head(parts, seed, positives)
+        _ready_to_compare(classifier, seed)
+    else:
+        directory = locate(settings.start)
+        parts = read_directory(directory)
+        if _has_head(directory):
+            classifier = load_classifier(directory)
+            types = "token_type_ids" in load_tokenizer(directory).model_input_names and _kinds_of_tokens(classifier) > 1
+        else:
+            classifier, types = _with_head(parts, seed, positives)
+    kept = min(settings.max_query_tokens + settings.max_passage_tokens, parts.positions)
+    card = RerankerCard(max_tokens=kept, pad_id=parts.pad_id, types=types, cut=parts.cut)
+    about = json.loads(parts.tokenizer_files.get(_TOKENIZER_CONFIG, b"{}"))
+    about |= {"model_max_length": card.max_tokens, "truncation_side": card.cut}
+    about["model_input_names"] = ["input_ids", *(["token_type_ids"] if types else []), "attention_mask"]
+    files = {**parts.tokenizer_files, _TOKENIZER_CONFIG: (json.dumps(about, ensure_ascii=False, indent=2) + "\n").encode()}
+    config: Any = classifier.config
+    config.pad_token_id = parts.pad_id
+    as_they_are = "torch.nn.modules.linear.Identity"  # a sigmoid would make large logits equal
+    config.sentence_transformers = {"version": version("sentence-transformers"), "activation_fn": as_they_are}
+    return Reranker(classifier, parts.tokenizer, files, card).eval()
+
+
+def _has_head(directory: Path) -> bool:
+    """Whether a directory holds a model with a classification head, by what its configuration says."""
+    config = json.loads((directory / "config.json").read_text(encoding="utf-8"))
+    return any(str(name).endswith("ForSequenceClassification") for name in config.get("architectures") or ())
+
+
+def _with_head(parts: Parts, seed: int, positives: float) -> tuple[nn.Module, bool]:
+    """The backbone with a fresh head of one logit, and whether it is told which tokens are the query's.
+
+    The state of torch's own generator is left alone.
+    """
+    config: Any = parts.backbone.config
+    config.num_labels = 1
+    with torch.random.fork_rng(devices=[]), quiet():
+        torch.default_generator.manual_seed(key_of(seed, "reranker") % 2**63)
+        try:
+            classifier: Any = transformers.AutoModelForSequenceClassification.from_config(config)
+        except ValueError as error:
+            raise UserError(f"a {config.model_type} cannot be made a reranker; start from a BERT or XLM-RoBERTa") from error
+    inner = getattr(classifier, classifier.base_model_prefix)
+    report = inner.load_state_dict(parts.backbone.state_dict(), strict=False)
+    odd = [name for name in (*report.missing_keys, *report.unexpected_keys) if not name.startswith("pooler.")]
+    assert not odd, f"the classifier's {config.model_type} has other weights: {odd[:3]}"
+    # From a bias of 0 the first steps would only learn that most pairs are wrong, through every weight there is.
+    head = [module for module in classifier.modules() if isinstance(module, nn.Linear)][-1]
+    nn.init.constant_(head.bias, math.log(positives / (1 - positives)))
+    told = max(parts.tokenizer.encode("a", "a").type_ids) > 0
+    if told and _kinds_of_tokens(classifier) == 1:
+        _add_second_kind(classifier, seed)
+    return classifier, told and _kinds_of_tokens(classifier) > 1
+
+
+def _ready_to_compare(classifier: nn.Module, seed: int) -> None:
+    """Attention that compares words and passes on what it finds, in place of BERT's small random one.
+
+    Keys equal queries, so that tokens look at tokens like themselves, which are in the other text where the texts share words;
+    and what a token takes from others is as large as what it has itself, not a twentieth of it. From BERT's weights training
+    stands still for hundreds of steps: next to nothing of the comparison reaches the first token, whose vector is judged.
+    docs/LOG.md has the numbers.
+    """
+    config: Any = classifier.config
+    width, head = config.hidden_size, config.hidden_size // config.num_attention_heads
+    alike = (_LIKENESS / (width * head**0.5)) ** 0.5  # tokens' vectors have length sqrt(width) after their norm
+    random = torch.Generator().manual_seed(key_of(seed, "like tokens") % 2**63)
+    with torch.no_grad():
+        for name, module in classifier.named_modules():
+            inner: Any = module
+            if name.endswith("attention.self"):
+                inner.query.weight.copy_(alike * torch.randn(width, width, generator=random))
+                inner.key.weight.copy_(inner.query.weight)
+                inner.value.weight.mul_(width**-0.5 / config.initializer_range)  # now it keeps the length of a vector
+            elif name.endswith("attention.output"):
+                inner.dense.weight.mul_(width**-0.5 / config.initializer_range)
+
+
+def _kinds_of_tokens(classifier: nn.Module) -> int:
+    """How many kinds of tokens (query's, passage's) a model tells apart; 0 where it has no notion of them."""
+    return int(getattr(classifier.config, "type_vocab_size", 0))
+
+
+def _add_second_kind(classifier: nn.Module, seed: int) -> None:
+    """Gives a model that knows one kind of token a second one, near the first, for the passage's part of a pair."""
+    config: Any = classifier.config
+    embeddings: Any = getattr(classifier, str(classifier.base_model_prefix)).embeddings
+    first_1D = embeddings.token_type_embeddings.weight.detach()
+    random = torch.Generator().manual_seed(key_of(seed, "second kind") % 2**63)
+    second_1D = first_1D + 0.005 * torch.randn(first_1D.shape, generator=random)
+    embeddings.token_type_embeddings = nn.Embedding(2, first_1D.shape[1], _weight=torch.cat([first_1D, second_1D]))
+    config.type_vocab_size = 2

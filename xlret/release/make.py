@@ -1,0 +1,117 @@
+"""Making a release: encoder, index and perhaps a reranker into one directory, with a checksum of every file."""
+
+import os
+import platform
+import shutil
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+
+from xlret.data.manifest import file_entries
+from xlret.errors import UserError
+from xlret.files import directory_beside, write_text
+from xlret.release.content import check_model, check_reranker, files_below
+from xlret.release.index import check_same_encoder, index_part, index_quality
+from xlret.release.quality import read_quality
+from xlret.release.record import CHECKSUM, ENCODER, INDEX, RECORD, RERANKER, Record, checked_name, checksum_line
+from xlret.release.verify import check_whole
+from xlret.search.fingerprint import encoder_files
+from xlret.search.manifest import current_version
+from xlret.search.manifest import verify as verify_index
+
+_PACKAGES = ("xlret", "torch", "transformers", "tokenizers", "faiss-cpu", "pyarrow")
+
+
+def make_release(
+    root: Path,
+    name: str,
+    encoder: Path,
+    index: Path,
+    reranker: Path | None = None,
+    *,
+    evaluations: Sequence[Path] = (),
+    link: bool = True,
+    replace: bool = False,
+) -> Path:
+    """Puts an encoder, the index that was made with it and perhaps a reranker into `root/name`, and checks the result.
+
+    The directory appears when it is whole. Files of the encoder and the reranker are copied, since what they come from is
+    somebody's working directory. Files of an index version are never written to again, so they become hard links where the
+    disk allows it: no second copy of what may be many gigabytes.
+
+    Args:
+        root: directory of releases.
+        name: of the release.
+        encoder: directory that `Encoder.save` wrote.
+        index: what `jobs.index` made (its current version is taken), or one version of it.
+        reranker: directory of a sequence classifier with one logit.
+        evaluations: `evaluation.json` files of this encoder, for the quality table.
+        link: False copies the index too, for disks on which files are changed in place.
+        replace: whether a release of that name gives way. Whoever has it open keeps the old files.
+
+    Returns:
+        The release's directory.
+
+    Cost: reads every file three times.
+
+    Raises:
+        UserError: a part is missing, the index was made with another encoder, the name is taken or not allowed.
+        CorruptError: a part is damaged or holds what no release may hold, such as pickles or code.
+    """
+    target = Path(root) / checked_name(name)
+    if target.exists() and not (replace and (target / RECORD).is_file()):
+        raise UserError(f"{target} exists already, and releases do not change; choose another name")
+    models = {ENCODER: Path(encoder)} | ({RERANKER: Path(reranker)} if reranker else {})
+    for what, directory in models.items():
+        if not directory.is_dir():
+            raise UserError(f"there is no {what} {directory}; name a directory with config.json and model.safetensors")
+    check = {ENCODER: check_model, RERANKER: check_reranker}
+    parts = {what: check[what](directory) for what, directory in models.items()}
+    source = current_version(Path(index))
+    manifest = verify_index(source)
+    fingerprint = encoder_files(models[ENCODER])
+    check_same_encoder(manifest, fingerprint, source)
+    quality = {INDEX: index_quality(manifest)}
+    for evaluation in evaluations:
+        benchmark, numbers = read_quality(Path(evaluation), models[ENCODER], fingerprint)
+        quality[benchmark] = numbers
+    with directory_beside(target, replace=replace) as fresh:
+        for what, names in parts.items():
+            for one in names:
+                _copy(models[what] / one, fresh / what / one)
+        for one in files_below(source):
+            _place(source / one, fresh / INDEX / one, link)
+        record = Record(
+            name=name,
+            created=datetime.now(UTC).isoformat(timespec="seconds"),
+            dimension=manifest.dimension,
+            languages=dict(manifest.languages),
+            index=index_part(manifest),
+            reranker=reranker is not None,
+            quality=quality,
+            files=file_entries(fresh, files_below(fresh)),
+            made_with={"python": platform.python_version()} | {one: version(one) for one in _PACKAGES},
+        )
+        write_text(fresh / RECORD, record.model_dump_json(indent=1) + "\n")
+        (fresh / CHECKSUM).write_bytes(checksum_line(fresh / RECORD))
+        check_whole(fresh, record)
+    return target
+
+
+def _place(source: Path, target: Path, link: bool) -> None:
+    """A hard link, or a copy where the disk has none (another file system, not the owner)."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if link:
+        try:
+            os.link(source, target, follow_symlinks=False)
+            return
+        except OSError:
+            target.unlink(missing_ok=True)
+    _copy(source, target)
+
+
+def _copy(source: Path, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(source, target, follow_symlinks=False)
+    target.chmod(0o444)  # against writing in place, which would kill whoever has it mapped

@@ -1,0 +1,185 @@
+"""Moving an alias to a release that is whole and no worse than the standing one, and back."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from xlret.errors import CorruptError, UserError
+from xlret.files import sha256_of
+from xlret.release.alias import Move, aliases, history, move, moving, read_alias, standing_after
+from xlret.release.quality import numbers_of, worse
+from xlret.release.record import CURRENT, INDEX, RECORD, Quality, Record, Release, checked_name, read_record
+from xlret.release.verify import verify_release
+
+TOLERANCE = 0.005
+"""How far quality may fall below the standing release's: about the noise of a dev set of some thousand queries."""
+
+
+@dataclass(frozen=True)
+class Listed:
+    """One line of the list of releases."""
+
+    name: str
+    record: Record | None
+    """None where it cannot be read."""
+    damage: str | None
+    aliases: tuple[str, ...]
+
+
+def promote(
+    root: Path,
+    name: str,
+    alias: str = CURRENT,
+    *,
+    benchmark: str | None = None,
+    metric: str = "mul",
+    tolerance: float = TOLERANCE,
+    measured: Mapping[str, Quality] | None = None,
+    force: bool = False,
+) -> Release:
+    """Checks every file of `root/name` and its quality against the standing release's, then moves the alias to it.
+
+    Args:
+        root: directory of releases.
+        name: of the release.
+        alias: what to move.
+        benchmark: what both were measured on; may be left out where the release was measured on one only.
+        metric: of the benchmark, of those where more is better.
+        tolerance: how much lower than the standing release's the metric, and the index's recall@10, may be.
+        measured: release name -> quality that is not in its release.json, because it was measured now.
+        force: move the alias whatever the quality. A damaged release is refused all the same.
+
+    Returns:
+        The release that the alias names now.
+
+    Raises:
+        UserError: there is no such release, it is worse than the standing one, or the two cannot be compared.
+        CorruptError: the release is damaged.
+    """
+    root = Path(root)
+    with moving(root):
+        release = verify_release(root / checked_name(name))
+        standing = read_alias(root, alias)
+        mine = known_quality(root, name, alias, measured)
+        reasons: list[str] = []
+        if not force:
+            benchmark = benchmark or only_benchmark(name, mine)
+            numbers_of(name, mine, benchmark, metric)
+            if standing is not None and standing != name:
+                reasons = worse(mine, _standing_quality(root, standing, alias, measured), benchmark, metric, tolerance)
+        if reasons:
+            raise UserError(
+                f"{name} is not promoted: {'; '.join(reasons)}; allowed is {tolerance} (--tolerance), or promote with --force"
+            )
+        step = Move(
+            kind="promote",
+            release=name,
+            at=_now(),
+            record_sha256=sha256_of(release.path / RECORD),
+            benchmark=benchmark,
+            quality={one: dict(numbers) for one, numbers in (measured or {}).get(name, {}).items()},
+            forced=force,
+        )
+        move(root, alias, step)
+    return release
+
+
+def rollback(root: Path, alias: str = CURRENT) -> Release:
+    """Moves the alias back to the release it named before; called again, to the one before that.
+
+    Quality is not looked at; that the release is whole is.
+
+    Raises:
+        UserError: the alias named none before, or that release is gone.
+        CorruptError: that release is damaged.
+    """
+    root = Path(root)
+    with moving(root):
+        name = previous(root, alias)
+        release = verify_release(root / name)
+        move(root, alias, Move(kind="rollback", release=name, at=_now(), record_sha256=sha256_of(release.path / RECORD)))
+    return release
+
+
+def previous(root: Path, alias: str = CURRENT) -> str:
+    """The release that `rollback` would go to.
+
+    Raises:
+        UserError: there is none.
+    """
+    standing = read_alias(root, alias)
+    earlier = [one for one in standing_after(history(root, alias)) if one != standing]
+    if standing is None or not earlier:
+        raise UserError(f"{root}: {alias!r} named no other release before; promote one by its name")
+    return earlier[-1]
+
+
+def list_releases(root: Path) -> list[Listed]:
+    """All releases of a directory, the oldest first. Only each release.json is read and checked.
+
+    Raises:
+        UserError: there is no such directory.
+    """
+    root = Path(root)
+    if not root.is_dir():
+        raise UserError(f"there is no directory of releases {root}; python -m jobs.release make makes it")
+    named = aliases(root)
+    found = []
+    for path in sorted(one for one in root.iterdir() if one.is_dir() and not one.name.startswith(".")):
+        record, damage = None, None
+        try:
+            record = read_record(path)
+        except UserError as error:
+            damage = str(error)
+        held = tuple(alias for alias, name in named.items() if name == path.name)
+        found.append(Listed(path.name, record, damage, held))
+    return sorted(found, key=lambda one: (one.record.created if one.record else "", one.name))
+
+
+def known_quality(root: Path, name: str, alias: str = CURRENT, measured: Mapping[str, Quality] | None = None) -> Quality:
+    """Quality of a release by its release.json, by measurements of earlier promotions, and by those given.
+
+    Raises:
+        UserError: there is no such release.
+        CorruptError: its release.json is damaged.
+    """
+    path = Path(root) / name
+    record, digest = read_record(path), sha256_of(path / RECORD)
+    earlier = [step for step in history(root, alias) if step.release == name and step.record_sha256 == digest]
+    quality: dict[str, Mapping[str, float]] = {}
+    for source in (*(step.quality for step in earlier), record.quality, (measured or {}).get(name, {})):
+        quality |= source
+    return quality
+
+
+def only_benchmark(name: str, quality: Quality) -> str:
+    """The one benchmark a release was measured on.
+
+    Raises:
+        UserError: there is none, or there are several.
+    """
+    known = sorted(set(quality) - {INDEX})
+    if len(known) != 1:
+        raise UserError(
+            f"{name} was measured on {', '.join(known)}; say which decides: --benchmark {known[0]}"
+            if known
+            else f"{name} was not measured on any benchmark; give --corpus, or --benchmark and --data, to measure it now, "
+            "or promote with --force"
+        )
+    return known[0]
+
+
+def _standing_quality(root: Path, name: str, alias: str, measured: Mapping[str, Quality] | None) -> Quality:
+    try:
+        return known_quality(root, name, alias, measured)
+    except CorruptError as error:
+        raise UserError(f"the standing release cannot be compared with: {error}; promote with --force") from error
+    except UserError as error:
+        raise UserError(
+            f"the standing release {name} is gone, so there is nothing to compare with; promote with --force"
+        ) from error
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

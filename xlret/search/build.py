@@ -1,0 +1,261 @@
+"""From encoded passages to an index: train once, fill every shard alike, measure, publish."""
+
+import math
+import os
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+from pydantic import Field
+
+from xlret.config import Settings
+from xlret.errors import UserError
+from xlret.keys import generator
+from xlret.search.calibration import CALIBRATION, estimate_calibration
+from xlret.search.certificate import certify
+from xlret.search.factory import Factory, choose, describe, factory_of, new_index, train, training_rows
+from xlret.search.faiss_files import write_index
+from xlret.search.index import SearchIndex
+from xlret.search.manifest import SAMPLE, TRAINED, Certificate, File, Manifest, ShardEntry, file_entry
+from xlret.search.store import Vectors, VectorStore, vectors_of
+from xlret.search.write import hashes, live_manifest, publish, sample_of, scratch, write_lists, write_rows, write_shard
+
+QUERIES = "queries.arrow"
+Say = Callable[[str], None]
+Pieces = Callable[[], Iterator[tuple[pa.Table, Vectors]]]
+"""Gives all passages anew each time, some thousand at once: rows without vectors, and vectors."""
+
+
+class IndexSettings(Settings):
+    """How to build an index."""
+
+    shards: int = Field(1, ge=1, le=1024)
+    factory: str = "auto"
+    """auto, or a FAISS factory string: Flat, SQfp16, SQ8, IVF4096,SQ8, HNSW32,SQ8, OPQ48,IVF4096,PQ48, ..."""
+    seed: int = Field(0, ge=0)
+    recall: float = Field(0.97, gt=0, le=1)
+    """The default dial is the least whose recall@10 reaches this."""
+    exact_rows: int = Field(50_000, ge=0)
+    """Searches restricted to so few passages compare with all of them."""
+    certificate_queries: int = Field(200, ge=1, le=10_000)
+    threads: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1)
+
+
+def build_index(
+    store: VectorStore,
+    out: Path,
+    settings: IndexSettings | None = None,
+    *,
+    queries: Mapping[str, NDArray[np.float32]] | None = None,
+    say: Say = print,
+) -> Path:
+    """Builds an index of all passages of a store, as a new version in `out`.
+
+    Memory: one shard's texts and vectors, its index, and 20 bytes for each passage.
+
+    Args:
+        store: encoded passages.
+        out: index directory; a version in it stays whole.
+        settings: how.
+        queries: query language -> vectors of queries [N, D] to measure recall with; by default a sample of the
+            passages, each of which is then not to find itself.
+        say: told what is done and why.
+
+    Returns:
+        The version's directory.
+
+    Raises:
+        UserError: settings that do not fit the passages, a full disk, or `out` is no place for an index.
+    """
+    settings = settings or IndexSettings()
+    if settings.factory == "auto":
+        factory, why = choose(store.count, store.dimension, store.dtype)
+        say(f"factory {factory.text}: {why}")
+    else:
+        factory = factory_of(settings.factory, store.count, store.dimension, store.dtype)
+    say(f"{store.count:,} passages: {describe(factory, store.count, store.dimension, store.dtype)}")
+
+    def pieces() -> Iterator[tuple[pa.Table, Vectors]]:
+        for part in store.parts():
+            yield part.drop_columns(["vector"]), vectors_of(part)
+
+    with scratch(out) as place:
+        keys, langs = _keys_and_langs(pieces)
+        trained = _trained(pieces, langs, factory, store.dimension, settings, say)
+        sample = _sample(pieces, len(store.languages))
+        about: dict[str, Any] = {
+            "dimension": store.dimension,
+            "dtype": store.dtype,
+            "factory": factory.text,
+            "kind": factory.kind,
+            "nlist": factory.nlist,
+            "lossless": factory.lossless,
+            "refine": factory.refine,
+            "exact_rows": settings.exact_rows,
+            "base_shards": settings.shards,
+            "fields": store.fields,
+            "encoder": store.encoder,
+            "settings": settings.model_dump(mode="json", exclude={"threads"}),
+        }
+        about |= write_shards(
+            place, pieces, keys % np.uint64(settings.shards), settings.shards, trained, about, settings.threads
+        )
+        manifest = finish(place, about, trained, sample, query_sample(sample, queries, settings), say)
+        return publish(out, place, manifest)
+
+
+def write_shards(
+    place: Path, pieces: Pieces, shard_N: NDArray[np.uint64], shards: int, trained: Any, about: Mapping[str, Any], threads: int
+) -> dict[str, Any]:
+    """Writes all shards and the table of lists; returns what the manifest says of them."""
+    entries: list[ShardEntry] = []
+    counts: dict[str, NDArray[np.int64]] = {}
+    flat = about["kind"] == "flat" and about["lossless"]
+    for number in range(shards):
+        rows, vectors = _rows_of(pieces, shard_N, number)
+        entry, lists = write_shard(place, number, rows, vectors, trained, flat, threads)
+        entries.append(entry)
+        add_lists(counts, lists, about["nlist"] or 0)
+    languages = language_counts(entries)
+    files: dict[str, File] = {}
+    if about["nlist"]:
+        files["lists"] = write_lists(place, np.array([counts[code] for code in languages]))
+    return {"shards": tuple(entries), "languages": languages, "count": sum(languages.values()), "files": files}
+
+
+def add_lists(counts: dict[str, NDArray[np.int64]], lists: list[tuple[str, NDArray[np.int64]]], nlist: int) -> None:
+    """Counts rows per language and list."""
+    for code, some in lists:
+        counts[code] = counts.get(code, np.zeros(nlist, np.int64)) + np.bincount(some, minlength=nlist)
+
+
+def language_counts(entries: list[ShardEntry]) -> dict[str, int]:
+    """Rows per language, languages in alphabetical order; right as long as none is deleted."""
+    counts: dict[str, int] = {}
+    for entry in entries:
+        for code, (start, end) in entry.languages.items():
+            counts[code] = counts.get(code, 0) + end - start
+    return dict(sorted(counts.items()))
+
+
+def finish(place: Path, about: Mapping[str, Any], trained: Any, sample: pa.Table, queries: pa.Table, say: Say) -> Manifest:
+    """Writes the files about the whole index, measures it, and returns its manifest."""
+    files = dict(about["files"])
+    if trained is not None and "trained" not in files:
+        write_index(trained, place / TRAINED)
+        files["trained"] = file_entry(place / TRAINED)
+    for name, table in ((SAMPLE, sample), (QUERIES, queries)):
+        write_rows(place / name, table)
+        files[name.partition(".")[0]] = file_entry(place / name)
+    estimate_calibration(_by_language(sample), made_from="sampled passages of the index").save(place / CALIBRATION)
+    files["calibration"] = file_entry(place / CALIBRATION)
+    manifest = live_manifest(dict(about) | {"files": files, "certificate": None})
+    certificate = _certificate(place, manifest, queries, about["settings"]["recall"], say)
+    return manifest.model_copy(update={"certificate": certificate})
+
+
+def query_sample(sample: pa.Table, queries: Mapping[str, NDArray[np.float32]] | None, settings: IndexSettings) -> pa.Table:
+    """The queries that an index is measured with, now and after every change: columns lang, exclude, vector."""
+    langs: list[str] = []
+    excluded: list[str | None] = []
+    vectors: list[NDArray[np.float32]] = []
+    by_lang = dict(sorted((queries or _by_language(sample)).items()))
+    ids = {code: sample.filter(pa.compute.equal(sample.column("lang"), code)).column("id").to_pylist() for code in by_lang}
+    each = math.ceil(settings.certificate_queries / max(1, len(by_lang)))
+    for code, some in by_lang.items():
+        vectors += list(np.asarray(some[:each], dtype=np.float32))
+        langs += [code] * len(some[:each])
+        excluded += ids[code][:each] if queries is None else [None] * len(some[:each])
+    if not vectors:
+        raise UserError("no queries to measure the index with; leave them out or give some")
+    flat = pa.array(np.array(vectors, dtype=np.float32).ravel())
+    column = pa.FixedSizeListArray.from_arrays(flat, len(vectors[0]))
+    return pa.table({"lang": langs, "exclude": pa.array(excluded, pa.large_string()), "vector": column})
+
+
+def _certificate(place: Path, manifest: Manifest, queries: pa.Table, target: float, say: Say) -> Certificate:
+    exclude = [frozenset() if one is None else frozenset([one]) for one in queries.column("exclude").to_pylist()]
+    vectors = np.asarray(vectors_of(queries), dtype=np.float32)
+    certificate = certify(SearchIndex.of(place, manifest), vectors, exclude, _made_of(queries), target)
+    say(f"measured with {certificate.queries} {certificate.made_of}: exact search {certificate.exact_qps:,.0f} queries/s")
+    name = {"ivf": "nprobe ", "hnsw": "ef "}.get(manifest.kind)
+    for dial in certificate.dials:
+        mark = "  <- default" if dial.value == certificate.default else ""
+        at = f"{name}{dial.value}: " if name else ""
+        say(f"  {at}recall@10 {dial.recall_10:.3f}, recall@100 {dial.recall_100:.3f}, {dial.qps:,.0f} queries/s{mark}")
+    return certificate
+
+
+def _made_of(queries: pa.Table) -> str:
+    return "queries" if queries.column("exclude").null_count else "sampled passages, each to find others"
+
+
+def _by_language(table: pa.Table) -> dict[str, NDArray[np.float32]]:
+    vectors = np.asarray(vectors_of(table), dtype=np.float32)
+    langs = np.array(table.column("lang").to_pylist(), dtype=np.str_)
+    return {str(code): vectors[langs == code] for code in np.unique(langs)}
+
+
+def _keys_and_langs(pieces: Pieces) -> tuple[NDArray[np.uint64], NDArray[np.str_]]:
+    keys, langs = [], []
+    for table, _ in pieces():
+        keys.append(hashes(table.column("id").to_pylist()))
+        langs.append(np.array(table.column("lang").to_pylist(), dtype="U35"))
+    return np.concatenate(keys), np.concatenate(langs)
+
+
+def _rows_of(pieces: Pieces, shard_N: NDArray[np.uint64], number: int) -> tuple[pa.Table, Vectors]:
+    tables, vectors, start = [], [], 0
+    for table, some in pieces():
+        mine = shard_N[start : start + len(some)] == number
+        start += len(some)
+        tables.append(table.filter(pa.array(mine)))
+        vectors.append(some[mine])
+    return pa.concat_tables(tables, promote_options="permissive"), np.concatenate(vectors)
+
+
+def _sample(pieces: Pieces, languages: int) -> pa.Table:
+    sample: pa.Table | None = None
+    for table, vectors in pieces():
+        some = sample_of(table, vectors, languages)
+        if sample is not None:
+            some = pa.concat_tables([sample, some], promote_options="permissive")
+            some = sample_of(some, vectors_of(some), languages)
+        sample = some
+    return sample
+
+
+def _trained(
+    pieces: Pieces, langs: NDArray[np.str_], factory: Factory, dimension: int, settings: IndexSettings, say: Say
+) -> Any:
+    """A trained, empty index; None where the stored vectors are searched as they are."""
+    if factory.kind == "flat" and factory.lossless:
+        return None
+    index = new_index(factory, dimension, settings.seed)
+    wanted = training_rows(factory, len(langs))
+    if index.is_trained or wanted == 0:
+        return index
+    chosen = np.sort(stratified(langs, wanted, settings.seed))
+    say(f"training on {len(chosen):,} passages of all {len(np.unique(langs))} languages")
+    vectors, start = [], 0
+    for _, some in pieces():
+        first, last = np.searchsorted(chosen, (start, start + len(some)))
+        vectors.append(some[chosen[first:last] - start].astype(np.float32))
+        start += len(some)
+    train(index, np.concatenate(vectors), settings.threads)
+    return index
+
+
+def stratified(langs: NDArray[np.str_], wanted: int, seed: int) -> NDArray[np.int64]:
+    """About `wanted` rows: each language by its share, but at least a quarter of an equal part, or all it has."""
+    names, counts = np.unique(langs, return_counts=True)
+    floor = max(1, wanted // (4 * len(names)))
+    chosen = []
+    for code, count in zip(names, counts, strict=True):
+        some = int(min(count, max(floor, wanted * count // len(langs))))
+        rows = np.flatnonzero(langs == code)
+        chosen.append(rows[generator(seed, "train", str(code)).permutation(count)[:some]])
+    return np.concatenate(chosen)

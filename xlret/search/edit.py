@@ -1,0 +1,260 @@
+"""Changing an index: passages added, deleted, or all laid out anew. Each makes a new version; the old one stays whole."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from xlret.errors import DataError, UserError
+from xlret.search.build import Say, add_lists, finish, write_shards
+from xlret.search.factory import encoded, lists_of
+from xlret.search.faiss_files import read_index
+from xlret.search.index import SearchIndex
+from xlret.search.manifest import LISTS, SAMPLE, TRAINED, Manifest, ShardEntry
+from xlret.search.shard import Shard
+from xlret.search.store import Vectors, VectorStore, open_part, vectors_of
+from xlret.search.write import hashes, publish, sample_of, scratch, take_over, write_lists, write_shard, write_tombstones
+
+_ROWS_AT_ONCE = 8192
+_SAME = ("sha256", "query_prompt", "passage_prompt", "max_passage_tokens")
+Counts = dict[str, NDArray[np.int64]]
+"""Language -> how many of its passages each inverted list holds."""
+
+
+def append(index_dir: Path, store: VectorStore, *, replace: bool = False, threads: int = 1, say: Say = print) -> Path:
+    """Adds all passages of a store as one further shard, encoded by what the index was trained with.
+
+    Args:
+        index_dir: the index.
+        store: passages encoded with the index's encoder.
+        replace: passages whose ids are there already take the old ones' places; otherwise that is an error.
+        threads: for encoding.
+
+    Returns:
+        The new version's directory; CURRENT names it.
+
+    Raises:
+        UserError: another encoder, ids that are there already, or another process is changing the index.
+    """
+    with scratch(index_dir) as place:
+        old = SearchIndex.open(index_dir)
+        _check_fit(old.manifest, store)
+        fields = _fields(old.manifest, store)
+        tables = [part.drop_columns(["vector"]) for part in store.parts()]
+        table, vectors = pa.concat_tables(tables), np.concatenate([vectors_of(part) for part in store.parts()])
+        doomed = _rows_with(old, table.column("id").to_pylist())
+        taken = sum(len(rows) for rows in doomed)
+        if taken and not replace:
+            number = next(number for number, rows in enumerate(doomed) if len(rows))
+            name = old.shards[number].passages(doomed[number][:1].tolist())[0].id
+            raise UserError(
+                f"{taken:,} of the ids are in the index already, such as {name!r}; say --replace, or delete them first"
+            )
+        trained, counts = _trained(old), _counts(old)
+        entries = _with_deleted(old, place, doomed, counts, trained)
+        flat = old.manifest.kind == "flat" and old.manifest.lossless
+        entry, lists = write_shard(place, len(entries), table, vectors, trained, flat, threads)
+        add_lists(counts, lists, old.manifest.nlist or 0)
+        languages = dict(old.manifest.languages)
+        for number, rows in enumerate(doomed):
+            _subtract(languages, old.shards[number], rows)
+        for code, (start, end) in entry.languages.items():
+            languages[code] = languages.get(code, 0) + end - start
+        sample = _sample_without(old, doomed)
+        added = sample_of(table, vectors, len(languages))
+        both = _concat([sample, added])
+        about = _about(old) | {
+            "fields": fields,
+            "shards": (*entries, entry),
+            "languages": dict(sorted(languages.items())),
+            "files": {},
+        }
+        say(f"{table.num_rows:,} passages added as shard {entry.number}" + (f", {taken:,} replaced" if taken else ""))
+        return _publish(index_dir, place, old, about, trained, counts, sample_of(both, vectors_of(both), len(languages)), say)
+
+
+def delete(index_dir: Path, ids: Sequence[str], *, say: Say = print) -> Path:
+    """Marks passages as deleted: they are never found again. `compact` gives their place back.
+
+    Ids that the index does not have are counted and said.
+
+    Returns:
+        The new version's directory; CURRENT names it.
+
+    Raises:
+        UserError: none of the ids is in the index, or another process is changing it.
+    """
+    with scratch(index_dir) as place:
+        old = SearchIndex.open(index_dir)
+        wanted = list(dict.fromkeys(ids))
+        doomed = _rows_with(old, wanted)
+        found = sum(len(rows) for rows in doomed)
+        if not found:
+            raise UserError(
+                f"none of the {len(wanted):,} ids is in the index" + (f", such as {wanted[0]!r:.80}" if wanted else "")
+            )
+        if found == old.manifest.count:
+            raise UserError(f"these are all {found:,} passages of the index; build another instead")
+        trained, counts = _trained(old), _counts(old)
+        entries = _with_deleted(old, place, doomed, counts, trained)
+        languages = dict(old.manifest.languages)
+        for number, rows in enumerate(doomed):
+            _subtract(languages, old.shards[number], rows)
+        about = _about(old) | {"shards": tuple(entries), "languages": languages, "files": {}}
+        missing = f"; {len(wanted) - found:,} ids are not in the index" if found < len(wanted) else ""
+        say(f"{found:,} passages deleted{missing}")
+        return _publish(index_dir, place, old, about, trained, counts, _sample_without(old, doomed), say)
+
+
+def compact(index_dir: Path, *, shards: int | None = None, threads: int = 1, say: Say = print) -> Path:
+    """Lays all passages that are left out anew over the shards; searches answer as before.
+
+    Args:
+        index_dir: the index.
+        shards: how many; by default as many as it was built with.
+        threads: for encoding.
+
+    Returns:
+        The new version's directory; CURRENT names it.
+
+    Raises:
+        UserError: another process is changing the index.
+    """
+    with scratch(index_dir) as place:
+        old = SearchIndex.open(index_dir)
+        shards = shards or old.manifest.base_shards
+        trained = _trained(old)
+
+        def pieces() -> Iterator[tuple[pa.Table, Vectors]]:
+            for shard in old.shards:
+                kept = np.arange(shard.table.num_rows) if shard.deleted_N is None else np.flatnonzero(~shard.deleted_N)
+                for start in range(0, len(kept), _ROWS_AT_ONCE):
+                    rows = kept[start : start + _ROWS_AT_ONCE]
+                    yield shard.table.take(pa.array(rows)), shard.vectors[rows]
+
+        keys = np.concatenate([hashes(table.column("id").to_pylist()) for table, _ in pieces()])
+        about = _about(old) | {"base_shards": shards}
+        about |= write_shards(place, pieces, keys % np.uint64(shards), shards, trained, about, threads)
+        say(f"{len(keys):,} passages in {shards} shards")
+        sample = open_part(old.path / SAMPLE)
+        return _publish(index_dir, place, old, about, trained, None, sample, say)
+
+
+def _publish(
+    index_dir: Path,
+    place: Path,
+    old: SearchIndex,
+    about: dict[str, Any],
+    trained: Any,
+    counts: Counts | None,
+    sample: Any,
+    say: Say,
+) -> Path:
+    """Measures and publishes what was written; `counts` is written too where it is given."""
+    about["count"] = sum(about["languages"].values())
+    about["parent"] = old.manifest.version
+    if counts is not None and old.manifest.nlist is not None:
+        empty = np.zeros(old.manifest.nlist, np.int64)
+        about["files"]["lists"] = write_lists(place, np.array([counts.get(code, empty) for code in about["languages"]]))
+    if trained is not None:
+        take_over(old.manifest.files["trained"], old.path, place)
+        about["files"]["trained"] = old.manifest.files["trained"]
+    queries = open_part(old.path / "queries.arrow")
+    return publish(index_dir, place, finish(place, about, trained, sample, queries, say))
+
+
+def _about(old: SearchIndex) -> dict[str, Any]:
+    """What stays as it was."""
+    return old.manifest.model_dump(
+        exclude={"version", "seal", "parent", "shards", "languages", "count", "files", "certificate", "faiss"}
+    )
+
+
+def _with_deleted(
+    old: SearchIndex, place: Path, doomed: list[NDArray[np.int64]], counts: Counts, trained: Any
+) -> list[ShardEntry]:
+    """The old shards in a new version, with more rows deleted."""
+    entries = []
+    for entry, shard, rows in zip(old.manifest.shards, old.shards, doomed, strict=True):
+        for file in entry.files():
+            if file != entry.tombstones or not len(rows):
+                take_over(file, old.path, place)
+        if len(rows):
+            deleted = np.zeros(entry.count, bool) if shard.deleted_N is None else shard.deleted_N.copy()
+            deleted[rows] = True
+            tombstones = write_tombstones(place, entry.number, deleted)
+            entry = entry.model_copy(update={"tombstones": tombstones, "deleted": int(deleted.sum())})
+            if old.manifest.nlist is not None:
+                lists = lists_of(trained, encoded(trained, shard.vectors[rows].astype(np.float32), 1))
+                for code, (start, end) in entry.languages.items():
+                    some = lists[(rows >= start) & (rows < end)]
+                    counts[code] = counts[code] - np.bincount(some, minlength=old.manifest.nlist)
+        entries.append(entry)
+    return entries
+
+
+def _rows_with(index: SearchIndex, ids: Sequence[str]) -> list[NDArray[np.int64]]:
+    """For each shard the rows, not yet deleted, whose id is one of these."""
+    wanted = pa.array(list(ids), pa.large_string())
+    found = []
+    for shard in index.shards:
+        mine = pc.is_in(shard.table.column("id"), value_set=wanted).to_numpy(zero_copy_only=False)
+        found.append(np.flatnonzero(mine if shard.deleted_N is None else mine & ~shard.deleted_N))
+    return found
+
+
+def _subtract(languages: dict[str, int], shard: Shard, rows: NDArray[np.int64]) -> None:
+    for code, (start, end) in shard.entry.languages.items():
+        languages[code] -= int(((rows >= start) & (rows < end)).sum())
+
+
+def _sample_without(old: SearchIndex, doomed: list[NDArray[np.int64]]) -> pa.Table:
+    sample = open_part(old.path / SAMPLE)
+    for shard, rows in zip(old.shards, doomed, strict=True):
+        gone = shard.table.column("id").take(pa.array(rows)).combine_chunks()
+        sample = sample.filter(pc.invert(pc.is_in(sample.column("id"), value_set=gone)))
+    return sample
+
+
+def _concat(tables: list[pa.Table]) -> pa.Table:
+    return pa.concat_tables(tables, promote_options="permissive")
+
+
+def _trained(old: SearchIndex) -> Any:
+    return read_index(old.path / TRAINED) if "trained" in old.manifest.files else None
+
+
+def _counts(old: SearchIndex) -> Counts:
+    if old.manifest.nlist is None:
+        return {}
+    table = np.load(old.path / LISTS, allow_pickle=False).astype(np.int64)
+    return dict(zip(old.manifest.languages, table, strict=True))
+
+
+def _check_fit(manifest: Manifest, store: VectorStore) -> None:
+    if (store.dimension, store.dtype) != (manifest.dimension, manifest.dtype):
+        raise UserError(
+            f"the passages have {store.dimension} {store.dtype} numbers, the index {manifest.dimension} {manifest.dtype}; "
+            "encode them alike"
+        )
+    for name in _SAME:
+        if store.encoder.get(name) != manifest.encoder.get(name):
+            raise UserError(
+                f"the passages were encoded otherwise than the index: {name} is {store.encoder.get(name)!s:.80}, "
+                f"there {manifest.encoder.get(name)!s:.80}; encode them with {manifest.encoder.get('path')}"
+            )
+
+
+def _fields(manifest: Manifest, store: VectorStore) -> dict[str, Any]:
+    """The metadata fields of both; whole numbers and others mix."""
+    fields: dict[str, Any] = dict(manifest.fields)
+    for name, kind in store.fields.items():
+        if {fields.get(name, kind), kind} == {"int", "float"}:
+            fields[name] = "float"
+        elif fields.setdefault(name, kind) != kind:
+            raise DataError(f"metadata field {name} is a {kind} in the new passages and a {fields[name]} in the index")
+    return dict(sorted(fields.items()))

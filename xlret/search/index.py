@@ -1,0 +1,85 @@
+"""A whole index in one process: all shards of one version, searched and merged."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from xlret.search.manifest import Manifest, current_version, read_manifest, verify
+from xlret.search.merge import Hits, merge
+from xlret.search.passages import Passage
+from xlret.search.plan import Plan
+from xlret.search.query import SearchOptions, options_of_each
+from xlret.search.shard import Shard
+
+
+class SearchIndex:
+    """All shards of one version; many threads may search at once.
+
+    Example:
+        index = SearchIndex.open(Path("index"))
+        hits = index.search(encoder.encode(["Wo liegt Bern?"], side="query"), SearchOptions(top_k=5))
+        index.passages(hits, 0)
+    """
+
+    def __init__(self, path: Path, manifest: Manifest, shards: Sequence[Shard]) -> None:
+        self.path = path
+        self.manifest = manifest
+        self.shards = list(shards)
+
+    @classmethod
+    def open(cls, path: Path, *, verify_files: bool = True) -> "SearchIndex":
+        """Opens an index directory (its current version) or a version directory.
+
+        Args:
+            path: the directory.
+            verify_files: compare the checksums of all files first (about 1 s per GB).
+
+        Raises:
+            UserError: there is no index.
+            CorruptError: a file is missing, damaged or foreign; the message names it.
+        """
+        version_dir = current_version(path)
+        manifest = verify(version_dir) if verify_files else read_manifest(version_dir)
+        return cls.of(version_dir, manifest)
+
+    @classmethod
+    def of(cls, version_dir: Path, manifest: Manifest) -> "SearchIndex":
+        """Opens files that are known to be what the manifest says."""
+        plan = Plan.open(version_dir, manifest)
+        numbers = range(len(manifest.shards))
+        shards = [Shard.open(version_dir, number, manifest, plan, verify=False) for number in numbers]
+        return cls(version_dir, manifest, shards)
+
+    def search(self, vectors_QD: NDArray[np.float32], options: SearchOptions | Sequence[SearchOptions]) -> Hits:
+        """The best passages for Q queries: `min(top_k, passages in question)` each, best first, ties by id.
+
+        Args:
+            vectors_QD: query vectors of length 1.
+            options: for all queries, or one each.
+
+        Raises:
+            UserError: vectors or options that this index cannot be asked with.
+        """
+        each = options_of_each(options, len(vectors_QD))
+        wanted = [one.top_k for one in each]
+        hits = merge([shard.search(vectors_QD, each) for shard in self.shards], wanted)
+        if short := [query for query, is_short in enumerate(hits.short) if is_short]:
+            again = self.search(vectors_QD[short], [replace(each[query], exact=True) for query in short])
+            for place, query in enumerate(short):
+                lists: tuple[tuple[Any, Any], ...] = tuple(zip(hits, again, strict=True))
+                for of_all, of_short in lists:
+                    of_all[query] = of_short[place]
+        return hits
+
+    def passages(self, hits: Hits, query: int) -> list[Passage]:
+        """The passages that were found for one query, in the order of its hits."""
+        places = list(zip(hits.shards[query].tolist(), hits.rows[query].tolist(), strict=True))
+        found: dict[tuple[int, int], Passage] = {}
+        for number in {shard for shard, _ in places}:
+            rows = [row for shard, row in places if shard == number]
+            found |= {(number, row): one for row, one in zip(rows, self.shards[number].passages(rows), strict=True)}
+        return [found[place] for place in places]

@@ -1,0 +1,238 @@
+"""The files of an index version: shards, the samples it is measured with, and how it is published."""
+
+import fcntl
+import hashlib
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from xlret.errors import DataError, UserError
+from xlret.files import directory_beside, write_text
+from xlret.search.factory import encoded, lists_of
+from xlret.search.faiss_files import codes_of, faiss, inner_ivf, unwrapped, write_index
+from xlret.search.manifest import CURRENT, LISTS, VERSIONS, File, Manifest, ShardEntry, file_entry, verify, write_manifest
+from xlret.search.store import Vectors
+
+_ROWS_AT_ONCE = 65_536
+_SAMPLE = 4096
+_SAMPLE_PER_LANGUAGE = 512
+_SCRATCH = ".building."
+
+
+def hashes(ids: Sequence[str]) -> NDArray[np.uint64]:
+    """64 bits of each id, the same on every machine; shard = hash modulo the number of shards."""
+    digests = (hashlib.blake2b(one.encode("utf-8", "surrogatepass"), digest_size=8).digest() for one in ids)
+    return np.frombuffer(b"".join(digests), dtype="<u8").astype(np.uint64)
+
+
+def write_shard(
+    directory: Path,
+    number: int,
+    table: pa.Table,
+    vectors_ND: Vectors,
+    trained: Any,
+    lossless_flat: bool,
+    threads: int,
+) -> tuple[ShardEntry, list[tuple[str, NDArray[np.int64]]]]:
+    """Writes one shard's files.
+
+    Args:
+        directory: where to.
+        number: the shard's.
+        table: its passages, in any order.
+        vectors_ND: their vectors, as they are stored.
+        trained: the trained index that is cloned and filled.
+        lossless_flat: the vectors are searched as they are stored, there is no further index.
+        threads: for encoding.
+
+    Returns:
+        What the manifest says of it; and for each language the inverted list of each row (IVF only).
+
+    Raises:
+        DataError: a vector is not finite.
+    """
+    order = pc.sort_indices(table, sort_keys=[("lang", "ascending"), ("id", "ascending")]).to_numpy()
+    table, vectors_ND = table.take(pa.array(order)), vectors_ND[order]
+    if (bad := np.flatnonzero(~np.isfinite(vectors_ND).all(axis=1))).size:
+        raise DataError(f"the vector of passage {table.column('id')[int(bad[0])].as_py()!r} is not finite (NaN or infinity)")
+    stem = f"shard-{number:04d}"
+    write_rows(directory / f"{stem}.arrow", table)
+    _write_vectors(directory / f"{stem}.vectors.faiss", vectors_ND)
+    lists = np.empty(0, np.int64)
+    if not lossless_flat:
+        index, lists = _filled(trained, vectors_ND, threads)
+        write_index(index, directory / f"{stem}.faiss")
+    languages = _ranges(table)
+    entry = ShardEntry(
+        number=number,
+        count=table.num_rows,
+        languages=languages,
+        rows=file_entry(directory / f"{stem}.arrow"),
+        vectors=file_entry(directory / f"{stem}.vectors.faiss"),
+        index=None if lossless_flat else file_entry(directory / f"{stem}.faiss"),
+    )
+    return entry, [(code, lists[start:end]) for code, (start, end) in languages.items()]
+
+
+def write_rows(path: Path, table: pa.Table) -> None:
+    """An Arrow file of one record batch, flushed."""
+    with open(path, "wb") as file:
+        with pa.ipc.new_file(file, table.schema) as writer:
+            writer.write_table(table.combine_chunks())
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def write_lists(directory: Path, counts_LN: NDArray[np.integer[Any]]) -> File:
+    """How many passages of each language each list holds, over all shards."""
+    with open(directory / LISTS, "wb") as file:
+        np.save(file, np.ascontiguousarray(counts_LN, dtype=np.int32), allow_pickle=False)
+    return file_entry(directory / LISTS)
+
+
+def write_tombstones(directory: Path, number: int, deleted_N: NDArray[np.bool_]) -> File:
+    """One bit for each row of a shard."""
+    path = directory / f"shard-{number:04d}.tombstones"
+    path.write_bytes(np.packbits(deleted_N, bitorder="little").tobytes())
+    return file_entry(path)
+
+
+def sample_of(table: pa.Table, vectors_ND: Vectors, languages: int) -> pa.Table:
+    """Some rows of each language, those with the lowest hashes: the same however rows are spread over shards.
+
+    Args:
+        table: passages, or samples of such with the column `vector` in place.
+        vectors_ND: their vectors.
+        languages: number of languages of the index; few languages have more rows each.
+    """
+    names = [name for name in table.column_names if name in ("id", "lang") or name.startswith("meta.")]
+    keys = hashes(table.column("id").to_pylist())
+    langs = np.array(table.column("lang").to_pylist(), dtype=np.str_)
+    order = np.lexsort((keys, langs))
+    starts = np.searchsorted(langs[order], langs[order])
+    most = max(_SAMPLE_PER_LANGUAGE, _SAMPLE // max(1, languages))
+    chosen = order[np.arange(len(order)) - starts < most]
+    flat = pa.array(np.ascontiguousarray(vectors_ND[chosen]).ravel())
+    vectors = pa.FixedSizeListArray.from_arrays(flat, vectors_ND.shape[1])
+    return table.select(names).take(pa.array(chosen)).append_column("vector", vectors)
+
+
+def live_manifest(values: dict[str, Any]) -> Manifest:
+    """A manifest of files that were just written."""
+    return Manifest.model_validate(values | {"faiss": faiss.__version__})
+
+
+@contextmanager
+def scratch(index_dir: Path) -> Iterator[Path]:
+    """A directory to write a version into; only one process at a time, and what killed ones left is removed.
+
+    Raises:
+        UserError: another process is changing this index, or it is no index.
+    """
+    index_dir = Path(index_dir).absolute()
+    if index_dir.exists() and not index_dir.is_dir():
+        raise UserError(f"{index_dir} is a file; an index is a directory")
+    if index_dir.is_dir() and any(index_dir.iterdir()) and not (index_dir / VERSIONS).is_dir():
+        raise UserError(f"{index_dir} holds something that is no index; choose another place")
+    try:
+        (index_dir / VERSIONS).mkdir(parents=True, exist_ok=True)
+        lock = open(index_dir / ".lock", "w")  # noqa: SIM115 (closed below)
+    except OSError as error:
+        raise UserError(f"cannot write to {index_dir}: {error.strerror}; choose a place that you may write to") from error
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise UserError(f"another process is changing {index_dir}; wait for it") from error
+        for left in index_dir.glob(f"{_SCRATCH}*"):
+            shutil.rmtree(left, ignore_errors=True)
+        place = Path(tempfile.mkdtemp(prefix=_SCRATCH, dir=index_dir))
+        try:
+            yield place
+        except OSError as error:
+            if error.errno in (28, 122):
+                raise UserError(
+                    f"no space left on the disk while writing {index_dir}; free some or choose another place"
+                ) from error
+            raise
+        finally:
+            shutil.rmtree(place, ignore_errors=True)
+
+
+def publish(index_dir: Path, place: Path, manifest: Manifest) -> Path:
+    """Moves what was written into `versions/`, checked once more, and lets CURRENT name it.
+
+    A version that is there already is left as it is.
+    """
+    index_dir = Path(index_dir).absolute()
+    manifest = write_manifest(place, manifest)
+    version = index_dir / VERSIONS / manifest.version
+    if version.exists():
+        verify(version)
+    else:
+        with directory_beside(version) as fresh:
+            for path in sorted(place.iterdir()):
+                os.rename(path, fresh / path.name)
+            for path in fresh.iterdir():
+                path.chmod(0o444)
+            verify(fresh)
+    write_text(index_dir / CURRENT, manifest.version + "\n")
+    return version
+
+
+def take_over(file: File, source: Path, directory: Path) -> None:
+    """The same file in another version: a link, or a copy where links are not possible."""
+    try:
+        os.link(source / file.file, directory / file.file)
+    except OSError:
+        shutil.copy2(source / file.file, directory / file.file)
+
+
+def _write_vectors(path: Path, vectors_ND: Vectors) -> None:
+    """Vectors as stored in a flat FAISS index, which can map them."""
+    dimension = vectors_ND.shape[1]
+    if vectors_ND.dtype == np.float16:
+        index = faiss.IndexScalarQuantizer(dimension, faiss.ScalarQuantizer.QT_fp16, faiss.METRIC_INNER_PRODUCT)
+        index.is_trained = True
+    else:
+        index = faiss.IndexFlatIP(dimension)
+    index.codes.resize(vectors_ND.nbytes)
+    index.ntotal = len(vectors_ND)
+    codes_of(index)[:] = np.ascontiguousarray(vectors_ND).view(np.uint8)
+    write_index(index, path)
+
+
+def _filled(trained: Any, vectors_ND: Vectors, threads: int) -> tuple[Any, NDArray[np.int64]]:
+    """A clone of a trained index with vectors added, and the list of each."""
+    index = faiss.clone_index(trained)
+    inner, lists = unwrapped(index), []
+    graph = not hasattr(inner, "add_sa_codes") or "HNSW" in type(inner).__name__
+    faiss.omp_set_num_threads(1)  # a graph made by several threads would be another each time
+    for start in range(0, len(vectors_ND), _ROWS_AT_ONCE):
+        some = vectors_ND[start : start + _ROWS_AT_ONCE].astype(np.float32)
+        if graph:
+            index.add(some)
+            continue
+        codes = encoded(trained, some, threads)
+        inner.add_sa_codes(codes, np.arange(start, start + len(some), dtype=np.int64))
+        if inner_ivf(trained) is not None:
+            lists.append(lists_of(trained, codes))
+    if inner is not faiss.downcast_index(index):
+        index.ntotal = inner.ntotal
+    return index, np.concatenate(lists) if lists else np.empty(0, np.int64)
+
+
+def _ranges(table: pa.Table) -> dict[str, tuple[int, int]]:
+    """Where each language's rows are in a sorted table."""
+    langs = np.array(table.column("lang").to_pylist(), dtype=np.str_)
+    names, starts, counts = np.unique(langs, return_index=True, return_counts=True)
+    return {str(code): (int(at), int(at + size)) for code, at, size in zip(names, starts, counts, strict=True)}

@@ -1,0 +1,136 @@
+"""Many small requests into few large calls: what arrives while a call is in work goes into the next one."""
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from xlret.serve.settings import BatchSettings
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+@dataclass
+class _Entry(Generic[T, R]):
+    item: T
+    deadline: float
+    arrived: float
+    answer: "asyncio.Future[R]"
+
+
+class Batcher(Generic[T, R]):
+    """Collects items and calls `call(items, deadline)` with up to `settings.queries` of them.
+
+    An item that arrives when nothing is in work starts at once, together with those of the same turn of the event loop.
+    Otherwise a batch starts when it is full, when its oldest item has waited `wait_ms`, or when nothing is in work any more;
+    never more than `settings.calls` at a time. Items that nobody waits for any more, or that are late, are left out;
+    a call that nobody waits for any more is cancelled.
+
+    Args:
+        call: the results of a batch, one for each item, in their order. Its deadline, on the clock of `time.monotonic`, is
+            the latest of its items'.
+        settings: the sizes and times named above.
+    """
+
+    def __init__(self, call: Callable[[list[T], float], Awaitable[Sequence[R]]], settings: BatchSettings) -> None:
+        self._call = call
+        self._settings = settings
+        self._queue: deque[_Entry[T, R]] = deque()
+        self._in_work: set[asyncio.Task[None]] = set()
+        self._timer: asyncio.Handle | None = None
+
+    @property
+    def waiting(self) -> int:
+        """Items that are in no call yet."""
+        return len(self._queue)
+
+    async def submit(self, items: Sequence[T], deadline: float) -> list[R]:
+        """The results of `items`, in their order.
+
+        Raises:
+            TimeoutError: the deadline passed first.
+            Exception: whatever the call raised.
+        """
+        loop = asyncio.get_running_loop()
+        now = time.monotonic()
+        entries = [_Entry[T, R](item, deadline, now, loop.create_future()) for item in items]
+        if not entries:
+            return []
+        self._queue.extend(entries)
+        self._wake(0)
+        try:
+            async with asyncio.timeout_at(loop.time() + deadline - now):
+                return list(await asyncio.gather(*(entry.answer for entry in entries)))
+        finally:
+            for entry in entries:
+                if not entry.answer.cancel() and not entry.answer.cancelled():
+                    entry.answer.exception()  # seen: gather raised the first one only
+
+    def _wake(self, seconds: float) -> None:
+        if self._timer is not None and seconds > 0:
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+        loop = asyncio.get_running_loop()
+        self._timer = loop.call_later(seconds, self._start) if seconds > 0 else loop.call_soon(self._start)
+
+    def _start(self) -> None:
+        """Starts the batches whose time has come."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        settings = self._settings
+        while self._queue and len(self._in_work) < settings.calls:
+            now = time.monotonic()
+            waited = now - self._queue[0].arrived
+            if self._in_work and len(self._queue) < settings.queries and 1000 * waited < settings.wait_ms:
+                self._wake(max(1e-4, settings.wait_ms / 1000 - waited))
+                return
+            batch: list[_Entry[T, R]] = []
+            while self._queue and len(batch) < settings.queries:
+                entry = self._queue.popleft()
+                if not entry.answer.done() and entry.deadline > now:
+                    batch.append(entry)
+            if batch:
+                task = asyncio.get_running_loop().create_task(self._run(batch))
+                self._in_work.add(task)
+                task.add_done_callback(self._ended)
+                _cancel_when_deserted(task, batch)
+
+    def _ended(self, task: "asyncio.Task[None]") -> None:
+        self._in_work.discard(task)
+        self._start()
+
+    async def _run(self, batch: list[_Entry[T, R]]) -> None:
+        try:
+            results = await self._call([entry.item for entry in batch], max(entry.deadline for entry in batch))
+            if len(results) != len(batch):
+                raise RuntimeError(f"a backend returned {len(results)} results for {len(batch)} items")
+        except asyncio.CancelledError:
+            for entry in batch:
+                entry.answer.cancel()
+            raise
+        except Exception as error:
+            for entry in batch:
+                if not entry.answer.done():
+                    entry.answer.set_exception(error)
+            return
+        for entry, result in zip(batch, results, strict=True):
+            if not entry.answer.done():
+                entry.answer.set_result(result)
+
+
+def _cancel_when_deserted(task: "asyncio.Task[None]", batch: list[_Entry[T, R]]) -> None:
+    there = len(batch)
+
+    def left(answer: "asyncio.Future[R]") -> None:
+        nonlocal there
+        there -= answer.cancelled()
+        if there == 0:
+            task.cancel()
+
+    for entry in batch:
+        entry.answer.add_done_callback(left)

@@ -1,0 +1,137 @@
+"""The settings of serving: a release, limits of requests, deadlines, batching, and the shape of the Ray application."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from xlret.config import PathSetting, Settings
+
+
+class LimitSettings(Settings):
+    """What one request may ask for. More is refused with 413 (bytes) or 422 (everything else).
+
+    The defaults of the counts are what the OpenAPI description says; settings may lower them, not raise them.
+    """
+
+    body_bytes: int = Field(2 * 2**20, ge=1024)
+    body_s: float = Field(10.0, gt=0)
+    """A body that is not complete by then is cut off with 408."""
+    queries: int = Field(64, ge=1, le=64)
+    query_chars: int = Field(4096, ge=1, le=4096)
+    top_k: int = Field(1000, ge=1, le=1000)
+    hits: int = Field(10_000, ge=1)
+    """Queries times top_k."""
+    inputs: int = Field(256, ge=1, le=256)
+    """Texts of one /v1/embeddings request."""
+    input_chars: int = Field(32_768, ge=1, le=32_768)
+    """Characters of one text to embed or to rerank."""
+    documents: int = Field(256, ge=1, le=256)
+    """Documents of one /v1/rerank request."""
+    timeout_ms: int = Field(30_000, ge=1, le=30_000)
+    """The longest `timeout_ms` a request may ask for."""
+
+
+class LoadSettings(Settings):
+    """How much one ingress takes on at a time. What comes on top is answered 429 with Retry-After at once."""
+
+    requests: int = Field(64, ge=1)
+    """Requests in work."""
+    texts: int = Field(512, ge=1)
+    """Queries and texts in work, over all requests. A single larger request passes when nothing else is in work."""
+    reading: int = Field(256, ge=1)
+    """Requests whose body is being read."""
+    held_bytes: int = Field(64 * 2**20, ge=1024)
+    """Bytes of all bodies together, from their first byte to their answer."""
+    highlight_below: int = Field(8, ge=0)
+    """Highlights are left out (null) while this many other requests are in work: they cost more than the search."""
+
+
+class BatchSettings(Settings):
+    """Batching before the fan-out. An idle backend gets its batch at once, without waiting."""
+
+    queries: int = Field(32, ge=1, le=512)
+    """Texts or queries in one call to a backend."""
+    wait_ms: float = Field(2.0, ge=0)
+    """How long a batch waits for more while another is in work."""
+    calls: int = Field(4, ge=1)
+    """Calls in flight to one group of shards; further batches wait, and grow meanwhile."""
+    encoder_calls: int = Field(2, ge=1)
+    """Calls in flight to the encoder for queries; not fewer than its replicas."""
+    passages: int = Field(8, ge=1, le=512)
+    """Passages in one call to the encoder, one call at a time: long texts must not keep questions waiting."""
+    cache_bytes: int = Field(64 * 2**20, ge=0)
+    """Vectors of recent queries kept, in bytes; 0 keeps none."""
+
+
+class DeadlineSettings(Settings):
+    """Time limits of one search."""
+
+    timeout_ms: int = Field(2000, ge=1)
+    """Of a request that names none."""
+    retry_after: float = Field(0.4, gt=0, le=1)
+    """Share of the time left after which a shard group that has not answered is asked a second time (hedged)."""
+    hedges: float = Field(0.1, ge=0, le=1)
+    """At most this share of calls is asked twice because of slowness. A call that failed is always tried once more."""
+    down_s: float = Field(1.0, ge=0)
+    """How long a group that failed three times in a row is left alone; its shards count as failed meanwhile."""
+    highlight_ms: int = Field(400, ge=0)
+    """The most that looking for the nearest sentences may add; they are left out if it takes longer."""
+    load_s: float = Field(600.0, gt=0)
+    """To load a release."""
+    drain_s: float = Field(30.0, gt=0)
+    """How long the old release is kept for its last requests after a swap, and the server at shutdown."""
+
+
+class ReplicaSettings(Settings):
+    """Replicas of one Ray Serve deployment. Unequal `least` and `most` autoscale between them."""
+
+    least: int = Field(1, ge=1)
+    most: int = Field(1, ge=1)
+    cpus: float = Field(1.0, ge=0)
+    gpus: float = Field(0.0, ge=0)
+    ongoing: int = Field(32, ge=1)
+    """Calls that one replica works on or holds at a time."""
+    target: float = Field(4.0, gt=0)
+    """Calls in flight per replica that autoscaling aims at."""
+
+
+class ServeSettings(Settings):
+    """Everything about serving that a recipe can say."""
+
+    release: PathSetting | None = None
+    """A release, or a directory of releases (its alias `current` is served)."""
+    host: str = "127.0.0.1"
+    port: int = Field(8000, ge=0, le=65535)
+    examples: tuple[str, ...] = ()
+    """Questions that the web page offers to try."""
+    log_queries: bool = False
+    """Whether the log line of a request holds its queries."""
+    detect: bool = True
+    """Detect the language of queries that do not say it (needs the `detect` extra)."""
+    limits: LimitSettings = LimitSettings()
+    load: LoadSettings = LoadSettings()
+    batch: BatchSettings = BatchSettings()
+    deadline: DeadlineSettings = DeadlineSettings()
+
+    precision: Literal["float32", "bfloat16"] = "float32"
+    """Of the encoder and the reranker."""
+    tokens_per_batch: int = Field(2048, ge=16)
+    """Padded tokens that go through the encoder or the reranker at once."""
+    rerank_depth: int = Field(50, ge=1, le=1000)
+    """Hits that the reranker orders when a search asks for it."""
+    shard_groups: int = Field(1, ge=1)
+    """Deployments that the shards are spread over; each has its own replicas."""
+    shard_threads: int = Field(2, ge=1)
+    """Threads of a shard replica."""
+    encoder_threads: int = Field(1, ge=1)
+    """Threads of torch in an encoder or reranker replica."""
+    rerank: Literal["auto", "on", "off"] = "auto"
+    """Whether there is a reranker deployment; auto: when the release served first has a reranker."""
+    front: Literal["haproxy", "ray"] = "haproxy"
+    """Who takes connections: HAProxy, or Ray Serve's own proxy, which is some ten times slower but runs everywhere."""
+    health_s: float = Field(2.0, gt=0)
+    """How often Ray Serve asks replicas whether they are well, and proxies twice as often."""
+    ingress: ReplicaSettings = ReplicaSettings(cpus=0.5, ongoing=512)
+    encoder: ReplicaSettings = ReplicaSettings(cpus=0.5)
+    shard: ReplicaSettings = ReplicaSettings(cpus=0.25)
+    reranker: ReplicaSettings = ReplicaSettings(cpus=0.25)

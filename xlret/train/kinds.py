@@ -1,0 +1,36 @@
+"""What a retriever's run and a reranker's differ in: the model to begin with and the step of its training."""
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import torch
+
+from xlret.model.encoder import Encoder, start_encoder
+from xlret.model.losses.infonce import InfoNCE
+from xlret.model.reranker import Reranker, start_reranker
+from xlret.train.base import Step
+from xlret.train.reranker import RerankerStep
+from xlret.train.settings import TrainJob
+from xlret.train.step import RetrieverStep
+
+
+def start_model(job: TrainJob, texts: Callable[[], Iterable[str]]) -> Encoder | Reranker:
+    """The model that the run begins with; `texts` are asked for where it has to learn a vocabulary.
+
+    Raises:
+        UserError: the start cannot be used.
+    """
+    if job.model == "retriever":
+        return start_encoder(job.encoder, texts, job.seed)
+    return start_reranker(job.encoder, texts, job.seed, 1 / (1 + job.reranker.negatives + job.hard_negatives))
+
+
+def load_step(job: TrainJob, directory: Path, device: torch.device) -> Step:
+    """The step of a run's training, with the model that `start_model` gave and that was saved in `directory`."""
+    autocast = job.precision == "bfloat16"
+    if job.model == "reranker":
+        reranker = Reranker.load(directory, device=str(device))
+        return RerankerStep(reranker, job.tokens_per_forward, autocast, job.reranker.dev_negatives).to(device)
+    encoder = Encoder.load(directory, device=str(device))
+    loss, weight = InfoNCE(job.loss), job.switch.contrast_weight
+    return RetrieverStep(encoder, loss, job.tokens_per_forward, autocast, weight).to(device)
