@@ -18,6 +18,10 @@ install: $(STAMP)  ## make .venv and install xlret with its development tools
 quickstart: $(STAMP)  ## train a small cross-lingual retriever from nothing, evaluate it, ask it questions (about 5 minutes)
 	$(BIN)/python -m jobs.quickstart
 
+serve: $(STAMP)  ## serve the quickstart's encoder on http://127.0.0.1:8000 (trains and indexes it first if need be)
+	$(BIN)/python -m jobs.quickstart_release
+	$(BIN)/python -m jobs.serve --release runs/releases
+
 test: $(STAMP)  ## lint, types and all fast tests (what CI runs)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -35,5 +39,5 @@ lint: $(STAMP)  ## ruff and mypy, mending what can be mended
 bench: $(STAMP)  ## speed and memory, as ratios of one run
 	$(BIN)/python -m jobs.benchmark
 
-.PHONY: help install quickstart test test-slow lint bench
+.PHONY: help install quickstart serve test test-slow lint bench
 .DEFAULT_GOAL := help

@@ -25,7 +25,7 @@ from xlret.search.manifest import Certificate, Manifest
 from xlret.search.passages import Passage, passages_of_corpus
 from xlret.search.store import VectorStore, part_file, stored, write_manifest, write_part
 
-FACTORIES = ("Flat", "SQ8", "IVF,Flat", "IVF,SQ8", "IVF,SQ4", "IVF,PQ{m}", "OPQ{m},IVF,PQ{m}", "HNSW32,SQ8")
+FACTORIES = ("IVF,SQ8", "IVF,PQ{m}", "OPQ{m},IVF,PQ{m}", "HNSW32,SQ8", "HNSW32", "PQ{m}")
 LANGUAGES = ("ar", "de", "en", "es", "fr", "hi", "ja", "ru", "th", "tr", "vi", "zh")
 ENCODED = 8192
 PER_PART = 8192
@@ -91,7 +91,7 @@ def _real(bench: Bench) -> tuple[list[Passage], Path, str]:
     news, encoder = shared_directory() / "data/ntrex", shared_directory() / "models/mini-xl"
     if news.is_dir() and encoder.is_dir():
         source = NtrexSource(format="ntrex", path=news, languages=LANGUAGES)
-        passages = [Passage(f"{row.group_id}:{row.lang}", row.lang, None, row.query, {}) for row in source.rows(Report())]
+        passages = [Passage(f"{row.group_id}:{row.lang}", row.lang, None, row.query or "", {}) for row in source.rows(Report())]
         what = "embeddings of NTREX sentences by mini-xl"
     else:
         passages, encoder = list(passages_of_corpus(ParallelCorpus.open(bench.job.corpora[0], verify=False))), bench.start

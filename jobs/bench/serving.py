@@ -84,7 +84,7 @@ async def _open(url: str, bodies: Any, capacity: float, console: Console) -> Non
     table = Table("arrivals/s", "of capacity", "goodput/s", "p50 ms", "p99 ms", "refused", "refusal p95 ms", "failed", box=None)
     goodput = {}
     for share in SHARES:
-        gaps = generator("arrivals", share).exponential(1 / (share * capacity), int(share * capacity * SECONDS))
+        gaps = generator("arrivals", str(share)).exponential(1 / (share * capacity), int(share * capacity * SECONDS))
         found = await open_loop(url, bodies(), np.cumsum(gaps))
         goodput[share] = found.rate
         table.add_row(

@@ -25,6 +25,7 @@ from xlret.search.spool import input_file, lay_aside
 from xlret.search.store import VectorStore, part_file, passages_of, vectors_of
 from xlret.session import ray_session
 
+pytestmark = pytest.mark.timeout(1800)  # Ray on a very busy machine
 ONE = SETTINGS.model_copy(update={"encoders": 1})
 
 

@@ -165,7 +165,7 @@ def test_a_shard_that_hangs_costs_its_hits_and_not_the_answer(running: Service) 
 def test_killed_shards_make_answers_partial_until_they_are_back(running: Service) -> None:
     running.whole()
     (shards,) = running.processes("shards 0")
-    with Load(running.address, timeout_ms=4000) as load:
+    with Load(running.address, timeout_ms=15_000) as load:
         load.wait(10)
         with stopped(running.find("ServeController")):  # it would start another one, perhaps too soon to be missed
             os.kill(shards, signal.SIGKILL)

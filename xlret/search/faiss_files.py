@@ -50,7 +50,8 @@ def read_index(path: Path, *, mapped: bool = False) -> Any:
     if first not in _FIRST_BYTES:
         raise CorruptError(f"{path} is no index of a kind that is read here: it starts with {first!r}; build the index again")
     # A list stored elsewhere may only be in the same directory; there is none, so nothing else is ever opened.
-    flags = faiss.IO_FLAG_ONDISK_SAME_DIR | (faiss.IO_FLAG_MMAP_IFC if mapped else 0)
+    # Inner products need no precomputed table, and its size would count against the limit.
+    flags = faiss.IO_FLAG_ONDISK_SAME_DIR | faiss.IO_FLAG_SKIP_PRECOMPUTE_TABLE | (faiss.IO_FLAG_MMAP_IFC if mapped else 0)
     with _reading:  # the limits are the process's
         faiss.set_deserialization_vector_byte_limit(path.stat().st_size + _SLACK)
         faiss.set_deserialization_loop_limit(_LOOPS)

@@ -17,7 +17,7 @@ from xlret.search.query import SearchOptions
 from xlret.search.store import open_part
 
 _MOST_TIMES = 16
-_ROWS_PER_HIT = 4
+_ROWS_PER_HIT = 2
 _REMEMBERED = 256
 
 
@@ -83,7 +83,7 @@ class Plan:
         wanted = min(nlist, math.ceil((options.nprobe or self.manifest.default_dial) * self._times(options)))
         of_languages = max(1, int(counts_N.sum()))
         share = min(1.0, max(self.eligible(options), 1.0) / of_languages) if options.filter is not None else 1.0
-        rows = _ROWS_PER_HIT * (self.depth(options) + len(options.exclude_ids)) / share
+        rows = _ROWS_PER_HIT * (options.top_k + len(options.exclude_ids)) / share
         look = min(nlist, max(64, 2 * wanted))
         while True:
             scores, lists = quantizer.search(vector_1D, look)

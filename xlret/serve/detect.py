@@ -42,7 +42,7 @@ def detect(text: str, expected: Collection[str] = ()) -> str | None:
 @lru_cache(maxsize=1)
 def _identifier() -> Any:
     try:
-        from py3langid.langid import MODEL_FILE, LanguageIdentifier  # type: ignore[import-untyped]
+        from py3langid.langid import MODEL_FILE, LanguageIdentifier
     except ImportError as error:
         raise UserError("detecting languages needs py3langid; install xlret[detect] or set detect to false") from error
     return LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
