@@ -32,12 +32,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--passages", type=int, default=2_000_000, help="passages that `encoding` measures memory on")
     parser.add_argument("--vectors", type=int, default=1_000_000, help="vectors that `curves` measures indexes on")
     parser.add_argument("--seconds", type=float, default=1800, help="after so long `curves` begins no further kind of index")
+    parser.add_argument("--factories", nargs="+", default=[], help="kinds that `curves` measures (default: some of each)")
     arguments = parser.parse_args(argv)
     unknown = [one for one in arguments.parts if one not in PARTS]
     if unknown:
         parser.error(f"unknown part {unknown[0]!r}; allowed: {', '.join(PARTS)}")
     console = Console(highlight=False)
-    bench = setup.set_up(arguments.directory.resolve(), arguments.passages, arguments.vectors, arguments.seconds)
+    curves_of = {name: getattr(arguments, name) for name in ("vectors", "seconds", "factories")}
+    bench = setup.set_up(arguments.directory.resolve(), arguments.passages, **curves_of)
     for name in arguments.parts or PARTS:
         console.rule(name)
         PARTS[name](bench, console)

@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import shutil
 from collections.abc import Sequence
 from itertools import chain
 from pathlib import Path
@@ -96,9 +97,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     elif arguments.compact:
         version = compact(arguments.out, shards=arguments.shards, threads=arguments.threads, say=say)
     elif arguments.append:
-        current_version(arguments.out)
+        current_version(arguments.out)  # before anything is encoded for it
         place = arguments.store or arguments.out.with_name(f"{arguments.out.name}.appended.vectors")
         version = append(arguments.out, _store(arguments, place), replace=arguments.replace, threads=arguments.threads, say=say)
+        if arguments.store is None and arguments.vectors is None:
+            shutil.rmtree(place)  # the index has them now
     else:
         settings = _settings(arguments)
         store = _store(arguments, arguments.store or arguments.out.with_name(f"{arguments.out.name}.vectors"))
@@ -109,7 +112,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _settings(arguments: argparse.Namespace) -> IndexSettings:
     names = ("factory", "seed", "recall", "exact_rows", "threads")
-    return settings_from(IndexSettings, {"shards": arguments.shards or 1, **{name: getattr(arguments, name) for name in names}})
+    return settings_from(
+        IndexSettings,
+        {"shards": 1 if arguments.shards is None else arguments.shards, **{name: getattr(arguments, name) for name in names}},
+    )
 
 
 def _store(arguments: argparse.Namespace, place: Path) -> VectorStore:

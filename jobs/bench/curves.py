@@ -25,7 +25,7 @@ from xlret.search.manifest import Certificate, Manifest
 from xlret.search.passages import Passage, passages_of_corpus
 from xlret.search.store import VectorStore, part_file, stored, write_manifest, write_part
 
-FACTORIES = ("IVF,SQ8", "IVF,PQ{m}", "OPQ{m},IVF,PQ{m}", "HNSW32,SQ8", "HNSW32", "PQ{m}")
+FACTORIES = ("Flat", "SQ8", "IVF,SQ8", "IVF,Flat", "IVF,SQ4", "IVF,PQ{m}", "HNSW32,SQ8", "OPQ{m},IVF,PQ{m}")
 LANGUAGES = ("ar", "de", "en", "es", "fr", "hi", "ja", "ru", "th", "tr", "vi", "zh")
 ENCODED = 8192
 PER_PART = 8192
@@ -39,7 +39,7 @@ def run(bench: Bench, console: Console) -> None:
     console.print(f"{store.count:,} x {store.dimension} {store.dtype}: {made_of}")
     done: list[Manifest] = []
     began = time.monotonic()
-    for factory in _factories(store.dimension):
+    for factory in bench.factories or _factories(store.dimension):
         if time.monotonic() - began > bench.seconds:
             console.print(f"{factory} is left out: {bench.seconds:,.0f} seconds are over")
             continue

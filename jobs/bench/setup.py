@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from xlret.config import read_recipe
 from xlret.data.assemble import Inputs
@@ -26,6 +27,8 @@ class Bench:
     """How many the curves of index kinds are measured on."""
     seconds: float = 1800
     """After so long no further kind of index is begun."""
+    factories: tuple[str, ...] = ()
+    """The kinds; by default some of each."""
 
     @property
     def inputs(self) -> Inputs:
@@ -38,8 +41,8 @@ class Bench:
         return self.directory / "start"
 
 
-def set_up(directory: Path, passages: int, vectors: int = 1_000_000, seconds: float = 1800) -> Bench:
-    """Builds the corpus and the start encoder in `directory` where they are not there yet."""
+def set_up(directory: Path, passages: int, **curves: Any) -> Bench:
+    """Builds the corpus and the start encoder in `directory` where they are not there yet; `curves` as `Bench` has it."""
     atlas = directory / "atlas"
     if not (atlas / "train" / "manifest.json").exists():
         build_atlas(atlas, seed=0, replace=True)
@@ -50,7 +53,7 @@ def set_up(directory: Path, passages: int, vectors: int = 1_000_000, seconds: fl
         f"storage={directory / 'runs'}",
     ]
     job = read_recipe(TrainJob, RECIPE, overrides)
-    bench = Bench(directory, job, passages, vectors, seconds)
+    bench = Bench(directory, job, passages, **curves)
     if not bench.start.exists():
         corpus = ParallelCorpus.open(job.corpora[0])
         start_encoder(job.encoder, lambda: tokeniser_texts([corpus], corpus.languages), 0).save(bench.start)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from served import PATIENCE
-from tied import serving, tied_release
+from tied import SETTINGS, serving, tied_release
 
 from xlret.serve.local import local_gateway
 
@@ -24,8 +24,6 @@ def release(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def server(release: Path) -> Iterator[str]:
     """The address of a server with that release."""
-    from browsing import SETTINGS
-
     with serving(local_gateway(SETTINGS), release) as address:
         yield address
 

@@ -14,12 +14,11 @@ import numpy as np
 import openai
 import pytest
 from served import PATIENCE
-from tied import QUESTIONS, TEXTS, serving
+from tied import QUESTIONS, SETTINGS, TEXTS, serving
 
 from xlret.model.encoder import Encoder
 from xlret.serve.access import Keys
 from xlret.serve.local import local_gateway
-from xlret.serve.settings import ServeSettings
 
 README = Path(__file__).parents[2] / "README.md"
 
@@ -70,7 +69,7 @@ def test_openai_errors_are_its_own_exceptions(client: openai.OpenAI) -> None:
 
 
 def test_openai_sends_its_key(release: Path) -> None:
-    with serving(local_gateway(ServeSettings()), release, Keys.of(["right-key"])) as address:
+    with serving(local_gateway(SETTINGS), release, Keys.of(["right-key"])) as address:
         for key in ("right-key", "wrong-key"):
             with openai.OpenAI(base_url=f"{address}v1", api_key=key, timeout=PATIENCE, max_retries=0) as client:
                 if key == "right-key":

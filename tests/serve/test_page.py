@@ -7,9 +7,9 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from browsing import SETTINGS, BrowserContext, Page, ask, expect
+from browsing import BrowserContext, Page, ask, expect
 from served import PATIENCE
-from tied import HOSTILE, QUESTIONS, serving
+from tied import HOSTILE, QUESTIONS, SETTINGS, serving
 
 from xlret.serve.access import Keys
 from xlret.serve.gateway import Gateway

@@ -20,6 +20,7 @@ from xlret.search.store import write_store
 from xlret.serve.access import Keys
 from xlret.serve.app import build_app
 from xlret.serve.gateway import Gateway
+from xlret.serve.settings import DeadlineSettings, ServeSettings
 
 TOPICS = {"capital": ("geography", 2019), "honey": ("nature", 2021), "moon": ("space", 2022), "bread": ("food", 2023)}
 TEXTS = {
@@ -53,6 +54,8 @@ MEANINGS = (
     "walked liefen مشوا | Bread Brot الخبز | flour Mehl دقيق | water Wasser ماء | "
     "Salt Salz الملح | taste Geschmack مذاق"
 )
+# The tests that use this are about what is answered, on machines that may be slow: generous deadlines.
+SETTINGS = ServeSettings(examples=tuple(QUESTIONS.values()), deadline=DeadlineSettings(timeout_ms=20_000))
 HOSTILE = '<img src="x" onerror="document.title=1"><script>document.title=2</script>'
 
 

@@ -24,6 +24,7 @@ from xlret.search.store import Vectors, VectorStore, vectors_of
 from xlret.search.write import hashes, live_manifest, publish, sample_of, scratch, write_lists, write_rows, write_shard
 
 QUERIES = "queries.arrow"
+MOST_SHARDS = 1024
 Say = Callable[[str], None]
 Pieces = Callable[[], Iterator[tuple[pa.Table, Vectors]]]
 """Gives all passages anew each time, some thousand at once: rows without vectors, and vectors."""
@@ -32,7 +33,7 @@ Pieces = Callable[[], Iterator[tuple[pa.Table, Vectors]]]
 class IndexSettings(Settings):
     """How to build an index."""
 
-    shards: int = Field(1, ge=1, le=1024)
+    shards: int = Field(1, ge=1, le=MOST_SHARDS)
     factory: str = "auto"
     """auto, or a FAISS factory string: Flat, SQfp16, SQ8, IVF4096,SQ8, HNSW32,SQ8, OPQ48,IVF4096,PQ48, ..."""
     seed: int = Field(0, ge=0)

@@ -10,11 +10,11 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from xlret.errors import DataError, UserError
-from xlret.search.build import Say, add_lists, finish, write_shards
+from xlret.search.build import MOST_SHARDS, Say, add_lists, finish, write_shards
 from xlret.search.factory import encoded, lists_of
 from xlret.search.faiss_files import read_index
 from xlret.search.index import SearchIndex
-from xlret.search.manifest import LISTS, SAMPLE, TRAINED, Manifest, ShardEntry
+from xlret.search.manifest import LISTS, SAMPLE, TRAINED, Manifest, ShardEntry, current_version
 from xlret.search.shard import Shard
 from xlret.search.store import Vectors, VectorStore, open_part, vectors_of
 from xlret.search.write import hashes, publish, sample_of, scratch, take_over, write_lists, write_shard, write_tombstones
@@ -40,6 +40,7 @@ def append(index_dir: Path, store: VectorStore, *, replace: bool = False, thread
     Raises:
         UserError: another encoder, ids that are there already, or another process is changing the index.
     """
+    current_version(index_dir)
     with scratch(index_dir) as place:
         old = SearchIndex.open(index_dir)
         _check_fit(old.manifest, store)
@@ -88,6 +89,7 @@ def delete(index_dir: Path, ids: Sequence[str], *, say: Say = print) -> Path:
     Raises:
         UserError: none of the ids is in the index, or another process is changing it.
     """
+    current_version(index_dir)
     with scratch(index_dir) as place:
         old = SearchIndex.open(index_dir)
         wanted = list(dict.fromkeys(ids))
@@ -122,11 +124,14 @@ def compact(index_dir: Path, *, shards: int | None = None, threads: int = 1, say
         The new version's directory; CURRENT names it.
 
     Raises:
-        UserError: another process is changing the index.
+        UserError: a number of shards out of range, or another process is changing the index.
     """
+    if shards is not None and not 1 <= shards <= MOST_SHARDS:
+        raise UserError(f"shards is {shards}; allowed is 1 to {MOST_SHARDS}")
+    current_version(index_dir)
     with scratch(index_dir) as place:
         old = SearchIndex.open(index_dir)
-        shards = shards or old.manifest.base_shards
+        shards = old.manifest.base_shards if shards is None else shards
         trained = _trained(old)
 
         def pieces() -> Iterator[tuple[pa.Table, Vectors]]:

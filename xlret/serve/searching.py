@@ -90,7 +90,9 @@ class _Search:
             if not (self.request.include_text or self.request.rerank) or not places:
                 break
             # A shard may go away between its hits and their texts: the hits of the others take their places.
-            passages |= await self.live.passages(sorted(places), self.deadline, self.missing)
+            # Not until the very deadline: then there would be no time left to ask those others.
+            until = now() + _SEARCH_SHARE * (self.deadline - now())
+            passages |= await self.live.passages(sorted(places), until, self.missing)
         self._tick("search", began)
         if self.request.rerank:
             began = now()
