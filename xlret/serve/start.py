@@ -3,6 +3,7 @@
 import logging
 import math
 import os
+import re
 import socket
 import tempfile
 import time
@@ -104,7 +105,10 @@ def serving(settings: ServeSettings) -> Iterator[Served]:
             quiet = {"log_level": "WARNING", "enable_access_log": False}
             try:
                 serve.start(http_options={"host": settings.host, "port": port}, logging_config=quiet)
-                serve.run(application(settings), name=APP, route_prefix="/", logging_config=quiet)
+                try:
+                    serve.run(application(settings), name=APP, route_prefix="/", logging_config=quiet)
+                except RuntimeError as error:
+                    raise _why_not(APP) or error from error
                 address = f"http://{_shown(settings.host)}:{port}"
                 _wait_ready(address)
                 yield Served(address, _metrics())
@@ -164,6 +168,18 @@ def _wait_ready(address: str) -> None:
             if time.monotonic() > end:
                 raise TimeoutError(f"{address}/readyz does not answer: {error}") from error
         time.sleep(0.1)
+
+
+def _why_not(app: str) -> Exception | None:
+    """What kept the application from starting, as its replicas said it; Ray's own error names only their deployments."""
+    from ray import serve
+
+    found = serve.status().applications.get(app)
+    said = [f"{name}: {one.message}" for name, one in (found.deployments.items() if found else ()) if one.message]
+    for text in said:
+        if known := re.search(r"(?:UserError|DataError|CorruptError)(?:\([^)]*\))?: (.+)", text):
+            return UserError(known[1])
+    return RuntimeError("the service did not start: " + "; ".join(said)) if said else None
 
 
 def _metrics() -> str:
