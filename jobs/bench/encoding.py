@@ -8,7 +8,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,7 +23,7 @@ from xlret.model.encoder import start_encoder
 from xlret.train.retriever import tokeniser_texts
 
 PASSAGES = 3072
-PART = 384
+PART = 96
 THREADS = 2
 ROUNDS = 3
 ALLOWED_GB = 4
@@ -117,6 +117,7 @@ def _run(mode: str, encoder: Path, what: str, out: Path) -> _Watch:
     for old in (out, partial):
         shutil.rmtree(old, ignore_errors=True)
     log, watch, began = out.with_name("encoding.log"), _Watch(), time.monotonic()
+    cpu_of: dict[str, float] = {}
     with open(log, "w", encoding="utf-8") as file:
         command = [sys.executable, "-m", "jobs.bench.encoding_run", mode, str(encoder), what, str(out)]
         env = os.environ | {"RAY_worker_niceness": "0"}  # by default Ray's workers stand back behind all other processes
@@ -124,11 +125,13 @@ def _run(mode: str, encoder: Path, what: str, out: Path) -> _Watch:
     try:
         while process.poll() is None:
             done = len(list((partial / "store").glob("part-*.arrow")))
-            if mode == "ours" and done > (watch.parts[-1][0] if watch.parts else 0):
-                watch.parts.append((done, sum(_each(process.pid, _cpu_seconds))))
-            if mode == "many":
-                watch.peak_gb = max(watch.peak_gb, sum(_each(process.pid, _memory_gb)))
-            time.sleep(0.05 if mode == "ours" else 0.5)
+            if mode == "ours":
+                cpu_of.update(_each(process.pid, _cpu_seconds))  # also of processes that have ended since
+                if done > (watch.parts[-1][0] if watch.parts else 0):
+                    watch.parts.append((done, sum(cpu_of.values())))
+            else:
+                watch.peak_gb = max(watch.peak_gb, sum(_each(process.pid, _memory_gb).values()))
+            time.sleep(0.3)
     finally:
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
@@ -138,12 +141,14 @@ def _run(mode: str, encoder: Path, what: str, out: Path) -> _Watch:
     return watch
 
 
-def _each(session: int, measure: Callable[[Path], float]) -> Iterator[float]:
-    """A measure of every process of a session."""
+def _each(session: int, measure: Callable[[Path], float]) -> dict[str, float]:
+    """A measure of every process of a session, by its number."""
+    found = {}
     for process in Path("/proc").glob("[0-9]*"):
-        with suppress(OSError, ValueError):  # it may end meanwhile
+        with suppress(OSError, ValueError, IndexError):  # it may end meanwhile
             if int((process / "stat").read_text().rpartition(")")[2].split()[3]) == session:
-                yield measure(process)
+                found[process.name] = measure(process)
+    return found
 
 
 def _cpu_seconds(process: Path) -> float:

@@ -202,7 +202,11 @@ class Service:
             processes = [process for process, words in self.descendants().items() if command in words]
             return processes[0] if len(processes) == 1 else None
 
-        return int(self.until(found))
+        try:
+            return int(self.until(found, 60))
+        except AssertionError:
+            listed = subprocess.run(["ps", "-eo", "pid,ppid,etimes,args"], capture_output=True, text=True).stdout
+            raise AssertionError(str(self.process.pid) + "\n".join(line[:150] for line in listed.splitlines() if "aproxy" in line or "ray::" in line or "jobs.serve" in line)+ str(self.descendants().keys()))
 
 
 @contextmanager

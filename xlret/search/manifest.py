@@ -66,7 +66,7 @@ class Dial(_Part):
     recall_10: float = Field(ge=0, le=1)
     recall_100: float = Field(ge=0, le=1)
     qps: float = Field(gt=0)
-    """Queries a second, one by one, one thread."""
+    """Queries a second of processor time, one by one, in one thread."""
 
 
 class Certificate(_Part):
