@@ -6,7 +6,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from jobs.bench import assembly, curves, encoding, memory, setup, switching, training
+from jobs.bench import assembly, curves, encoding, memory, serving, setup, switching, training
 from jobs.cli import run_job
 
 PARTS = {
@@ -16,6 +16,7 @@ PARTS = {
     "memory": memory.run,
     "encoding": encoding.run,
     "curves": curves.run,
+    "serving": serving.run,
 }
 
 

@@ -28,17 +28,29 @@ def ray_session(cpus: int | None = None, object_store_gb: float = 1.0) -> Iterat
         if address:
             ray.init(address=address, log_to_driver=False, logging_level="warning")
         else:
-            ray.init(
-                address="local",
-                num_cpus=max(2, cpus or os.cpu_count() or 2),
-                object_store_memory=int(object_store_gb * 2**30),
-                include_dashboard=False,
-                log_to_driver=False,
-                logging_level="error",
-            )
+            _start_local(max(2, cpus or os.cpu_count() or 2), int(object_store_gb * 2**30))
     except ConnectionError as error:
         raise UserError(f"no Ray cluster answers at RAY_ADDRESS={address}; start one (ray start --head) or unset it") from error
     try:
         yield
     finally:
         ray.shutdown()
+
+
+def _start_local(cpus: int, object_store_bytes: int) -> None:
+    """A Ray of our own. Its start has 30 seconds, fixed, which a machine busy with other work may miss: then once more."""
+    for may_fail in (True, False):
+        try:
+            ray.init(
+                address="local",
+                num_cpus=cpus,
+                object_store_memory=object_store_bytes,
+                include_dashboard=False,
+                log_to_driver=False,
+                logging_level="error",
+            )
+            return
+        except Exception as error:  # Ray raises no narrower one here
+            if not may_fail or "timed out during startup" not in str(error):
+                raise
+            ray.shutdown()
