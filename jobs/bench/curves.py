@@ -38,6 +38,7 @@ def run(bench: Bench, console: Console) -> None:
     store, made_of = _store(bench, place / f"vectors-{bench.vectors}")
     console.print(f"{store.count:,} x {store.dimension} {store.dtype}: {made_of}")
     done: list[Manifest] = []
+    picture = bench.directory / "curves.png"
     began = time.monotonic()
     for factory in bench.factories or _factories(store.dimension):
         if time.monotonic() - began > bench.seconds:
@@ -49,9 +50,8 @@ def run(bench: Bench, console: Console) -> None:
         index = SearchIndex.open(version, verify_files=False)
         done.append(index.manifest)
         console.print(_table(index.manifest, _memory(version, index.manifest), time.monotonic() - started))
+        _draw(done, f"{store.count:,} x {store.dimension}, one thread: {made_of}", picture)
     shutil.rmtree(place / "index", ignore_errors=True)
-    picture = bench.directory / "curves.png"
-    _draw(done, f"{store.count:,} x {store.dimension}, one thread: {made_of}", picture)
     console.print(f"drawn: {picture}")
 
 
