@@ -1,6 +1,7 @@
 """A service of real processes for tests: `python -m jobs.serve` on a Ray of its own, and clients that search."""
 
 import http.client
+import itertools
 import json
 import os
 import re
@@ -24,6 +25,8 @@ LONG = 240.0
 """Seconds that anything may take on a busy machine before a test gives up."""
 START = 420.0
 """The same for the start of a service."""
+_COUNT = itertools.count()
+"""Makes each query another one: the vectors of known ones come from a cache."""
 TIMEOUT_MS = 5000
 """What clients allow a search."""
 
@@ -100,16 +103,15 @@ class Load:
         """The last try of each search."""
         self.tried: list[Answer] = []
         """All tries."""
-        self._threads = [threading.Thread(target=self._run, args=(one,), daemon=True) for one in range(clients)]
+        self._threads = [threading.Thread(target=self._run, daemon=True) for _ in range(clients)]
         for thread in self._threads:
             thread.start()
 
-    def _run(self, number: int) -> None:
-        client, count = Client(self._address), 0
+    def _run(self) -> None:
+        client = Client(self._address)
         while not self._stop.is_set():
-            count += 1
             for again in range(self._tries):
-                answer = client.search(f"question {number} {count}", **self._more)
+                answer = client.search(f"question {next(_COUNT)}", **self._more)
                 self.tried.append(answer)
                 if answer.ok or again == self._tries - 1:
                     break
@@ -174,15 +176,14 @@ class Service:
         end = time.monotonic() + seconds
         while not (value := found()):
             assert self.process.poll() is None, f"the service ended: {''.join(self.lines[-20:])}"
-            assert time.monotonic() < end, f"did not come true within {seconds} s"
+            assert time.monotonic() < end, f"did not come true within {seconds} s: {''.join(self.lines[-5:])[-1000:]}"
             time.sleep(0.1)
         return value
 
     def whole(self) -> None:
         """Waits until searches are answered in full."""
         client = self.client()
-        names = (f"whole {count}" for count in range(10**6))
-        self.until(lambda: client.search(next(names)).whole)
+        self.until(lambda: client.search(f"whole {next(_COUNT)}").whole)
 
     def descendants(self) -> dict[int, str]:
         """Every process below the job's: id -> command."""
@@ -202,11 +203,7 @@ class Service:
             processes = [process for process, words in self.descendants().items() if command in words]
             return processes[0] if len(processes) == 1 else None
 
-        try:
-            return int(self.until(found, 60))
-        except AssertionError:
-            listed = subprocess.run(["ps", "-eo", "pid,ppid,etimes,args"], capture_output=True, text=True).stdout
-            raise AssertionError(str(self.process.pid) + "\n".join(line[:150] for line in listed.splitlines() if "aproxy" in line or "ray::" in line or "jobs.serve" in line)+ str(self.descendants().keys()))
+        return int(self.until(found))
 
 
 @contextmanager
@@ -268,7 +265,7 @@ def _end(one: Service) -> None:
 
 def descendants(process: int) -> dict[int, str]:
     """Every process below another: id -> command."""
-    listed = subprocess.run(["ps", "-eo", "pid=,ppid=,args="], capture_output=True, text=True, check=True).stdout
+    listed = subprocess.run(["ps", "-wweo", "pid=,ppid=,args="], capture_output=True, text=True, check=True).stdout
     rows = [line.split(None, 2) for line in listed.splitlines()]
     found: dict[int, str] = {}
     parents = {process}

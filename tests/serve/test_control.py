@@ -196,7 +196,7 @@ def test_a_swap_does_not_wait_for_a_replica_that_died() -> None:
         assert members["ingress"].active == "two"
         late = Member(link, "encoder", "third encoder")
         await late.follower.start()
-        assert late.loaded == ["two"]
+        assert late.loaded[0] == "two"
 
     run(work())
 
@@ -239,7 +239,7 @@ def test_a_control_that_was_killed_learns_the_plan_from_its_followers() -> None:
         link.releases = made(restarted=True)  # its alias says one
         new = Member(link, "encoder", "new encoder")
         await new.follower.start()  # waits until the control knows
-        assert new.loaded == ["two"]
+        assert new.loaded[0] == "two"
         assert link.releases.plan.active == "two"
         members["ingress"].uses.discard("one")
         await until(lambda: link.releases is not None and set(link.releases.plan.live) == {"two"})
@@ -285,5 +285,21 @@ def test_the_status_says_what_each_replica_holds() -> None:
         status = await releases.status()
         assert (status["active"], status["live"]) == ("one", ["one"])
         assert {one["kind"]: one["holds"] for one in status["replicas"]} == {kind: ["one"] for kind in KINDS}
+
+    run(work())
+
+
+def test_an_ingress_prepares_a_release_only_when_the_shards_have_it() -> None:
+    async def work() -> None:
+        releases = made()
+        members = await service(Link(releases))
+        members["shards 0"].loading.clear()
+        swap = asyncio.create_task(releases.swap("two"))
+        await until(lambda: "two" in members["encoder"].loaded)
+        await asyncio.sleep(0.5)
+        assert "two" not in members["ingress"].loaded  # it would ask the shards what they hold of it
+        members["shards 0"].loading.set()
+        await swap
+        assert members["ingress"].loaded == ["one", "two"]
 
     run(work())

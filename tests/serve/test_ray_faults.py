@@ -150,14 +150,14 @@ def test_a_shard_that_hangs_costs_its_hits_and_not_the_answer(running: Service) 
     running.whole()
     (shards,) = running.processes("shards 1")
     with stopped(shards):
-        answer = running.client().search("who waits ?", timeout_ms=3000)
-        strict = running.client().search("who does not ?", timeout_ms=3000, allow_partial=False)
+        answer = running.client().search("who waits ?", timeout_ms=12_000)
+        strict = running.client().search("who does not ?", timeout_ms=12_000, allow_partial=False)
     assert answer.ok, answer
     assert answer.body["partial"]
     assert answer.body["shards"] == {"total": SHARDS, "ok": SHARDS // GROUPS, "failed": SHARDS // GROUPS}
     assert "did not answer" in answer.body["partial_reason"]
     assert len(answer.body["results"][0]["hits"]) == 5
-    assert answer.body["took_ms"]["total"] < 3000
+    assert answer.body["took_ms"]["total"] < 12_000
     assert strict.status in (503, 504), strict
     running.whole()
 
@@ -165,7 +165,7 @@ def test_a_shard_that_hangs_costs_its_hits_and_not_the_answer(running: Service) 
 def test_killed_shards_make_answers_partial_until_they_are_back(running: Service) -> None:
     running.whole()
     (shards,) = running.processes("shards 0")
-    with Load(running.address, timeout_ms=15_000) as load:
+    with Load(running.address, timeout_ms=20_000) as load:
         load.wait(10)
         with stopped(running.find("ServeController")):  # it would start another one, perhaps too soon to be missed
             os.kill(shards, signal.SIGKILL)

@@ -104,6 +104,7 @@ def test_serve_deploy_on_a_cluster(releases: Path, tmp_path: Path) -> None:
     with tempfile.TemporaryDirectory(prefix="xr-") as temporary:
         environment = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
         environment |= {"XLRET_RELEASES": str(releases), "XLRET_ADMIN_KEY": ADMIN_KEY, "OMP_NUM_THREADS": "1"}
+        environment |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "a-token-for-this-test-only-0123456789"}
         command = [sys.executable, "-m", "jobs.serve", "--environment", f"{temporary}/front"]
         said = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True).stdout
         environment |= dict(line.removeprefix("export ").split("=", 1) for line in said.splitlines())
@@ -120,9 +121,13 @@ def test_serve_deploy_on_a_cluster(releases: Path, tmp_path: Path) -> None:
             (tmp_path / "serve.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")
             deploy = [serve, "deploy", "-a", f"http://127.0.0.1:{ports['dashboard-port']}", str(tmp_path / "serve.yaml")]
             one = Service(process, f"http://127.0.0.1:{config['http_options']['port']}", [])
-            one.until(
-                lambda: not subprocess.run(deploy, env=environment, cwd=ROOT, capture_output=True, check=False).returncode
-            )
+
+            def deployed() -> bool:
+                said = subprocess.run(deploy, env=environment, cwd=ROOT, capture_output=True, text=True, check=False)
+                one.lines[:] = [said.stdout, said.stderr]
+                return said.returncode == 0
+
+            one.until(deployed)
             client = Client(one.address)
             one.until(lambda: client.ask("GET", "/readyz").status == 200)
             one.whole()

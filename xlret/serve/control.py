@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Callable, Collection, Coroutine, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -32,6 +32,8 @@ class Plan:
     """The release that new requests go to."""
     live: Mapping[str, str]
     """Release -> its directory: the ones to hold. Two while a swap is under way, else one."""
+    ready: tuple[str, ...] = ()
+    """Those that every encoder, shard and reranker holds: an ingress prepares them, which asks the shards."""
     draining: bool = False
     """Whether the service is stopping: no new requests are taken."""
 
@@ -80,7 +82,7 @@ class Releases:
         restarted: bool = False,
     ) -> None:
         self._root, self._kinds, self._verify, self._deadline = root, frozenset(kinds), verify, deadline
-        self.plan = Plan(0 if restarted else 1, active, {active: str(root / active)})
+        self.plan = Plan(0 if restarted else 1, active, {active: str(root / active)}, (active,))
         self._members: dict[str, tuple[float, Report]] = {}
         self._news = asyncio.Condition()
         self._swapping = asyncio.Lock()
@@ -155,7 +157,7 @@ class Releases:
 
     async def drain(self, wait_s: float) -> int:
         """Tells every ingress to take no more requests; returns how many are still in work when all are done or time is up."""
-        await self._change(Plan(self.plan.epoch + 1, self.plan.active, self.plan.live, draining=True))
+        await self._next(draining=True)
 
         def done() -> bool:
             ingresses = self._alive(INGRESS)
@@ -174,7 +176,7 @@ class Releases:
                 await self._load(name)
             if name != self.plan.active:
                 old = self.plan.active
-                await self._change(Plan(self.plan.epoch + 1, name, self.plan.live))
+                await self._next(active=name)
                 self._background(self._retire(old))
             with contextlib.suppress(TimeoutError):  # an ingress that hangs turns to it when it comes back
                 await self._until(lambda: all(one.active == name for one in self._alive(INGRESS)), self._deadline.drain_s)
@@ -186,19 +188,24 @@ class Releases:
         Raises:
             UserError: one of them refused, or it took too long; the release is out of the plan again.
         """
-        live = {**self.plan.live, name: str(self._root / name)}
-        await self._change(Plan(self.plan.epoch + 1, self.plan.active, live))
+        await self._next(live={**self.plan.live, name: str(self._root / name)})
+        end = time.monotonic() + self._deadline.load_s
         try:
-            await self._until(lambda: bool(self._refusal(name)) or self._held(name), self._deadline.load_s)
-            problem = self._refusal(name)
+            for kinds in (self._kinds - {INGRESS}, self._kinds):
+                await self._until(
+                    lambda kinds=kinds: bool(self._refusal(name)) or self._held(name, kinds),  # type: ignore[misc]
+                    end - time.monotonic(),
+                )
+                if problem := self._refusal(name):
+                    break
+                await self._next(ready=(*self.plan.ready, name))
         except TimeoutError:
-            late = sorted({one.kind for one in self._alive() if name not in one.holds})
             there = {one.kind for one in self._alive()}
+            late = sorted({one.kind for one in self._alive() if name not in one.holds})
             late += [f"{kind} (no replica runs)" for kind in sorted(self._kinds - there)]
             problem = f"release {name} was not loaded within {self._deadline.load_s:g} s by: {', '.join(late)}"
         if problem:
-            live = {one: path for one, path in self.plan.live.items() if one != name}
-            await self._change(Plan(self.plan.epoch + 1, self.plan.active, live))
+            await self._next(live={one: path for one, path in self.plan.live.items() if one != name})
             raise UserError(problem)
 
     async def _retire(self, name: str) -> None:
@@ -212,12 +219,11 @@ class Releases:
                 2 * self._deadline.drain_s,
             )
         if name != self.plan.active and name in self.plan.live:
-            live = {one: path for one, path in self.plan.live.items() if one != name}
-            await self._change(Plan(self.plan.epoch + 1, self.plan.active, live, self.plan.draining))
+            await self._next(live={one: path for one, path in self.plan.live.items() if one != name})
 
-    def _held(self, name: str) -> bool:
-        alive = self._alive()
-        return self._kinds <= {one.kind for one in alive} and all(name in one.holds for one in alive)
+    def _held(self, name: str, kinds: Collection[str]) -> bool:
+        alive = [one for one in self._alive() if one.kind in kinds]
+        return set(kinds) <= {one.kind for one in alive} and all(name in one.holds for one in alive)
 
     def _refusal(self, name: str) -> str | None:
         return next((one.refused[name] for one in self._alive() if name in one.refused), None)
@@ -225,6 +231,11 @@ class Releases:
     def _alive(self, kind: str | None = None) -> list[Report]:
         now = time.monotonic()
         return [one for seen, one in self._members.values() if now - seen < GONE_S and kind in (None, one.kind)]
+
+    async def _next(self, **changes: Any) -> None:
+        """Makes the next plan: the present one with some changes."""
+        plan = replace(self.plan, epoch=self.plan.epoch + 1, **changes)
+        await self._change(replace(plan, ready=tuple(one for one in dict.fromkeys(plan.ready) if one in plan.live)))
 
     async def _change(self, plan: Plan) -> None:
         async with self._news:

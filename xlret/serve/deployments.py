@@ -5,6 +5,7 @@ The replicas are shells around what runs without Ray too: `app.build_app` and `G
 """
 
 import asyncio
+import logging
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -265,7 +266,19 @@ def _deployment(kind: type, name: str, replicas: ReplicaSettings, settings: Serv
 
 
 def _follower(kind: str, duties: Duties, control: Any) -> Follower:
+    _log_to_stderr()
     return Follower(serve.get_replica_context().replica_tag, kind, os.getpid(), duties, RemoteControl(control))
+
+
+def _log_to_stderr() -> None:
+    """A line for each request, and what goes wrong, into the replica's log (logs/worker-*.err of Ray's session; `ray logs`)."""
+    logger = logging.getLogger("xlret.serve")
+    if not logger.handlers:
+        handler = logging.StreamHandler()
+        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+        logger.addHandler(handler)
+        logger.setLevel(logging.INFO)
+        logger.propagate = False
 
 
 def _shards(group: int) -> str:

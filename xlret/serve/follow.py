@@ -78,16 +78,18 @@ class Follower:
         self._following: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        """Loads the release that is served, then follows the plan in the background.
+        """Loads the plan's releases, then follows it in the background.
 
         Raises:
-            UserError: it cannot be used. (Any other release of the plan is refused in the report.)
+            UserError: the release that is served cannot be used. (Any other one is refused in the report.)
         """
         self._plan = plan = await self._link.first()
         await self._duties.load(plan.active, plan.live[plan.active])
         self._holds.add(plan.active)
         if self._duties.turn is not None:
             await self._duties.turn(plan.active, plan.live[plan.active])
+        while (step := self._next(plan)) is not None:  # before it is asked for any of them
+            await step()
         self._following = asyncio.create_task(self._follow())
 
     def check(self) -> None:
@@ -142,7 +144,7 @@ class Follower:
             return lambda: self._turn(plan.active, live[plan.active])
         for name in sorted(self._holds - set(live)):
             return lambda name=name: self._drop(name)  # type: ignore[misc]
-        for name in live:
+        for name in live if duties.turn is None else plan.ready:
             if name not in self._holds and name not in self._refused:
                 return lambda name=name: self._load(name, live[name])  # type: ignore[misc]
         return None

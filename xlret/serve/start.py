@@ -55,7 +55,6 @@ def fast_environment(settings: ServeSettings, directory: Path) -> dict[str, str]
         "RAY_SERVE_HAPROXY_TIMEOUT_CLIENT_S": "60",
         "RAY_SERVE_HAPROXY_TIMEOUT_SERVER_S": str(math.ceil(settings.limits.timeout_ms / 1000) + 30),
         "RAY_SERVE_HAPROXY_HARD_STOP_AFTER_S": str(drain_s + 10),
-        "RAY_SERVE_HAPROXY_HEALTH_CHECK_INTER": "1s",
         "RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S": "1",
         # Several services on one machine: ports and files of their own.
         "RAY_SERVE_HAPROXY_METRICS_PORT": str(free_port()),
