@@ -16,6 +16,9 @@ settings.register_profile("xlret", deadline=None, derandomize=True)
 settings.register_profile("search", deadline=None)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "xlret"))
 
+# Ray's workers give way to every other process by default: on a busy machine its tests would starve.
+os.environ.setdefault("RAY_worker_niceness", "0")
+
 LANGUAGES = ("en", "de", "fr", "tr")
 _CONSONANTS = "bdfgklmnprst"
 _VOWELS = "aeiou"

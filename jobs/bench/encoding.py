@@ -23,7 +23,7 @@ from xlret.model.encoder import start_encoder
 from xlret.train.retriever import tokeniser_texts
 
 PASSAGES = 3072
-PART = 96
+PART = 384
 THREADS = 2
 ROUNDS = 3
 ALLOWED_GB = 4

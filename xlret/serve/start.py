@@ -39,6 +39,7 @@ def fast_environment(settings: ServeSettings, directory: Path) -> dict[str, str]
         "RAY_SERVE_PROXY_HEALTH_CHECK_PERIOD_S": f"{settings.health_s / 2:g}",
         "RAY_SERVE_PROXY_HEALTH_CHECK_TIMEOUT_S": "10",  # one that is slow is not dead; one that is dead says so at once
         "RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S": "60",
+        "RAY_worker_niceness": "0",  # Ray's workers give way to every other process otherwise, the replicas among them
     }
     if settings.front == "ray":
         return {**period, "RAY_SERVE_LOG_TO_STDERR": "0"}
