@@ -1,5 +1,7 @@
 """The gateway's backends as Ray Serve deployments: each call goes to one of the deployment's replicas."""
 
+import asyncio
+import contextlib
 from collections.abc import Awaitable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -14,6 +16,8 @@ from xlret.text.tokenise import SideName
 
 if TYPE_CHECKING:
     from xlret.search.merge import ShardHits
+
+_FIRST_CALL_S = 20.0
 
 T = TypeVar("T")
 
@@ -41,6 +45,11 @@ class RemoteEncoder(RemoteBackend):
     async def load(self, release: str, path: str) -> None:
         """See `EncoderBackend.load`."""
         self._used.add(release)
+        # The first call opens the connection to a replica, which may take longer than a search is given. An encoder that does
+        # not answer is no reason to refuse a release: searches will say so themselves.
+        with contextlib.suppress(Exception):
+            async with asyncio.timeout(_FIRST_CALL_S):
+                await self.encode(release, ["warm up"], "query")
 
     async def encode(self, release: str, texts: Sequence[str], side: SideName) -> NDArray[np.float32]:
         """See `EncoderBackend.encode`."""
