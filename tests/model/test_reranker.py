@@ -175,7 +175,7 @@ def test_unknown_starts_are_refused() -> None:
 def test_a_real_encoder_becomes_a_reranker(tmp_path: Path) -> None:
     start = shared_directory() / "models" / "mini-vt"
     if not start.is_dir():
-        pytest.skip(f"no {start}")
+        pytest.skip(f"no base encoder at {start}; set XLRET_SHARED")
     made = start_reranker(EncoderSettings(start=str(start)), None, 0)
     made.save(tmp_path / "model")
     assert json.loads((tmp_path / "model" / "config.json").read_text())["architectures"] == ["BertForSequenceClassification"]
