@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from hypothesis import settings
 
-from xlret.data.corpus import Row, write_corpus
+from xlret.config import EncoderSettings, FreshEncoder
+from xlret.data.corpus import ParallelCorpus, Row, write_corpus
 
 # No deadline: how long an example takes says nothing on a shared machine. The same examples each time: whether main works
 # must not depend on the draw; `HYPOTHESIS_PROFILE=search make test` looks for new ones.
@@ -48,6 +49,19 @@ def corpora(tmp_path_factory: pytest.TempPathFactory) -> Path:
             directory / name, rows(groups, first=first), source="made up", licence="none", revision="1", made_by="tests"
         )
     return directory
+
+
+@pytest.fixture(scope="session")
+def encoder(tmp_path_factory: pytest.TempPathFactory, corpora: Path) -> Path:
+    """A tiny encoder from random weights, saved."""
+    from xlret.model.encoder import start_encoder  # here: not every test waits for torch
+
+    corpus = ParallelCorpus.open(corpora / "train")
+    texts = [text for lang in corpus.languages for text in corpus.passages(lang, np.arange(corpus.n_groups))]
+    fresh = FreshEncoder(vocabulary=300, layers=1, hidden=32, heads=2, feed_forward=64)
+    path = tmp_path_factory.mktemp("encoder") / "model"
+    start_encoder(EncoderSettings(fresh=fresh, max_query_tokens=16, max_passage_tokens=24), lambda: texts, 0).save(path)
+    return path
 
 
 @pytest.fixture(scope="session")

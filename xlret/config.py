@@ -1,6 +1,7 @@
 """Every job's settings: YAML recipes, `--set a.b=c` overrides, and one-line errors that name key, value and what is allowed."""
 
 from collections.abc import Iterable, Mapping
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -144,6 +145,16 @@ class FreshEncoder(Settings):
     _check_languages = field_validator("languages", mode="before")(_languages)
 
 
+def _ascending(dimensions: tuple[int, ...]) -> tuple[int, ...]:
+    if any(later <= earlier for earlier, later in pairwise((0, *dimensions))):
+        raise ValueError("allowed are lengths of 1 or more, ascending, each once, such as [64, 128]")
+    return dimensions
+
+
+Dimensions = Annotated[tuple[int, ...], AfterValidator(_ascending)]
+"""Lengths that a vector may be cut to."""
+
+
 class EncoderSettings(Settings):
     """Which encoder to start from and how a text becomes a vector."""
 
@@ -156,6 +167,9 @@ class EncoderSettings(Settings):
     passage_prompt: str | None = None
     max_query_tokens: int = Field(64, ge=4)
     max_passage_tokens: int = Field(192, ge=4)
+    dimensions: Dimensions = ()
+    """Lengths below the whole that vectors may be cut to; a retriever is trained so that their beginnings are good vectors
+    too (Matryoshka). The encoder's card keeps them."""
 
     @field_validator("start", mode="after")
     @classmethod

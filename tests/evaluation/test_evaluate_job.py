@@ -9,25 +9,13 @@ import pytest
 import pytrec_eval
 
 from jobs.evaluate import EvaluateSettings, evaluate_encoder, main
-from xlret.config import EncoderSettings, FreshEncoder, settings_from
+from xlret.config import settings_from
 from xlret.data.corpus import ParallelCorpus
 from xlret.errors import UserError
 from xlret.evaluation.evaluate import Evaluation
 from xlret.evaluation.trec import read_qrels, read_run
 from xlret.files import sha256_of
-from xlret.model.encoder import start_encoder
 from xlret.search.calibration import Calibration
-
-
-@pytest.fixture(scope="module")
-def encoder(tmp_path_factory: pytest.TempPathFactory, corpora: Path) -> Path:
-    """A tiny encoder from random weights, saved."""
-    corpus = ParallelCorpus.open(corpora / "train")
-    texts = [text for lang in corpus.languages for text in corpus.passages(lang, np.arange(corpus.n_groups))]
-    fresh = FreshEncoder(vocabulary=300, layers=1, hidden=32, heads=2, feed_forward=64)
-    path = tmp_path_factory.mktemp("encoder") / "model"
-    start_encoder(EncoderSettings(fresh=fresh, max_query_tokens=16, max_passage_tokens=24), lambda: texts, 0).save(path)
-    return path
 
 
 def test_a_corpus_is_evaluated_and_everything_written(

@@ -5,28 +5,15 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pytest
 
-from xlret.config import EncoderSettings, FreshEncoder
 from xlret.data.corpus import ParallelCorpus
-from xlret.model.encoder import Encoder, start_encoder
+from xlret.model.encoder import Encoder
 from xlret.release import make_release
 from xlret.search.build import IndexSettings, build_index
 from xlret.search.fingerprint import about_encoder, encoder_files
 from xlret.search.passages import passages_of_corpus
 from xlret.search.store import write_store
-
-
-@pytest.fixture(scope="session")
-def encoder(tmp_path_factory: pytest.TempPathFactory, corpora: Path) -> Path:
-    """A tiny encoder from random weights, saved."""
-    corpus = ParallelCorpus.open(corpora / "train")
-    texts = [text for lang in corpus.languages for text in corpus.passages(lang, np.arange(corpus.n_groups))]
-    fresh = FreshEncoder(vocabulary=300, layers=1, hidden=32, heads=2, feed_forward=64)
-    path = tmp_path_factory.mktemp("encoder") / "model"
-    start_encoder(EncoderSettings(fresh=fresh, max_query_tokens=16, max_passage_tokens=24), lambda: texts, 0).save(path)
-    return path
 
 
 @pytest.fixture(scope="session")

@@ -49,6 +49,11 @@ class Answer:
     def whole(self) -> bool:
         return self.ok and not self.body["partial"]
 
+    def hits(self) -> list[dict[str, Any]]:
+        """Of the first question."""
+        assert self.ok, self
+        return list(self.body["results"][0]["hits"])
+
 
 class Client:
     """One connection, made again when it breaks."""

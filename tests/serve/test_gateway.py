@@ -7,8 +7,8 @@ from typing import Any
 
 import httpx
 import pytest
+from asking import expected, ids, in_house, search
 from stand_in import House, until, world
-from test_app import expected, ids, in_house, search
 
 from xlret.errors import CorruptError, UserError
 

@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
-from test_app import search
+from asking import search
 from tied import QUESTIONS, passages
 
 from xlret.errors import CorruptError

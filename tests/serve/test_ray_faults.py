@@ -19,13 +19,15 @@ from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
-from made_releases import SHARDS, make_releases
+from made_releases import DIMENSIONS, SHARDS, make_releases
 from processes import LONG, Answer, Load, Service, alive, memory_mib, service
 
 from jobs.bench.load import closed_loop, open_loop
 from xlret.model.encoder import Encoder
+from xlret.model.reranker import Reranker
 from xlret.search.index import SearchIndex
 from xlret.search.query import SearchOptions
+from xlret.serve.settings import ServeSettings
 
 GROUPS = 2
 IN_WORK = 16
@@ -71,12 +73,59 @@ def test_answers_are_those_of_the_index_called_in_process(running: Service, rele
     assert made_by(answer) == {"one"}
 
 
-def test_only_the_encoder_imports_torch(running: Service) -> None:
+def test_vectors_are_cut_to_the_lengths_that_the_encoder_was_trained_for(running: Service, releases: Path) -> None:
+    texts = ["badu gilo", "koru"]
+    vectors = Encoder.load(releases / "one" / "encoder").encode(texts, "passage")
+    assert running.client().ask("GET", "/v1/info").body["encoder"]["dimensions"] == [*DIMENSIONS, vectors.shape[1]]
+    for length in DIMENSIONS:
+        answer = running.client().ask("POST", "/v1/embeddings", {"input": texts, "dimensions": length})
+        short = vectors[:, :length] / np.linalg.norm(vectors[:, :length], axis=1, keepdims=True)
+        np.testing.assert_allclose([one["embedding"] for one in answer.body["data"]], short, atol=1e-5)
+    assert running.client().ask("POST", "/v1/embeddings", {"input": texts, "dimensions": 12}).status == 400
+
+
+def test_the_reranker_of_the_release_orders_the_best_hits(running: Service, releases: Path) -> None:
+    client, reranker = running.client(), Reranker.load(releases / "one" / "reranker")
+    deepest = ServeSettings().rerank_depth
+    plain = client.search("badu gilo ?", top_k=deepest, timeout_ms=30_000).hits()
+    logits = reranker.score([("badu gilo ?", hit["text"]) for hit in plain])
+    expected = [plain[place]["id"] for place in sorted(range(deepest), key=lambda one: (-logits[one], plain[one]["id"]))]
+    assert expected != [hit["id"] for hit in plain]
+    for top_k in (deepest, 7):
+        answer = client.search("badu gilo ?", top_k=top_k, timeout_ms=30_000, rerank=True)
+        assert answer.whole, answer
+        assert [hit["id"] for hit in answer.hits()] == expected[:top_k]
+    documents = [hit["text"] for hit in plain]
+    lent = client.ask("POST", "/v1/rerank", {"query": "badu gilo ?", "documents": documents, "timeout_ms": 30_000})
+    scores = {one["index"]: one["relevance_score"] for one in lent.body["results"]}
+    np.testing.assert_allclose([scores[place] for place in range(deepest)], 1 / (1 + np.exp(-logits)), atol=1e-5)
+
+
+def test_a_killed_reranker_costs_the_order_and_not_the_answer(running: Service) -> None:
+    running.whole()
+    (reranker,) = running.processes("reranker")
+    with stopped(running.find("ServeController")):  # it would start another one, perhaps too soon to be missed
+        os.kill(reranker, signal.SIGKILL)
+        while alive(reranker):
+            time.sleep(0.01)
+        answer = running.client().search("who is first ?", timeout_ms=30_000, rerank=True)
+        alone = running.client().ask("POST", "/v1/rerank", {"query": "a", "documents": ["b"], "timeout_ms": 5000})
+    assert answer.ok, answer
+    assert answer.body["partial"]
+    assert "the reranker" in answer.body["partial_reason"]
+    assert answer.body["shards"]["failed"] == 0
+    assert [hit["id"] for hit in answer.hits()] == [hit["id"] for hit in running.client().search("who is first ?").hits()]
+    assert alone.status in (503, 504), alone
+    running.until(lambda: running.client().search("who is first ?", timeout_ms=30_000, rerank=True).whole)
+
+
+def test_only_the_models_replicas_import_torch(running: Service) -> None:
     def maps(process: int) -> str:
         return Path(f"/proc/{process}/maps").read_text()
 
-    (encoder,) = running.processes("encoder")
-    assert "libtorch" in maps(encoder)
+    for kind in ("encoder", "reranker"):
+        (model,) = running.processes(kind)
+        assert "libtorch" in maps(model)
     others = [process for kind in ("shards 0", "shards 1", "ingress") for process in running.processes(kind)]
     assert len(others) == 3
     assert not any("libtorch" in maps(process) for process in others)

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from xlret.config import EncoderSettings
+from xlret.errors import UserError
 from xlret.files import directory_beside, write_json
 from xlret.model.backbone import load_backbone, quiet, tokenizer_files
 from xlret.model.fresh import fresh_parts
@@ -47,6 +48,11 @@ class Encoder(nn.Module):
         self._hidden = int(parts.backbone.config.hidden_size)  # type: ignore[union-attr, arg-type]
         self.dimension: int = self._hidden if parts.projection is None else parts.projection.linear.out_features
         """Length of a vector."""
+        if card.dimensions and card.dimensions[-1] >= self.dimension:
+            raise UserError(
+                f"dimensions has {card.dimensions[-1]}, and vectors of this encoder have {self.dimension} numbers; "
+                "name lengths below that"
+            )
 
     def forward(self, input_ids_BT: Tensor, attention_mask_BT: Tensor) -> Tensor:
         """Vectors [B, D] of length 1, float32 under autocast too (float64 for a float64 module)."""
@@ -170,7 +176,7 @@ def start_encoder(settings: EncoderSettings, texts: Callable[[], Iterable[str]] 
         seed: of fresh weights.
 
     Raises:
-        UserError: the start cannot be used, or `fresh` without texts.
+        UserError: the start cannot be used, `fresh` without texts, or `dimensions` that are no shorter than its vectors.
     """
     if settings.start == "fresh":
         parts = fresh_parts(settings.fresh, texts() if texts else (), seed)
@@ -184,6 +190,7 @@ def start_encoder(settings: EncoderSettings, texts: Callable[[], Iterable[str]] 
         max_passage_tokens=min(settings.max_passage_tokens, parts.positions),
         pad_id=parts.pad_id,
         cut=parts.cut,
+        dimensions=settings.dimensions,
     )
     return Encoder(parts, card).eval()
 

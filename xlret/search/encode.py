@@ -48,7 +48,7 @@ class EncodeSettings(Settings):
     """How passages are encoded."""
 
     tokens_per_batch: int | None = Field(None, ge=16)
-    """Padded tokens that go through the encoder at once; by default 2,048 on CPUs (8,192 in bfloat16, which costs something
+    """Padded tokens that go through the encoder at once; by default 1,024 on CPUs (8,192 in bfloat16, which costs something
     for each batch) and 32,768 on GPUs."""
     precision: Literal["float32", "bfloat16"] = "float32"
     store: DType = "float16"
@@ -202,7 +202,7 @@ def _pool(settings: EncodeSettings, plan: Plan | None) -> Pool:
     cpus = cluster(gpu=False)
     gpu = settings.gpu
     encoders = settings.encoders or (cluster(gpu=True) if gpu else min(cpus, _MOST_ENCODERS))
-    tokens = 32_768 if gpu else 2_048 if settings.precision == "float32" else 8_192
+    tokens = 32_768 if gpu else 1_024 if settings.precision == "float32" else 8_192
     return Pool(
         encoders=encoders,
         threads=plan.threads if plan else settings.threads or max(1, cpus // encoders),

@@ -61,11 +61,12 @@ def read_info(path: Path) -> ReleaseInfo:
     calibration = Calibration.load(release.index / CALIBRATION) if CALIBRATION in _names(manifest) else None
     if calibration is not None and calibration.dimension != release.dimension:
         raise CorruptError(f"{release.index / CALIBRATION} is of another encoder than the release's; make the index again")
+    tokeniser = Tokeniser.load(release.encoder)
     return ReleaseInfo(
         name=release.name,
         path=str(release.path),
         dimension=release.dimension,
-        tokeniser=Tokeniser.load(release.encoder),
+        tokeniser=tokeniser,
         version=manifest.version,
         factory=manifest.factory,
         shards=len(manifest.shards),
@@ -75,6 +76,7 @@ def read_info(path: Path) -> ReleaseInfo:
         calibration=calibration,
         reranker=release.reranker is not None,
         quality=dict(release.quality),
+        dimensions=tokeniser.card.dimensions,
     )
 
 

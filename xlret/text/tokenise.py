@@ -13,7 +13,7 @@ import tokenizers
 from numpy.typing import NDArray
 from pydantic import Field
 
-from xlret.config import Settings, settings_from
+from xlret.config import Dimensions, Settings, settings_from
 from xlret.errors import DataError, UserError
 
 # One thread by default: a Ray node runs a process for each share of a CPU already, and a process that forks after the
@@ -38,6 +38,8 @@ class EncoderCard(Settings):
     pad_id: int = Field(ge=0)
     cut: Literal["left", "right"] = "right"
     """The end at which a text that is too long loses tokens."""
+    dimensions: Dimensions = ()
+    """Lengths below the whole that vectors may be cut to (and normalised again)."""
 
     def prompt(self, side: SideName) -> str:
         """What stands before every text of this side."""

@@ -7,6 +7,7 @@ import torch
 
 from xlret.model.encoder import Encoder, start_encoder
 from xlret.model.losses.infonce import InfoNCE
+from xlret.model.losses.matryoshka import Matryoshka
 from xlret.model.reranker import Reranker, start_reranker
 from xlret.train.base import Step
 from xlret.train.reranker import RerankerStep
@@ -32,5 +33,6 @@ def load_step(job: TrainJob, directory: Path, device: torch.device) -> Step:
         reranker = Reranker.load(directory, device=str(device))
         return RerankerStep(reranker, job.tokens_per_forward, autocast, job.reranker.dev_negatives).to(device)
     encoder = Encoder.load(directory, device=str(device))
-    loss, weight = InfoNCE(job.loss), job.switch.contrast_weight
-    return RetrieverStep(encoder, loss, job.tokens_per_forward, autocast, weight).to(device)
+    loss, dimensions = InfoNCE(job.loss), job.encoder.dimensions
+    whole_loss = Matryoshka(loss, dimensions) if dimensions else loss
+    return RetrieverStep(encoder, whole_loss, job.tokens_per_forward, autocast, job.switch.contrast_weight).to(device)

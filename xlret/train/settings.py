@@ -119,6 +119,8 @@ class TrainJob(Settings):
                 raise ValueError(
                     "objective contrast compares vectors, which a reranker has none of; set switch.objective to replace"
                 )
+            if self.encoder.dimensions:
+                raise ValueError("a reranker has no vectors to cut; leave encoder.dimensions out")
             if not self.reranker.negatives + self.hard_negatives:
                 raise ValueError("a reranker needs wrong passages; set reranker.negatives or hard_negatives to 1 or more")
             if self.reranker.negatives >= self.plan.batch_size:

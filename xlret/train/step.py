@@ -10,6 +10,7 @@ from torch import Tensor
 from xlret.data.assemble import Assembled
 from xlret.model.encoder import Encoder
 from xlret.model.losses.infonce import InfoNCE
+from xlret.model.losses.matryoshka import Matryoshka
 from xlret.text.ragged import Ragged, chunks, padded, padded_tokens
 from xlret.train.base import Step
 from xlret.train.dev import DevSets
@@ -23,7 +24,12 @@ class RetrieverStep(Step):
     """
 
     def __init__(
-        self, encoder: Encoder, loss: InfoNCE, tokens_per_forward: int, autocast: bool, contrast_weight: float = 0.0
+        self,
+        encoder: Encoder,
+        loss: InfoNCE | Matryoshka,
+        tokens_per_forward: int,
+        autocast: bool,
+        contrast_weight: float = 0.0,
     ) -> None:
         super().__init__()
         self.encoder = encoder
