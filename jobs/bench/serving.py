@@ -81,7 +81,18 @@ async def _over_http(url: str, questions: Iterator[str], single: float, in_proce
 
 async def _open(url: str, bodies: Any, capacity: float, console: Console) -> None:
     """Requests arriving at random at fixed rates, answered or not."""
-    table = Table("arrivals/s", "of capacity", "goodput/s", "p50 ms", "p99 ms", "refused", "refusal p95 ms", "failed", box=None)
+    table = Table(
+        "arrivals/s",
+        "of capacity",
+        "goodput/s",
+        "p50 ms",
+        "p99 ms",
+        "refused",
+        "refusal p95 ms",
+        "failed",
+        "client late ms",
+        box=None,
+    )
     goodput = {}
     for share in SHARES:
         gaps = generator("arrivals", str(share)).exponential(1 / (share * capacity), int(share * capacity * SECONDS))
@@ -96,6 +107,7 @@ async def _open(url: str, bodies: Any, capacity: float, console: Console) -> Non
             f"{len(found.refused)} ({found.without_retry_after} without Retry-After)",
             f"{percentile_ms(found.refused, 95):.1f}",
             str(len(found.failed)),
+            f"{1000 * found.late:.0f}",
         )
         if found.failed:
             console.print(f"  failed at {share:.1f}: {found.failed[0]}", markup=False)

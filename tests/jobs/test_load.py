@@ -87,3 +87,17 @@ def test_open_loop_counts_waiting_from_when_a_request_was_due() -> None:
     times = sorted(asyncio.run(run()).answered)
     assert times[-1] >= 0.4
     assert times[-1] - times[0] >= 0.25
+
+
+def test_open_loop_counts_the_time_until_the_last_answer() -> None:
+    async def answer(_: web.Request) -> web.Response:
+        await asyncio.sleep(0.5)  # as from a queue: long after the last request was sent
+        return web.Response()
+
+    async def run() -> Outcome:
+        async with server(answer) as url:
+            return await open_loop(url, itertools.repeat({}), np.arange(10) / 100)
+
+    found = asyncio.run(run())
+    assert len(found.answered) == 10
+    assert found.rate <= 10 / 0.59
