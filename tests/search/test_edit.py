@@ -19,6 +19,7 @@ from xlret.search.store import VectorStore, write_store
 from xlret.search.write import scratch
 
 FACTORIES = ["Flat", "IVF16,SQ8", "IVF16,PQ4x4"]
+NUMBERS = (((1 << 53) + 1, "large"), (0.5, "small"))
 ALL = SearchOptions(top_k=2000, exact=True)
 
 
@@ -134,6 +135,22 @@ def test_further_metadata_comes_with_appended_passages(small_store: VectorStore,
         hits = index.search(make_vectors(1), SearchOptions(top_k=2000, filter=Filter({"author": None, "year": 2003.0})))
         assert set(hits.ids[0]) == {one.id for one in make_passages(700) if one.metadata["year"] == 2003}
         compact(place, say=quiet)
+
+
+def test_whole_numbers_that_no_float_can_be_join_floats(tmp_path: Path) -> None:
+    place = tmp_path / "index"
+    large, small = ([one._replace(metadata={"n": n}) for one in make_passages(20, prefix=n_of)] for n, n_of in NUMBERS)
+    build(write_store(tmp_path / "large", large, make_vectors(20)), place)
+    for step in ("appended", "compacted"):
+        if step == "appended":
+            append(place, write_store(tmp_path / "small", small, make_vectors(20, seed=1)), say=quiet)
+        else:
+            compact(place, say=quiet)
+        index = SearchIndex.open(place)
+        assert index.manifest.fields == {"n": "float"}
+        for condition, wanted in (({"gte": 0.5}, large + small), ({"gt": 0.5}, large), ({"in": [(1 << 53) + 1]}, large)):
+            hits = index.search(make_vectors(1), SearchOptions(top_k=99, filter=Filter({"n": condition})))
+            assert set(hits.ids[0]) == {one.id for one in wanted}, (step, condition)
 
 
 def test_deleting(small_store: VectorStore, tmp_path: Path) -> None:

@@ -52,6 +52,24 @@ def test_which_rows_fit(condition: dict, rows: list[int]) -> None:
 
 
 @pytest.mark.parametrize(
+    ("condition", "rows"),
+    [
+        ({"score": {"in": [(1 << 53) + 1, 3]}}, [0]),
+        ({"score": {"lte": (1 << 53) + 1}}, [0, 1]),
+        ({"year": 0.5}, []),
+        ({"year": {"gte": 0.5}}, [0, 1]),
+        ({"year": {"in": [0.5, 7]}}, [1]),
+        ({"year": {"in": [0.5, (1 << 53) + 1]}}, [0]),
+        ({"year": (1 << 53) + 1}, [0]),
+        ({"year": 1 << 53}, []),
+    ],
+)
+def test_whole_numbers_that_no_float_can_be(condition: dict, rows: list[int]) -> None:
+    columns = {"meta.year": pa.array([(1 << 53) + 1, 7, None], pa.int64()), "meta.score": [2.0**53, 0.5, None]}
+    assert matching(Filter(condition), pa.table(columns)).nonzero()[0].tolist() == rows
+
+
+@pytest.mark.parametrize(
     "bad",
     [
         [],

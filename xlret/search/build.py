@@ -21,7 +21,17 @@ from xlret.search.faiss_files import write_index
 from xlret.search.index import SearchIndex
 from xlret.search.manifest import SAMPLE, TRAINED, Certificate, File, Manifest, ShardEntry, file_entry
 from xlret.search.store import Vectors, VectorStore, vectors_of
-from xlret.search.write import hashes, live_manifest, publish, sample_of, scratch, write_lists, write_rows, write_shard
+from xlret.search.write import (
+    hashes,
+    joined,
+    live_manifest,
+    publish,
+    sample_of,
+    scratch,
+    write_lists,
+    write_rows,
+    write_shard,
+)
 
 QUERIES = "queries.arrow"
 MOST_SHARDS = 1024
@@ -215,7 +225,7 @@ def _rows_of(pieces: Pieces, shard_N: NDArray[np.uint64], number: int) -> tuple[
         start += len(some)
         tables.append(table.filter(pa.array(mine)))
         vectors.append(some[mine])
-    return pa.concat_tables(tables, promote_options="permissive"), np.concatenate(vectors)
+    return joined(tables), np.concatenate(vectors)
 
 
 def _sample(pieces: Pieces, languages: int) -> pa.Table:
@@ -223,7 +233,7 @@ def _sample(pieces: Pieces, languages: int) -> pa.Table:
     for table, vectors in pieces():
         some = sample_of(table, vectors, languages)
         if sample is not None:
-            some = pa.concat_tables([sample, some], promote_options="permissive")
+            some = joined([sample, some])
             some = sample_of(some, vectors_of(some), languages)
         sample = some
     return sample

@@ -17,7 +17,17 @@ from xlret.search.index import SearchIndex
 from xlret.search.manifest import LISTS, SAMPLE, TRAINED, Manifest, ShardEntry, current_version
 from xlret.search.shard import Shard
 from xlret.search.store import Vectors, VectorStore, open_part, vectors_of
-from xlret.search.write import hashes, publish, sample_of, scratch, take_over, write_lists, write_shard, write_tombstones
+from xlret.search.write import (
+    hashes,
+    joined,
+    publish,
+    sample_of,
+    scratch,
+    take_over,
+    write_lists,
+    write_shard,
+    write_tombstones,
+)
 
 _ROWS_AT_ONCE = 8192
 _SAME = ("sha256", "query_prompt", "passage_prompt", "max_passage_tokens")
@@ -67,7 +77,7 @@ def append(index_dir: Path, store: VectorStore, *, replace: bool = False, thread
             languages[code] = languages.get(code, 0) + end - start
         sample = _sample_without(old, doomed)
         added = sample_of(table, vectors, len(languages))
-        both = _concat([sample, added])
+        both = joined([sample, added])
         about = _about(old) | {
             "fields": fields,
             "shards": (*entries, entry),
@@ -223,10 +233,6 @@ def _sample_without(old: SearchIndex, doomed: list[NDArray[np.int64]]) -> pa.Tab
         gone = shard.table.column("id").take(pa.array(rows)).combine_chunks()
         sample = sample.filter(pc.invert(pc.is_in(sample.column("id"), value_set=gone)))
     return sample
-
-
-def _concat(tables: list[pa.Table]) -> pa.Table:
-    return pa.concat_tables(tables, promote_options="permissive")
 
 
 def _trained(old: SearchIndex) -> Any:

@@ -112,13 +112,13 @@ def matching(filter: Filter, table: pa.Table) -> NDArray[np.bool_]:
             continue
         column = table.column(META + name)
         if kind == "eq":
-            found = pc.is_null(column) if value is None else pc.equal(column, _scalar(value, column.type))
+            found = pc.is_null(column) if value is None else _compared("equal", column, value)
         elif kind == "in":
             found = _is_in(column, value)
         else:
             found = None
             for how, bound in value.items():
-                one = getattr(pc, _RANGES[how])(column, _scalar(bound, column.type))
+                one = _compared(_RANGES[how], column, bound)
                 found = one if found is None else pc.and_(found, one)
         fits &= cast(NDArray[np.bool_], pc.fill_null(found, False).to_numpy(zero_copy_only=False))
     return fits
@@ -127,18 +127,24 @@ def matching(filter: Filter, table: pa.Table) -> NDArray[np.bool_]:
 def _is_in(column: Any, values: list[Scalar]) -> Any:
     """Like equality with each of the values."""
     nothing = pc.is_null(column)
-    some = [one for one in values if one is not None]
-    number = pa.types.is_integer(column.type) and any(isinstance(one, float) for one in some)
-    kind = pa.float64() if number else column.type
-    found = pc.is_in(column.cast(kind, safe=False) if number else column, value_set=pa.array(some, kind))
-    found = pc.and_(found, pc.invert(nothing))
+    column, some = _alike(column, [one for one in values if one is not None])
+    found = pc.and_(pc.is_in(column, value_set=some), pc.invert(nothing))
     return pc.or_(found, nothing) if None in values else found
 
 
-def _scalar(value: Scalar, kind: Any) -> Any:
-    if isinstance(value, float) and pa.types.is_integer(kind):
-        return pa.scalar(value, pa.float64())
-    return pa.scalar(float(value) if pa.types.is_floating(kind) and value is not None else value, kind)
+def _compared(how: str, column: Any, value: Scalar) -> Any:
+    column, values = _alike(column, [value])
+    return getattr(pc, how)(column, values[0])
+
+
+def _alike(column: Any, values: list[Scalar]) -> tuple[Any, Any]:
+    """Column and values as one type. Whole numbers beside others become the nearest floats, where Arrow by itself refuses
+    those beyond 2**53."""
+    kind = column.type
+    if pa.types.is_integer(kind) and any(isinstance(one, float) for one in values):
+        kind = pa.float64()
+        column = column.cast(kind, safe=False)
+    return column, pa.array([float(cast(float, one)) for one in values] if pa.types.is_floating(kind) else values, kind)
 
 
 def _fits(value: Scalar, kind: str, how: str) -> bool:

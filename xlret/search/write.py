@@ -126,6 +126,20 @@ def sample_of(table: pa.Table, vectors_ND: Vectors, languages: int) -> pa.Table:
     return table.select(names).take(pa.array(chosen)).append_column("vector", vectors)
 
 
+def joined(tables: Sequence[pa.Table]) -> pa.Table:
+    """Tables under each other. A field of whole numbers in some and of others elsewhere becomes floats, the nearest ones
+    (Arrow by itself refuses whole numbers beyond 2**53); a column that one lacks is empty there."""
+    floats = {field.name for table in tables for field in table.schema if pa.types.is_floating(field.type)}
+
+    def alike(table: pa.Table) -> pa.Table:
+        for place, field in enumerate(table.schema):
+            if field.name in floats and pa.types.is_integer(field.type):
+                table = table.set_column(place, field.name, table.column(place).cast(pa.float64(), safe=False))
+        return table
+
+    return pa.concat_tables([alike(table) for table in tables], promote_options="permissive")
+
+
 def live_manifest(values: dict[str, Any]) -> Manifest:
     """A manifest of files that were just written."""
     return Manifest.model_validate(values | {"faiss": faiss.__version__})
