@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from xlret.errors import CorruptError, UserError
 from xlret.files import shared_directory
-from xlret.text.lexicon import Lexicon, open_table
+from xlret.text.lexicon import Lexicon, Table, open_table
 from xlret.text.lexicon_files import Entry
 
 PAIRS = {
@@ -93,6 +93,14 @@ def test_arrow_form_gives_the_same_entries(tmp_path: Path) -> None:
     assert Lexicon.load([tmp_path / "lexicon"], ["fr"]).targets == ("fr",)
     with pytest.raises(UserError, match="exists already"):
         lexicon.save(tmp_path / "lexicon")
+
+
+def test_words_keep_their_order_and_those_of_older_arrow_files_come_by_word() -> None:
+    table = Lexicon.from_entries({("en", "de"): [Entry(word, "x", 1.0) for word in ("the", "and", "zoo", "a")]}).tables["en"]
+    assert [word for word, *_ in table.entries("de")] == ["the", "and", "zoo", "a"]
+    older = Table("en", table.batch.drop_columns(["de rank"]))
+    assert older.targets == ("de",)
+    assert [word for word, *_ in older.entries("de")] == ["a", "and", "the", "zoo"]
 
 
 def test_arrow_and_pair_files_are_merged(tmp_path: Path) -> None:

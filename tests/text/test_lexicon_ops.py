@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 
 from xlret.errors import UserError
@@ -19,7 +21,9 @@ TWO = _lexicon(
 
 
 def _pairs(lexicon: Lexicon, source: str, target: str) -> list[tuple[str, str, float]]:
-    return [(word, text, round(score, 6)) for word, text, score in lexicon.tables[source].entries(target)]
+    """By word and then best first."""
+    pairs = lexicon.tables[source].entries(target)
+    return [(word, text, round(score, 6)) for word, text, score in sorted(pairs, key=lambda pair: pair.word)]
 
 
 def test_merging_keeps_all_entries_and_the_best_scores() -> None:
@@ -45,6 +49,30 @@ def test_inverting_twice_gives_the_folded_pairs_again() -> None:
         ("ufer", "bank", 0.5),
     ]
     assert {(a, b.lower(), s) for a, b, s in _pairs(ONE, "en", "de")} == set(_pairs(inverted(turned), "en", "de"))
+
+
+@pytest.mark.parametrize("saved", [False, True])
+def test_inverting_keeps_the_order_of_the_list_where_scores_are_equal(saved: bool, tmp_path: Path) -> None:
+    by_frequency = "house=haus river=fluss film=film home=haus flow=fluss haus=haus movie=film zoo=zoo"
+    pairs = [pair.split("=") for pair in by_frequency.split()]
+    lexicon = _lexicon(
+        en_de=[(word, text, 1.0) for word, text in pairs],
+        en_ar=[("zoo", "x", 1.0), ("movie", "x", 1.0), ("flow", "x", 1.0)],  # another list's order is nothing to German
+    )
+    if saved:
+        filtered(merged([lexicon]), top=5).save(tmp_path / "lexicon")
+        lexicon = Lexicon.load([tmp_path / "lexicon"]).only(["de"])
+    turned = inverted(lexicon)
+    for word, right in (("haus", "house home haus"), ("fluss", "river flow"), ("film", "film movie"), ("zoo", "zoo")):
+        assert turned.translations(word, "de", "en").texts == tuple(right.split())
+    assert [word for word, *_ in inverted(turned).tables["en"].entries("de")][:4] == ["house", "home", "haus", "river"]
+
+
+def test_pivoting_takes_the_commonest_pivot_word_first_where_shares_are_equal() -> None:
+    lexicon = _lexicon(
+        en_de=[("river", "Fluss", 1.0), ("flow", "Fluss", 1.0)], en_fr=[("flow", "flux", 1), ("river", "fleuve", 1)]
+    )
+    assert pivoted(lexicon, [("de", "fr")]).translations("Fluss", "de", "fr").texts == ("fleuve", "flux")
 
 
 def test_pivoting_shares_probability_over_pivot_words() -> None:

@@ -7,7 +7,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from xlret.errors import CorruptError, UserError
 from xlret.files import directory_beside
@@ -32,14 +34,15 @@ class Candidates:
 class Table:
     """All entries of one source language, as columns of one Arrow record batch (made by `lexicon_build`).
 
-    Columns: `word` (sorted by its UTF-8 bytes, each once), and per target language `xx` (list of texts) and
-    `xx score` (list of float32).
+    Columns: `word` (sorted by its UTF-8 bytes, each once), and per target language `xx` (list of texts), `xx score` (list
+    of float32) and `xx rank` (the place of the word among those given for this language, -1 if it was not; files of
+    older versions have none).
     """
 
     def __init__(self, source: str, batch: Any) -> None:
         self.source = source
         self.batch = batch
-        self.targets = tuple(name for name in batch.schema.names[1:] if not name.endswith(" score"))
+        self.targets = tuple(name for name in batch.schema.names[1:] if " " not in name)
         self._words = _Texts(batch.column(0))
         self._signposts = [self._words.bytes_at(row) for row in range(0, batch.num_rows, _BLOCK)]
         self._columns = {target: _Lists(batch.column(target), batch.column(f"{target} score")) for target in self.targets}
@@ -69,18 +72,24 @@ class Table:
         """The translations of the word in this row; none if the language has none."""
         return self._columns[target].at(row)
 
+    def rows(self, target: str) -> list[int]:
+        """The rows with a translation into `target`, in the order in which the words were given: word lists have the
+        commonest first. By word where an older file holds no ranks."""
+        rows = np.flatnonzero(pc.list_value_length(self.batch.column(target)).to_numpy())
+        if f"{target} rank" in self.batch.schema.names:
+            rows = rows[np.argsort(self.batch.column(f"{target} rank").to_numpy()[rows])]
+        found: list[int] = rows.tolist()
+        return found
+
     def entries(self, target: str) -> Iterator[Entry]:
-        """All pairs of one target language, by word and then best first."""
-        column = self._columns[target]
-        for row in range(len(self)):
-            found = column.at(row)
-            if found.texts:
-                word = self.word(row)
-                yield from (Entry(word, text, score) for text, score in zip(found.texts, found.scores, strict=True))
+        """All pairs of one target language, the words in the order of `rows`, each word's best candidate first."""
+        for row in self.rows(target):
+            word, found = self.word(row), self.candidates(row, target)
+            yield from (Entry(word, text, score) for text, score in zip(found.texts, found.scores, strict=True))
 
     def only(self, targets: Collection[str]) -> "Table":
         """The same words with those of its target languages that are among `targets`; nothing is copied."""
-        names = ["word", *(name for target in self.targets if target in targets for name in (target, f"{target} score"))]
+        names = [name for name in self.batch.schema.names if name == "word" or name.split(" ")[0] in targets]
         return Table(self.source, self.batch.select(names))
 
     def _place(self, key: bytes) -> int:

@@ -25,8 +25,9 @@ def table_from_pairs(source: str, entries: Mapping[str, Iterable[Entry]]) -> Any
     arrays, names = [words], ["word"]
     for target, found in pairs.items():
         texts, scores = _lists(words, found)
-        arrays += [texts, scores]
-        names += [target, f"{target} score"]
+        rank = pc.fill_null(pc.index_in(words, value_set=pc.unique(found.column("word"))), -1)
+        arrays += [texts, scores, rank]
+        names += [target, f"{target} score", f"{target} rank"]
     return pa.record_batch(arrays, names=names)
 
 

@@ -21,7 +21,11 @@ def merged(lexicons: Sequence[Lexicon]) -> Lexicon:
 
 
 def inverted(lexicon: Lexicon) -> Lexicon:
-    """From en->xx to xx->en, with the scores kept; the commonest words of a list stay the first candidates.
+    """From en->xx to xx->en, with the scores kept; where they are equal, the word that its list had first comes first.
+
+    Word lists have the commonest words first, so German `fluss` becomes river before flow, and `haus` house before the
+    `haus` that a list of English words holds too. A word written alike gets no place for that, neither the first (`haus`)
+    nor the last: film, hand and system would go for movie, palm and systems. `filtered` can leave all such pairs out.
 
     >>> lexicon = Lexicon.from_entries({("en", "de"): [Entry("dog", "Hund", 1.0)]})
     >>> inverted(lexicon).translations("Hund", "de", "en").texts
@@ -98,11 +102,9 @@ def filtered(
 
 
 def words_of(table: Table, target: str) -> Iterator[tuple[str, Candidates]]:
-    """The words that have a translation into `target`, in order, with their candidates."""
-    for row in range(len(table)):
-        found = table.candidates(row, target)
-        if found.texts:
-            yield table.word(row), found
+    """The words that have a translation into `target`, in the order they were given, with their candidates."""
+    for row in table.rows(target):
+        yield table.word(row), table.candidates(row, target)
 
 
 def _of_all(lexicons: Sequence[Lexicon], source: str, target: str) -> Iterator[Entry]:
@@ -122,10 +124,10 @@ def _through(table: Table, one: str, two: str, min_score: float) -> Iterator[Ent
     for _, translation, score in table.entries(one):
         mass[fold(translation, one)] += score
     shares: dict[tuple[str, str], float] = defaultdict(float)
-    for row in range(len(table)):
+    for row in table.rows(one):  # the commonest pivot word first, for words whose shares are equal
         left, right = table.candidates(row, one), table.candidates(row, two)
         total = sum(right.scores)
-        if not left.texts or total <= 0:
+        if total <= 0:
             continue
         for text, score in zip(left.texts, left.scores, strict=True):
             word = fold(text, one)

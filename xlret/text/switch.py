@@ -120,8 +120,7 @@ class Switcher:
             Queries and passages. A side or row that settings leave alone has no words.
         """
         rows = [(*key, first_row + row) for row in range(len(queries))]
-        share = self.settings.rows
-        chosen = [share >= 1 or bool(generator(*row, "row").random() < share) for row in rows]
+        chosen = [self._is_chosen(row) for row in rows]
 
         def switched(side: SideName, texts: Sequence[str], langs: Sequence[str]) -> list[Switched]:
             if self.settings.side not in (side, "both"):
@@ -132,6 +131,24 @@ class Switcher:
             ]
 
         return switched("query", queries, query_langs), switched("passage", passages, passage_langs)
+
+    def switch_negative(self, text: str, lang: str, key: Key, row: int, number: int) -> Switched:
+        """Hard negative `number` of a row, switched where the row's passage is: a mix of languages must not give it away.
+
+        Args:
+            text: the negative.
+            lang: its language.
+            key: of the batch, as for `switch_pairs`.
+            row: the row's number in the whole batch.
+            number: of the negative among those of its row.
+        """
+        if self.settings.side == "query" or not self._is_chosen((*key, row)):
+            return Switched(text, 0, 0)
+        return self.switch(text, lang, (*key, row, "negative", number), "passage")
+
+    def _is_chosen(self, row: Key) -> bool:
+        """Whether the row of this key is switched at all."""
+        return self.settings.rows >= 1 or bool(generator(*row, "row").random() < self.settings.rows)
 
     def _vocabulary(self, lang: str, side: SideName | None) -> Vocabulary | None:
         if (lang, side) not in self._vocabularies:
