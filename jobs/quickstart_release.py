@@ -13,16 +13,17 @@ from jobs import evaluate, quickstart, release
 from jobs.cli import run_job
 from xlret.config import read_recipe
 from xlret.data.corpus import ParallelCorpus
+from xlret.errors import CorruptError, UserError
 from xlret.evaluation.sets import from_corpus
 from xlret.files import expand_path
 from xlret.model.encoder import Encoder
 from xlret.release.alias import read_alias
 from xlret.release.promote import list_releases
-from xlret.release.record import CURRENT, ENCODER, Record
+from xlret.release.record import CURRENT, ENCODER, RECORD, Record
 from xlret.search.build import IndexSettings, build_index
 from xlret.search.encode import encode_passages
 from xlret.search.fingerprint import encoder_files
-from xlret.search.manifest import VERSIONS
+from xlret.search.manifest import CURRENT as INDEXED
 from xlret.search.passages import passages_of_corpus
 from xlret.train.settings import TrainJob
 
@@ -68,13 +69,19 @@ def main(argv: Sequence[str] | None = None) -> int:
         console.rule("how good the encoder is")
         evaluate.main(["--encoder", str(model), "--corpus", str(atlas / "test"), "--out", str(measured), "--replace"])
         console.rule("the index")
-        if not (indexed / VERSIONS).is_dir():
+        if not (indexed / INDEXED).is_file():  # it comes last: an index that was interrupted has none
             _index(model, atlas, run / f"passages-{digest}", indexed)
         console.rule("the release")
         parts = ["--encoder", str(model), "--index", str(indexed), "--evaluation", str(measured)]
         release.main(["make", name, "--root", str(root), *parts])
         held = [name]
-    release.main(["promote", held[-1], "--root", str(root)])
+    try:
+        release.main(["promote", held[-1], "--root", str(root)])
+    except UserError as error:
+        standing = read_alias(root, CURRENT)
+        if isinstance(error, CorruptError) or standing is None or not (root / standing / RECORD).is_file():
+            raise  # nothing that could be served in its place
+        console.print(f"{root / CURRENT} still names {standing}: {error}", markup=False)
     return 0
 
 

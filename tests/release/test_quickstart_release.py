@@ -1,18 +1,63 @@
 """One command from a trained encoder to a release that is current."""
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from jobs import quickstart
+from jobs import quickstart, quickstart_release
 from jobs.quickstart_release import main
+from xlret.errors import UserError
 from xlret.model.encoder import Encoder
-from xlret.release import resolve, verify_release
+from xlret.release import make_release, promote, resolve, verify_release
+from xlret.search.fingerprint import encoder_files
 from xlret.search.index import SearchIndex
 from xlret.search.query import SearchOptions
+
+
+@pytest.fixture
+def run(tmp_path: Path, corpora: Path, encoder: Path, index: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The trained quickstart in a home of its own; what would be indexed on Ray is the small index."""
+    monkeypatch.setenv("XLRET_HOME", str(tmp_path))
+    for name in ("train", "test", "dev"):
+        shutil.copytree(corpora / "dev", tmp_path / "corpora" / "atlas" / name)
+    shutil.copytree(encoder, tmp_path / "runs" / "quickstart" / "model")
+    monkeypatch.setattr(quickstart_release, "_index", lambda *paths: shutil.copytree(index, paths[-1], dirs_exist_ok=True))
+    return tmp_path / "runs" / "quickstart"
+
+
+def test_an_index_that_was_interrupted_is_made_again(run: Path, tmp_path: Path) -> None:
+    digest = encoder_files(run / "model")["model.safetensors"][:8]
+    (run / f"index-{digest}" / "versions").mkdir(parents=True)
+    assert main([]) == 0
+    assert resolve(tmp_path / "runs" / "releases").name == "quickstart"
+
+
+def test_a_better_release_stays_current(
+    run: Path,
+    tmp_path: Path,
+    encoder: Path,
+    index: Path,
+    evaluation: Callable[..., Path],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    root = tmp_path / "runs" / "releases"
+    better = evaluation(mul=1.5, sets=[{"name": "atlas/test", "queries": 160, "passages": 160}])
+    make_release(root, "better", encoder, index, evaluations=[better])
+    promote(root, "better")
+    monkeypatch.setattr(quickstart_release, "_held", lambda *_: [])  # as if it held another encoder
+    assert main([]) == 0
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert f"{root / 'current'} still names better: quickstart is not promoted: mul on atlas/test is" in last
+    assert resolve(root).name == "better"
+    # where nothing would be served, it is an error
+    shutil.rmtree(root / "better")
+    shutil.rmtree(root / "quickstart")
+    with pytest.raises(UserError, match="the standing release better is gone"):
+        main([])
 
 
 def test_the_quickstart_becomes_a_release(
