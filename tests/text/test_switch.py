@@ -93,8 +93,15 @@ def test_wiki_takes_the_longest_title_on_word_boundaries() -> None:
     assert wiki("New York. City", ["es"]) == "Nueva York. Ciudad"
 
 
-def test_wiki_passes_over_a_title_that_its_language_lacks() -> None:
-    assert switched("new york city", lexicon=TITLES, policy="wiki", languages=["es"], keep_english=0) == "new york city"
+def test_a_title_or_word_that_the_drawn_language_lacks_does_not_hide_a_shorter_one() -> None:
+    assert switched("New York City", lexicon=TITLES, policy="wiki", languages=["es"], keep_english=0) == "Nueva York Ciudad"
+    only_french = _entries("new_york_city=ville_de_new_york dog's=du_chien")
+    lexicon = Lexicon.from_entries({("en", "de"): _entries("new_york=neu-york york=jork dog=hund"), ("en", "fr"): only_french})
+    for policy in ("wiki", "ml"):
+        for lang, right in (("de", "the hund's bone"), ("fr", "the du chien bone")):
+            assert switched("the dog's bone", lexicon=lexicon, policy=policy, languages=[lang], keep_english=0) == right
+    for lang, right in (("de", "Neu-York City"), ("fr", "Ville De New York")):
+        assert switched("New York City", lexicon=lexicon, policy="wiki", languages=[lang], keep_english=0) == right
 
 
 def test_wiki_spans_count_their_words() -> None:

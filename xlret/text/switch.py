@@ -208,16 +208,17 @@ class Switcher:
         numbers: list[int],
         draws: list[float],
     ) -> list[Change]:
-        """From left to right the longest title that begins at a word; a title in hand is passed over whole."""
-        of_hit = dict(zip(hits, zip(numbers, draws, strict=True), strict=True))
+        """From left to right the longest title that begins at a word and that the text's one language has; a title in hand
+        is passed over whole."""
+        draw_of = dict(zip(hits, draws, strict=True))
         changes: list[Change] = []
         first = 0
-        while of_hit and first < len(units):
-            last, found = _longest_title(units, first, vocabulary)
-            if found is not None and first in of_hit:
-                number, draw = of_hit[first]
+        while draw_of and first < len(units):
+            number = numbers[0]  # titles are switched a text at a time: all hits have one language
+            last, found = _longest_title(units, first, vocabulary, number)
+            if found is not None and first in draw_of:
                 texts, thresholds = vocabulary.candidates(found, number)
-                new = _drawn(texts, thresholds, draw) if texts else None
+                new = _drawn(texts, thresholds, draw_of[first]) if texts else None
                 if new is not None:
                     before, behind = units[first].text[: units[first].lead], units[last].text
                     behind = behind[len(behind) - units[last].trail :]
@@ -242,20 +243,21 @@ def _drawn(texts: Sequence[str | None], thresholds: Sequence[float] | None, draw
     return texts[bisect_right(thresholds, draw, hi=len(texts) - 1)]
 
 
-def _longest_title(units: list[Unit], first: int, vocabulary: Vocabulary) -> tuple[int, Found | None]:
-    """The last unit of the longest title that begins with this unit, and its entry."""
+def _longest_title(units: list[Unit], first: int, vocabulary: Vocabulary, number: int) -> tuple[int, Found | None]:
+    """The last unit of the longest title that begins with this unit and has a translation into `languages[number]`, and
+    its entry; of a single word with or without one."""
     unit = units[first]
     if not unit.is_word or not vocabulary.starts_longer(unit.word):
         return first, unit.found
     ends = []
-    for number in range(first + 1, len(units)):
-        if units[number].is_word:
-            ends.append(number)
-        if len(ends) == _LONGEST_TITLE - 1 or not (units[number].is_word or units[number].text.isspace()):
+    for place in range(first + 1, len(units)):
+        if units[place].is_word:
+            ends.append(place)
+        if len(ends) == _LONGEST_TITLE - 1 or not (units[place].is_word or units[place].text.isspace()):
             break
     for last in reversed(ends):
         text = "".join(one.text for one in units[first : last + 1])
         found = vocabulary.find(text[unit.lead : len(text) - units[last].trail])
-        if found is not None:
+        if found is not None and vocabulary.candidates(found, number)[0]:
             return last, found
     return first, unit.found

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from xlret.text.segment import split_words
 
@@ -12,16 +13,22 @@ Ready = tuple[tuple[str | None, ...], tuple[float, ...] | None]
 """Replacements of a unit's text in one language (None: the word itself) and, where chances differ, thresholds rising to 1."""
 
 
+class Reading(NamedTuple):
+    """One way to read a word that has an entry: its row, and what stays before, is translated, and stays after."""
+
+    row: int
+    before: str
+    core: str
+    after: str
+
+
 class Found:
-    """A word that has an entry: its row, and what of it is translated (`core`), stays before and stays after."""
+    """A word that has an entry, with all ways to read it: a language may lack the first (`dog's`) and have another (`dog`)."""
 
-    __slots__ = ("after", "before", "core", "ready", "row")
+    __slots__ = ("readings", "ready")
 
-    def __init__(self, row: int, before: str, core: str, after: str, languages: int) -> None:
-        self.row = row
-        self.before = before
-        self.core = core
-        self.after = after
+    def __init__(self, readings: Sequence[Reading], languages: int) -> None:
+        self.readings = readings
         self.ready: list[Ready | None] = [None] * languages
 
 

@@ -8,7 +8,7 @@ from typing import Literal, TypeVar
 from xlret.text.case import carry_case, fold, is_mixed_case
 from xlret.text.languages import written_without_spaces
 from xlret.text.lexicon import Table
-from xlret.text.units import Found, Ready, Unit, cut
+from xlret.text.units import Found, Reading, Ready, Unit, cut
 
 _HELD = 200_000
 """Words or pieces kept before starting again: some 100 MB with five target languages."""
@@ -86,23 +86,26 @@ class Vocabulary:
     def _look_up(self, word: str) -> Found | None:
         if is_mixed_case(word):
             return None
+        readings = []
         for before, core, after in _readings(word, self._table.source):
             row = self._table.row_of(fold(core, self._table.source))
             if row >= 0:
-                return Found(row, before, core, after, len(self.languages))
-        return None
+                readings.append(Reading(row, before, core, after))
+        return Found(readings, len(self.languages)) if readings else None
 
     def _look_for_longer(self, word: str) -> bool:
         return any(self._table.begins(fold(word, self._table.source) + joint) for joint in self._joints)
 
     def _candidates(self, found: Found, lang: str) -> Ready:
-        candidates = self._table.candidates(found.row, lang)
-        itself = fold(found.core, self._table.source)
-        as_written = found.core if found.core != "I" else "i"  # the English pronoun: a capital that is no title
+        for reading in found.readings:
+            candidates = self._table.candidates(reading.row, lang)
+            if candidates.texts:
+                break
+        _, before, core, after = reading
+        itself = fold(core, self._table.source)
+        as_written = core if core != "I" else "i"  # the English pronoun: a capital that is no title
         texts = tuple(
-            None
-            if fold(text, self._table.source) == itself
-            else found.before + carry_case(as_written, text, lang) + found.after
+            None if fold(text, self._table.source) == itself else before + carry_case(as_written, text, lang) + after
             for text in candidates.texts[: 1 if self._choice == "first" else None]
         )
         scores = candidates.scores
