@@ -2,7 +2,7 @@
 
 import argparse
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -183,14 +183,15 @@ def evaluate_encoder(
     calibration = None if settings.calibration is None else Calibration.load(settings.calibration)
     reranker = None if settings.reranker is None else Reranker.load(settings.reranker, device=_device())
     lexicon = None if settings.translate_test is None else Lexicon.load([settings.translate_test])
-    sets, model = _sets(settings), _load(encoder, settings)
+    sets: Iterable[RetrievalSet] = _sets(settings)
+    model = _load(encoder, settings)
+    if lexicon is not None:  # all of them before the first is encoded: a language that is missing shows at once
+        sets = [translated(one, WordTranslator(lexicon, "en", one.languages)) for one in sets]
     seconds = {"encoding": 0.0, "search": 0.0}
     done: list[tuple[RetrievalSet, Evaluation]] = []
     effects: dict[str, Any] = {}
     reranked: dict[str, Any] = {}
     for one in sets:
-        if lexicon is not None:
-            one = translated(one, WordTranslator(lexicon, "en", one.languages))
         began = time.monotonic()
         queries = _vectors(model, one.query_texts, "query", settings, f"{one.name}: queries")
         passages = _vectors(model, one.passage_texts, "passage", settings, f"{one.name}: passages")
@@ -224,7 +225,11 @@ def evaluate_encoder(
     values["reranker"] = None
     if settings.reranker is not None:
         values["reranker"] = {"sha256": sha256_of(settings.reranker / "model.safetensors"), "effects": reranked}
-    differences = None if others is None else compare(scores_of(done), others)
+    differences, incomparable = None, None
+    try:
+        differences = None if others is None else compare(scores_of(done), others)
+    except UserError as error:
+        incomparable = error  # what was measured is written all the same
     if differences is not None:
         report.print_differences(differences, console=console)
         values["comparison"] = {"with": str(compare_with), "tests": [vars(one) for one in differences]}
@@ -243,6 +248,8 @@ def evaluate_encoder(
             replace=replace,
         )
         console.print(f"written to {out}", markup=False)
+    if incomparable is not None:
+        raise incomparable
     return [found for _, found in done]
 
 

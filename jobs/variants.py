@@ -3,7 +3,7 @@
 import json
 import statistics
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydantic import Field
 from rich.console import Console
@@ -14,7 +14,7 @@ from xlret.config import PathSetting, Settings, read_recipe
 from xlret.errors import UserError
 from xlret.files import write_text
 from xlret.session import ray_session
-from xlret.train.retriever import train
+from xlret.train.retriever import check_settings, train
 from xlret.train.settings import TrainJob
 
 EXAMPLE = """\
@@ -53,46 +53,80 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = recipe_parser("variants", "Trains and evaluates variants of a recipe over seeds.", EXAMPLE).parse_args(argv)
     job = read_recipe(VariantsJob, arguments.recipe, arguments.overrides)
     console = Console(highlight=False)
+    trials = _trials(job)
     results: dict[str, list[dict[str, float | None]]] = {}
     with ray_session():
-        for name, changes in job.variants.items():
-            untrained = bool(changes.get("untrained", False))
-            for seed in job.seeds[:1] if untrained else job.seeds:
-                console.rule(name if untrained else f"{name}, seed {seed}")
-                results.setdefault(name, []).append(_one(job, name, changes, seed, untrained))
+        for trial in trials:
+            console.rule(trial.label)
+            results.setdefault(trial.variant, []).append(_one(job, trial))
     table = as_markdown(results)
     write_text(job.out / "table.md", table)
     console.print(table)
     return 0
 
 
-def _one(job: VariantsJob, name: str, changes: Mapping[str, Any], seed: int, untrained: bool) -> dict[str, float | None]:
-    """The metrics of one variant and seed, by column, from its evaluation where that is there already."""
-    label = name if untrained else f"{name}-{seed}"
-    out = job.out / label
+class _Trial(NamedTuple):
+    """One cell of the table: a run to make, or only its start to evaluate."""
+
+    variant: str
+    label: str
+    run: TrainJob
+    untrained: bool
+
+
+def _trials(job: VariantsJob) -> list[_Trial]:
+    """All of them, so that a setting that cannot be used shows before the first is trained.
+
+    Raises:
+        UserError: such a setting; or what is there already was made with other settings.
+    """
+    found = []
+    for variant, changes in job.variants.items():
+        untrained = bool(changes.get("untrained", False))
+        overrides = [f"{key}={json.dumps(value)}" for key, value in changes.items() if key != "untrained"]
+        for seed in job.seeds[:1] if untrained else job.seeds:
+            label = variant if untrained else f"{variant}-{seed}"
+            names = [f"name={job.name}-{label}", f"seed={seed}", f"plan.seed={seed}", f"storage={job.out}/runs"]
+            run = read_recipe(TrainJob, job.base, [*overrides, *names])
+            if not untrained:
+                check_settings(run)
+            found.append(_Trial(variant, label, run, untrained))
+    for trial in found:
+        path = job.out / trial.label / "evaluation.json"
+        if path.exists():
+            made = json.loads(path.read_text(encoding="utf-8"))
+            if made["settings"] != job.evaluation.model_dump(mode="json"):
+                raise UserError(f"{path} was made with other settings of `evaluation`; remove it or choose another `out`")
+            _groups(job, made)
+    return found
+
+
+def _one(job: VariantsJob, trial: _Trial) -> dict[str, float | None]:
+    """The metrics of one trial by column, from its evaluation where that is there already."""
+    out = job.out / trial.label
     path = out / "evaluation.json"
     if not path.exists():
-        overrides = [f"{key}={json.dumps(value)}" for key, value in changes.items() if key != "untrained"]
-        run = read_recipe(
-            TrainJob,
-            job.base,
-            [*overrides, f"name={job.name}-{label}", f"seed={seed}", f"plan.seed={seed}", f"storage={job.out}/runs"],
-        )
-        encoder = run.encoder.start if untrained else str(train(run, show=lambda line: print(line, flush=True)).model)
+        run = trial.run
+        encoder = run.encoder.start if trial.untrained else str(train(run, show=lambda line: print(line, flush=True)).model)
         evaluate_encoder(encoder, job.evaluation, out)
-    found = json.loads(path.read_text(encoding="utf-8"))
-    of_groups = {f"{job.pivot}-{group}": _between(found, job.pivot, langs) for group, langs in job.groups.items()}
-    return {title: found[metric] for metric, title in METRICS.items()} | of_groups
+    made = json.loads(path.read_text(encoding="utf-8"))
+    return {title: made[metric] for metric, title in METRICS.items()} | _groups(job, made)
 
 
-def _between(found: Mapping[str, Any], pivot: str, langs: Sequence[str]) -> float:
-    """The mean mAP of searches between the pivot and some languages, in both directions, over all sets."""
-    matrices = [one["matrix"] for one in found["sets"]]
-    try:
-        return statistics.fmean(value for of in matrices for lang in langs for value in (of[pivot][lang], of[lang][pivot]))
-    except KeyError as error:
-        known = ", ".join(sorted(matrices[0]))
-        raise UserError(f"pivot and groups: the evaluation has no language {error.args[0]!r}; it has {known}") from None
+def _groups(job: VariantsJob, made: Mapping[str, Any]) -> dict[str, float | None]:
+    """For each group the mean mAP of searches between the pivot and its languages, in both directions, over all sets."""
+    found: dict[str, float | None] = {}
+    for group, langs in job.groups.items():
+        values = []
+        for matrix in (one["matrix"] for one in made["sets"]):
+            if unknown := sorted({job.pivot, *langs} - set(matrix)):
+                raise UserError(
+                    f"pivot and groups: the evaluation has no language {unknown[0]!r}; it has {', '.join(sorted(matrix))}"
+                )
+            values += [matrix[job.pivot][lang] for lang in langs] + [matrix[lang][job.pivot] for lang in langs]
+        there = [value for value in values if value is not None]
+        found[f"{job.pivot}-{group}"] = statistics.fmean(there) if there else None
+    return found
 
 
 def as_markdown(results: Mapping[str, Sequence[Mapping[str, float | None]]]) -> str:

@@ -124,6 +124,32 @@ def test_hard_negatives_come_in_the_language_of_their_row_and_absent_ones_are_ma
         assert negatives[2 * row].tolist() == ids.tolist()
 
 
+@pytest.mark.parametrize("side", ["both", "query"])
+def test_hard_negatives_are_switched_where_the_passage_of_their_row_is(inputs: Inputs, tmp_path: Path, side: str) -> None:
+    """Otherwise a mix of languages would tell which passage is the right one."""
+    corpus = ParallelCorpus.open(inputs.corpora[0])
+    mined = [(group, [(group + 1) % corpus.n_groups, (group + 2) % corpus.n_groups], [0.5, 0.4]) for group in range(160)]
+    write_hard_negatives(corpus.path, tmp_path / "mined", mined, made_by="tests")
+    switch = inputs.switch.model_copy(update={"p": 1.0, "rows": 0.5, "side": side})
+    plan = PlanSettings(batch_size=24, regime="mono", languages=("en",))
+    some = replace(inputs, corpora=(tmp_path / "mined",), plan=plan, switch=switch, hard_negatives=2)
+    assemble, plain = Assembler(some), Assembler(replace(some, switch=SwitchSettings()))
+    seen = set()
+    for step in range(3):
+        before, after = (
+            [ids.tolist() for ids in np.split(one.passages.ids, np.cumsum(one.passages.lengths)[:-1])]
+            for one in (plain(step, 0, 1), assemble(step, 0, 1))
+        )
+        changed = [one != other for one, other in zip(before, after, strict=True)]
+        for row in range(24):
+            assert changed[24 + 2 * row : 26 + 2 * row] == [changed[row]] * 2
+            seen.add(changed[row])
+        parts = [assemble(step, rank, 3) for rank in range(3)]
+        lengths = [np.split(part.passages.lengths, [8]) for part in parts]
+        assert [*lengths[0][1], *lengths[1][1], *lengths[2][1]] == [len(ids) for ids in after[24:]]
+    assert seen == ({True, False} if side == "both" else {False})
+
+
 def test_what_cannot_be_assembled_names_step_languages_and_groups(inputs: Inputs, monkeypatch: pytest.MonkeyPatch) -> None:
     assemble = Assembler(inputs)
     monkeypatch.setattr(ParallelCorpus, "queries", lambda *_: 1 / 0)

@@ -171,3 +171,13 @@ def test_bad_arguments_are_one_line(encoder: Path, arguments: list[str], message
 def test_fresh_is_no_encoder(corpora: Path) -> None:
     with pytest.raises(UserError, match="no encoder `fresh`"):
         main(["--encoder", "fresh", "--corpus", str(corpora / "dev")])
+
+
+def test_what_was_measured_is_written_even_where_the_comparison_cannot_be_made(
+    tmp_path: Path, corpora: Path, encoder: Path
+) -> None:
+    arguments = ["--encoder", str(encoder), "--corpus", str(corpora / "dev"), "--run-depth", "0"]
+    assert main([*arguments, "--groups", "10", "--out", str(tmp_path / "few")]) == 0
+    with pytest.raises(UserError):
+        main([*arguments, "--out", str(tmp_path / "all"), "--compare", str(tmp_path / "few")])
+    assert "comparison" not in json.loads((tmp_path / "all" / "evaluation.json").read_text())

@@ -33,6 +33,8 @@ def made_up(queries: int, passages: int, seed: int) -> tuple[RetrievalSet, np.nd
 def test_the_best_passages_stand_in_the_new_order_above_the_others_in_the_old(
     queries: int, passages: int, depth: int, seed: int
 ) -> None:
+    monkeypatch = pytest.MonkeyPatch()
+    monkeypatch.setattr("xlret.evaluation.rerank._PAIRS_AT_ONCE", 7)
     of, query_QD, passage_PD, new_QP = made_up(queries, passages, seed)
     asked: list[int] = []
 
@@ -42,7 +44,9 @@ def test_the_best_passages_stand_in_the_new_order_above_the_others_in_the_old(
 
     before = evaluate(of, query_QD, passage_PD, depth=passages).retrieved.top_QK
     found = evaluate(of, query_QD, passage_PD, depth=passages, reorder=reranking(of, score, depth))
+    monkeypatch.undo()
     assert sum(asked) == queries * min(depth, passages)
+    assert max(asked) <= 7
     for query, (old, new) in enumerate(zip(before.tolist(), found.retrieved.top_QK.tolist(), strict=True)):
         top = sorted(old[:depth], key=lambda passage: (-new_QP[query, passage], passage))
         assert new == top + old[depth:]

@@ -18,6 +18,13 @@ def test_a_log_opened_at_a_step_forgets_what_came_after_it(tmp_path: Path) -> No
     ]
 
 
+def test_a_run_that_starts_anew_keeps_nothing(tmp_path: Path) -> None:
+    for loss in (3.0, 2.0):
+        with MetricLog(tmp_path, 0, "run") as log:
+            log.write(0, {"mul": loss}, "dev")
+    assert [(line["step"], line["mul"]) for line in read_lines(tmp_path / "metrics.jsonl")] == [(0, 2.0)]
+
+
 def test_a_half_written_last_line_is_dropped(tmp_path: Path) -> None:
     path = tmp_path / "metrics.jsonl"
     path.write_text('{"step": 1, "group": "train"}\n{"step": 2, "gro')

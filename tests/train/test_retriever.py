@@ -1,4 +1,4 @@
-"""What a run checks before Ray starts: nothing here trains."""
+"""What a run checks before it trains, and how it ends when it cannot go on."""
 
 import json
 from pathlib import Path
@@ -9,7 +9,8 @@ import yaml
 from jobs.cli import run_job
 from jobs.train import main
 from xlret.errors import CorruptError, UserError
-from xlret.train.retriever import train
+from xlret.text.tokenise import read_card
+from xlret.train.retriever import check_settings, train
 from xlret.train.settings import TrainJob
 
 
@@ -83,3 +84,38 @@ def test_the_job_ends_with_one_line_and_status_2(
         run_job(main)
     assert stop.value.code == 2
     assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_settings_that_xlret_did_not_have_when_a_run_began_do_not_end_it(tmp_path: Path, corpora: Path) -> None:
+    values = job(tmp_path, corpora).model_dump(mode="json")
+    del values["encoder"]["dimensions"], values["ray"]["blocks_ahead"]
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "config.yaml").write_text(yaml.safe_dump(values))
+    check_settings(job(tmp_path, corpora))
+    with pytest.raises(UserError, match=r"encoder.dimensions was \[\] and is now \[8\]"):
+        check_settings(job(tmp_path, corpora, encoder={**values["encoder"], "dimensions": [8]}))
+
+
+def test_how_a_run_is_carried_out_may_change_but_not_the_number_of_workers(tmp_path: Path, corpora: Path) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "config.yaml").write_text(yaml.safe_dump(job(tmp_path, corpora).model_dump(mode="json")))
+    check_settings(job(tmp_path, corpora, log_every=3, ray={"blocks_ahead": 2}))
+    with pytest.raises(UserError, match=r"ray.workers was 2 and is now 4"):
+        check_settings(job(tmp_path, corpora, ray={"workers": 4}))
+
+
+def test_the_start_of_a_run_that_never_began_is_not_kept(tmp_path: Path, corpora: Path, encoder: Path) -> None:
+    wrong = {"policy": "ml", "lexicons": ["/nowhere"]}
+    with pytest.raises(UserError, match="/nowhere"):
+        train(job(tmp_path, corpora, switch=wrong))
+    with pytest.raises(UserError, match="/nowhere"):
+        train(job(tmp_path, corpora, switch=wrong, encoder={"start": str(encoder), "max_query_tokens": 17}))
+    assert read_card(tmp_path / "run" / "start").max_query_tokens == 17
+
+
+def test_a_loss_that_is_no_number_ends_the_run_at_once_and_says_what_to_do(tmp_path: Path, corpora: Path) -> None:
+    shown: list[str] = []
+    plan, optimiser = {"batch_size": 16}, {"learning_rate": 1e38, "warmup": 0.0}
+    with pytest.raises(UserError, match=r"the loss of step \d+ is nan; lower optimiser.learning_rate"):
+        train(job(tmp_path, corpora, plan=plan, optimiser=optimiser, ray={"workers": 1}), show=shown.append)
+    assert not any("going on" in line for line in shown)

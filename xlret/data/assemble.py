@@ -17,7 +17,7 @@ from xlret.text.lexicon import Lexicon
 from xlret.text.pairs import PairTokeniser
 from xlret.text.ragged import Ragged
 from xlret.text.show import Sample
-from xlret.text.switch import Switcher
+from xlret.text.switch import Key, Switcher
 from xlret.text.switched import Switched
 from xlret.text.tokenise import Tokeniser
 
@@ -129,8 +129,12 @@ class Assembler:
         if self._switcher is None:
             as_is = ([Switched(text, 0, 0) for text in side] for side in (queries, passages))
             return queries, (next(as_is), next(as_is))
-        key = (self._inputs.plan.seed, "switch", share.step)
-        return queries, self._switcher.switch_pairs(queries, share.query_lang, passages, share.passage_lang, key, first_row)
+        langs = share.query_lang, share.passage_lang
+        return queries, self._switcher.switch_pairs(queries, langs[0], passages, langs[1], self._key(share), first_row)
+
+    def _key(self, share: StepPlan) -> Key:
+        """What switching in this step depends on."""
+        return (self._inputs.plan.seed, "switch", share.step)
 
     def _assemble(self, share: StepPlan, rank: int, first_row: int) -> Assembled:
         corpus = self._corpora[share.corpus]
@@ -139,7 +143,7 @@ class Assembler:
         if self._inputs.switch.objective == "contrast":
             queries = clean + queries
         words, switched = _count(both)
-        negatives, negative_clusters = self._hard_negatives(corpus, share)
+        negatives, negative_clusters = self._hard_negatives(corpus, share, first_row)
         assert self._tokeniser is not None, "a retriever's batch"
         return Assembled(
             step=share.step,
@@ -159,7 +163,7 @@ class Assembler:
         assert self._inputs.negatives is not None, "a reranker's batch"
         corpus, rows = self._corpora[whole.corpus], range(first_row, first_row + len(share.group))
         _, (queries, passages) = self._texts(whole, 0)
-        hard, hard_clusters = self._hard_negatives(corpus, share)
+        hard, hard_clusters = self._hard_negatives(corpus, share, first_row)
         drawn = draw_negatives(whole, corpus.clusters(whole.group), rows, self._inputs.negatives, self._inputs.plan.seed)
         pairs, labels = [], []
         for place, row in enumerate(rows):
@@ -182,8 +186,11 @@ class Assembler:
             switched=switched,
         )
 
-    def _hard_negatives(self, corpus: ParallelCorpus, share: StepPlan) -> tuple[list[str], IntArray]:
-        """Texts and clusters of b x H negatives, in the passage language of their row; absent ones are "" and -1."""
+    def _hard_negatives(self, corpus: ParallelCorpus, share: StepPlan, first_row: int) -> tuple[list[str], IntArray]:
+        """Texts and clusters of b x H negatives, in the passage language of their row and switched as its passage is.
+
+        Absent ones are "" and -1.
+        """
         count = self._inputs.hard_negatives
         if count == 0:
             return [], np.empty(0, np.int64)
@@ -199,6 +206,11 @@ class Assembler:
             for row, text in zip(rows, corpus.passages(lang, groups[rows]), strict=True):
                 texts[row] = text
             clusters[rows] = corpus.clusters(groups[rows])
+        if self._switcher is not None:
+            for place in np.flatnonzero(clusters >= 0).tolist():
+                of, number = divmod(place, count)
+                key, lang = self._key(share), share.passage_lang[of]
+                texts[place] = self._switcher.switch_negative(texts[place], lang, key, first_row + of, number).text
         return texts, clusters
 
 

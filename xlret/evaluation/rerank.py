@@ -9,6 +9,9 @@ from numpy.typing import NDArray
 from xlret.evaluation.retrieve import FloatMatrix, Reorder
 from xlret.evaluation.sets import RetrievalSet
 
+_PAIRS_AT_ONCE = 8192
+"""So many are tokenised together; a block of queries may have half a million."""
+
 
 class Scorer(Protocol):
     """What reranks: `Reranker.score`, with its settings filled in."""
@@ -37,7 +40,8 @@ def reranking(of: RetrievalSet, score: Scorer, depth: int) -> Reorder:
         top_BK = np.stack([np.lexsort((passage_of, -scores_P))[:kept] for scores_P in scores_BP])
         texts = of.query_texts[rows]
         pairs = [(text, of.passage_texts[passage_of[p]]) for text, top in zip(texts, top_BK, strict=True) for p in top]
-        new_BK = score(pairs).reshape(top_BK.shape)
+        starts = range(0, len(pairs), _PAIRS_AT_ONCE)
+        new_BK = np.concatenate([score(pairs[at : at + _PAIRS_AT_ONCE]) for at in starts]).reshape(top_BK.shape)
         for scores_P, top, new in zip(scores_BP, top_BK, new_BK, strict=True):
             others = np.delete(scores_P, top)
             places = np.unique(new, return_inverse=True)[1]

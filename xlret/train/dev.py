@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from xlret.data.corpus import ParallelCorpus
 from xlret.evaluation.evaluate import Evaluation, evaluate
+from xlret.evaluation.metrics import mean
 from xlret.evaluation.sets import RetrievalSet, from_corpus
 from xlret.model.encoder import Encoder
 from xlret.train.settings import DevSettings
@@ -36,7 +37,7 @@ class DevSets:
         if not scored:
             return None
         names = ("mo", "cr", "mul", "rank_distance")
-        return {name: float(np.mean([getattr(one, name) for one in scored])) for name in names}
+        return {name: mean(np.array([getattr(one, name) for one in scored])) for name in names}
 
     def _one(self, encoder: Encoder, one: RetrievalSet, rank: int, world: int, precision: str) -> Evaluation | None:
         was_training = encoder.training

@@ -26,7 +26,7 @@ class MetricLog:
 
     def __init__(self, run_directory: Path, start: int, run: str) -> None:
         self._path = run_directory / "metrics.jsonl"
-        kept = [line for line in read_lines(self._path) if line["step"] <= start]
+        kept = [line for line in read_lines(self._path) if start and line["step"] <= start]
         write_text(self._path, "".join(json.dumps(line) + "\n" for line in kept))
         self._file = open(self._path, "a", encoding="utf-8")  # noqa: SIM115 - closed in __exit__
         self._board = SummaryWriter(str(run_directory / "tensorboard"), purge_step=start + 1)

@@ -11,6 +11,7 @@ from torch.nn import functional
 
 from xlret.data.pairs import AssembledPairs
 from xlret.evaluation.lists import candidate_lists, list_scores
+from xlret.evaluation.metrics import mean
 from xlret.evaluation.sets import RetrievalSet
 from xlret.model.reranker import Reranker
 from xlret.text.pairs import PairIds
@@ -52,7 +53,7 @@ class RerankerStep(Step):
     def evaluate(self, dev: DevSets, rank: int, world: int) -> dict[str, float] | None:
         """mAP over short lists (`evaluation/lists.py`) within a language, across and mixed, each the mean over the sets."""
         scored = [self._one(of, rank, world) for of in dev.sets]
-        return None if rank else {name: float(np.mean([one[name] for one in scored])) for name in scored[0]}
+        return None if rank else {name: mean(np.array([one[name] for one in scored])) for name in scored[0]}
 
     def save(self, directory: Path) -> None:
         """Writes the reranker, in place of one that is there."""

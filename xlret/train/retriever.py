@@ -23,7 +23,7 @@ import yaml
 from ray.train import CheckpointConfig, Result, RunConfig, ScalingConfig, TrainingFailedError
 from ray.train.torch import TorchTrainer
 
-from xlret.config import as_yaml
+from xlret.config import as_yaml, settings_from
 from xlret.data.assemble import Assembler, Inputs
 from xlret.data.corpus import ParallelCorpus
 from xlret.data.plan import BatchPlan
@@ -74,7 +74,7 @@ def train(job: TrainJob, *, fresh: bool = False, show: Print = print) -> TrainRe
     directory = job.storage / job.name
     if fresh and directory.exists():
         shutil.rmtree(directory)
-    _same_settings(job, directory)
+    check_settings(job)
     finished = _finished(directory)
     if finished is not None:
         show(f"{directory} is finished already; its model is {finished.model} (--fresh trains it again)")
@@ -119,7 +119,9 @@ def train(job: TrainJob, *, fresh: bool = False, show: Print = print) -> TrainRe
 
 def fingerprint(job: TrainJob, plan: BatchPlan, start_weights: str) -> str:
     """A hash of all that decides the weights a run ends in."""
-    deciding = {name: value for name, value in job.model_dump(mode="json").items() if name not in (*_HOW, "name")}
+    # Without defaults, so that a setting that xlret did not have when a run began does not end the run.
+    settings = job.model_dump(mode="json", exclude_defaults=True)
+    deciding = {name: value for name, value in settings.items() if name not in (*_HOW, "name")}
     text = json.dumps([deciding, plan.fingerprint, start_weights, job.ray.workers], sort_keys=True)
     return f"{key_of(text):032x}"
 
@@ -151,9 +153,9 @@ def _prepare(
     if job.dev.corpora:
         DevSets.open(job.dev)
     start = directory / "start"
-    if not start.exists():
+    if not (start.exists() and (directory / "config.yaml").exists()):  # else it may be of other settings that did not run
         languages = sorted(job.encoder.fresh.languages or plan_languages(corpora, job.plan))
-        start_model(job, lambda: tokeniser_texts(corpora, languages)).save(start)
+        start_model(job, lambda: tokeniser_texts(corpora, languages)).save(start, replace=True)
     negatives = job.reranker.negatives if job.model == "reranker" else None
     inputs = Inputs(job.corpora, job.plan, job.switch, start, job.hard_negatives, negatives)
     assemble = Assembler(inputs)
@@ -165,22 +167,33 @@ def _prepare(
     return task, assemble.samples(range(min(_SAMPLED_STEPS, job.steps)), _SAMPLED_ROWS)
 
 
-def _same_settings(job: TrainJob, directory: Path) -> None:
-    """Refuses to continue a run with settings that would have given another result."""
+def check_settings(job: TrainJob) -> None:
+    """Whether a run of this name that is there already was begun with settings that give the same result.
+
+    Raises:
+        UserError: it was not; names the first setting that differs.
+    """
+    directory = job.storage / job.name
     path = directory / "config.yaml"
     if not path.exists():
         return
     try:
-        old = _flat({key: value for key, value in yaml.safe_load(path.read_text(encoding="utf-8")).items() if key not in _HOW})
-    except (yaml.YAMLError, AttributeError, UnicodeDecodeError) as error:
-        raise UserError(f"{path} is damaged; remove {directory} or say --fresh") from error
-    new = _flat({key: value for key, value in job.model_dump(mode="json").items() if key not in _HOW})
+        old = _compared(settings_from(TrainJob, yaml.safe_load(path.read_text(encoding="utf-8"))))
+    except (yaml.YAMLError, UnicodeDecodeError, UserError) as error:
+        raise UserError(f"{path} is damaged, or of another xlret; remove {directory} or say --fresh") from error
+    new = _compared(job)
     odd = sorted(key for key in old.keys() | new.keys() if old.get(key) != new.get(key))
     if odd:
         raise UserError(
             f"run {job.name} exists with other settings: {odd[0]} was {old.get(odd[0])!r} and is now {new.get(odd[0])!r}"
             f"{f' (and {len(odd) - 1} more)' if len(odd) > 1 else ''}; choose another name or say --fresh"
         )
+
+
+def _compared(job: TrainJob) -> dict[str, Any]:
+    """What must be equal for a run to go on. The number of workers decides how sums are rounded."""
+    values = {key: value for key, value in job.model_dump(mode="json").items() if key not in _HOW}
+    return _flat(values) | {"ray.workers": job.ray.workers}
 
 
 def _finished(directory: Path) -> TrainResult | None:

@@ -150,7 +150,7 @@ def _optimiser_step(
         window.words += batch.words
         window.switched += batch.switched
     if not math.isfinite(total):
-        raise FloatingPointError(f"the loss of step {step} is {total}; lower optimiser.learning_rate or use float32")
+        raise UserError(f"the loss of step {step} is {total}; lower optimiser.learning_rate or use float32")
     nn.utils.clip_grad_norm_(model.parameters(), job.optimiser.clip)
     for group in optimiser.param_groups:
         group["lr"] = learning_rate(job.optimiser, step, job.steps)
