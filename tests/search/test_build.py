@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from flat_oracle import assert_same
 from index_building import build, built, quiet
 from made_up import LANGUAGES, make_store, make_vectors
 
@@ -27,6 +28,25 @@ def test_the_same_input_makes_the_same_version(factory: str, small_store: Vector
     assert current_version(tmp_path / "one") == other
     assert build(small_store, tmp_path / "one", shards=2, factory=factory) == versions[0]
     assert current_version(tmp_path / "one") == versions[0]
+
+
+def test_a_damaged_version_is_replaced_by_building_it_again(small_store: VectorStore, tmp_path: Path) -> None:
+    version = build(small_store, tmp_path / "index")
+    mapped = SearchIndex.open(version)
+    query, options = make_vectors(1, seed=3), SearchOptions(top_k=20)
+    before = mapped.search(query, options)
+    for damage in ("shard-0000.arrow", "manifest.json", None):
+        if damage is None:
+            (version / "sample.arrow").unlink()
+        else:
+            content = (version / damage).read_bytes()
+            (version / damage).unlink()  # whoever has it mapped keeps it
+            (version / damage).write_bytes(content[:-1])
+        assert build(small_store, tmp_path / "index") == version
+        verify(version)
+        assert [path.name for path in (tmp_path / "index" / "versions").iterdir()] == [version.name]
+        assert_same(SearchIndex.open(tmp_path / "index").search(query, options), before)
+    assert_same(mapped.search(query, options), before)
 
 
 def test_rows_are_sorted_and_spread_by_hash(small_store: VectorStore, tmp_path: Path) -> None:

@@ -177,10 +177,15 @@ def test_one_change_at_a_time(small_store: VectorStore, tmp_path: Path) -> None:
     place = tmp_path / "index"
     build(small_store, place)
     (place / ".building.left").mkdir()
+    left = place / VERSIONS / ".0123456789ab.left"  # of one that was killed while it published
+    left.mkdir()
+    (left / "shard-0000.arrow").write_text("")
+    (place / ".CURRENT.left").write_text("")
     with scratch(place), pytest.raises(UserError, match="another process is changing"):
         delete(place, ["p1"], say=quiet)
     delete(place, ["p1"], say=quiet)
     assert sorted(path.name for path in place.iterdir()) == [".lock", "CURRENT", "versions"]
+    assert not left.exists()
 
 
 def test_a_shard_of_each_size(tmp_path: Path) -> None:

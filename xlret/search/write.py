@@ -167,8 +167,11 @@ def scratch(index_dir: Path) -> Iterator[Path]:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             raise UserError(f"another process is changing {index_dir}; wait for it") from error
-        for left in index_dir.glob(f"{_SCRATCH}*"):
+        half_published = (index_dir / VERSIONS).glob(f".{'?' * 12}.*")
+        for left in (*index_dir.glob(f"{_SCRATCH}*"), *half_published):
             shutil.rmtree(left, ignore_errors=True)
+        for left in index_dir.glob(f".{CURRENT}.*"):
+            left.unlink(missing_ok=True)
         place = Path(tempfile.mkdtemp(prefix=_SCRATCH, dir=index_dir))
         try:
             yield place
@@ -185,15 +188,13 @@ def scratch(index_dir: Path) -> Iterator[Path]:
 def publish(index_dir: Path, place: Path, manifest: Manifest) -> Path:
     """Moves what was written into `versions/`, checked once more, and lets CURRENT name it.
 
-    A version that is there already is left as it is.
+    A version that is there already is left as it is, unless it is damaged: then the new one takes its place.
     """
     index_dir = Path(index_dir).absolute()
     manifest = write_manifest(place, manifest)
     version = index_dir / VERSIONS / manifest.version
-    if version.exists():
-        verify(version)
-    else:
-        with directory_beside(version) as fresh:
+    if not _is_whole(version):
+        with directory_beside(version, replace=True) as fresh:
             for path in sorted(place.iterdir()):
                 os.rename(path, fresh / path.name)
             for path in fresh.iterdir():
@@ -201,6 +202,14 @@ def publish(index_dir: Path, place: Path, manifest: Manifest) -> Path:
             verify(fresh)
     write_text(index_dir / CURRENT, manifest.version + "\n")
     return version
+
+
+def _is_whole(version: Path) -> bool:
+    try:
+        verify(version)
+    except UserError:
+        return False
+    return True
 
 
 def take_over(file: File, source: Path, directory: Path) -> None:
