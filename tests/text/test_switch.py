@@ -175,6 +175,18 @@ def test_possessives_and_elided_articles_are_looked_through() -> None:
     assert switched("l'eau l’homme", "fr", languages=["de"]) == "l'wasser l’mensch"
 
 
+def test_an_elided_article_stays_only_at_the_start_of_a_title() -> None:
+    def wiki(text: str, **more: str) -> tuple[str, int]:
+        entries = _entries("histoire=geschichte art=kunst histoire_naturelle=naturgeschichte " + " ".join(more.values()))
+        lexicon = Lexicon.from_entries({("fr", "de"): entries})
+        found = switcher(lexicon, policy="wiki", keep_english=0).switch(text, "fr", (0,))
+        return found.text, found.switched
+
+    assert wiki("histoire de l'art") == ("geschichte de l'kunst", 2)
+    assert wiki("l’histoire naturelle") == ("l’naturgeschichte", 2)
+    assert wiki("l’histoire de l’art", title="histoire_de_l'art=kunstgeschichte") == ("l’kunstgeschichte", 3)
+
+
 def test_spaces_between_neighbours_of_a_language_without_spaces_go_away() -> None:
     assert switched("I love Beijing, dog!", languages=["zh"]) == "我爱北京, 狗!"
     assert switched("I love it", languages=["th"]) == "ฉันรัก it"

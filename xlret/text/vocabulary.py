@@ -94,7 +94,9 @@ class Vocabulary:
         return Found(readings, len(self.languages)) if readings else None
 
     def _look_for_longer(self, word: str) -> bool:
-        return any(self._table.begins(fold(word, self._table.source) + joint) for joint in self._joints)
+        source = self._table.source
+        starts = [fold(core, source) for _, core, after in _readings(word, source) if not after]
+        return any(self._table.begins(start + joint) for start in starts for joint in self._joints)
 
     def _candidates(self, found: Found, lang: str) -> Ready:
         for reading in found.readings:
@@ -133,14 +135,15 @@ def _keep(held: dict[str, T], word: str, find: Callable[[str], T]) -> T:
 
 
 def _readings(word: str, source: str) -> Iterator[tuple[str, str, str]]:
-    """Ways to look a word up, as (what stays before, what is looked up, what stays after): whole, then without
-    an English 's or an elided article such as French l'."""
+    """Ways to look a word or several up, as (what stays before, what is looked up, what stays after): whole, then without
+    an English 's at the end or an elided article such as French l' at the start; `histoire de l'art` is no reading of art."""
     yield "", word, ""
     if "'" not in word and "’" not in word:
         return
-    yield "", word.replace("’", "'"), ""
+    plain = word.replace("’", "'")
+    yield "", plain, ""
     if source == "en":
-        if word[-2:] in ("'s", "’s", "'S", "’S"):
-            yield "", word[:-2], word[-2:]
-    elif (elided := re.fullmatch(r"(.*['’])(.+)", word)) is not None:
-        yield elided[1], elided[2], ""
+        if plain[-2:] in ("'s", "'S"):
+            yield "", plain[:-2], word[-2:]
+    elif (elided := re.match(r"\S*'(?=.)", plain)) is not None:
+        yield word[: elided.end()], plain[elided.end() :], ""
