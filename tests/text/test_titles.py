@@ -54,6 +54,19 @@ def test_rows_of_a_dump_with_escapes_and_nulls(dumps: tuple[Path, Path]) -> None
     ]
 
 
+def test_rows_on_lines_of_their_own_as_newer_mariadb_dumps_have_them(tmp_path: Path, dumps: tuple[Path, Path]) -> None:
+    lines = PAGE.replace(" VALUES (", " VALUES\n(").replace("),(", "),\n(")
+    assert lines.count("\n") == PAGE.count("\n") + 5
+    columns = ("page_id", "page_title")
+    made = _write(tmp_path / "lines.sql.gz", lines)
+    assert list(read_rows(made, "page", columns)) == list(read_rows(dumps[0], "page", columns))
+    bad = _write(tmp_path / "bad.sql.gz", lines.replace("(11,0,'Back\\\\slash',0,0.75,NULL)", "(11,0)"))
+    with pytest.raises(DataError, match=r"bad\.sql\.gz:18: a row has 2 values"):
+        list(read_rows(bad, "page", columns))
+    with pytest.raises(DataError, match=r"cut\.sql\.gz:17: the file ends within a statement"):
+        list(read_rows(_write(tmp_path / "cut.sql.gz", lines[: lines.index("(11,0")]), "page", columns))
+
+
 def test_titles_of_articles_are_joined_over_their_links(dumps: tuple[Path, Path]) -> None:
     lexicon = titles_from_dumps(*dumps, "en", ["de", "fr"])
     pairs = {(target, word, text) for target in lexicon.targets for word, text, _ in lexicon.tables["en"].entries(target)}
@@ -80,7 +93,9 @@ def test_a_title_cut_within_a_character_is_left_out(tmp_path: Path, dumps: tuple
         ("(30,'fr','Mercure'),", "(30,'fr','Mercure',", r"line|value|values|missing"),
         ("'Mercure')", "'Mercure", r"langlinks\.sql\.gz:7: "),
         ("(30,'de','Merkur (Planet)')", "(30,'de')", r"langlinks\.sql\.gz:7: a row has 2 values"),
-        (",(7,'fr',NULL);", ",", r"langlinks\.sql\.gz:9: the statement ends within a row"),
+        (",(7,'fr',NULL);", ",", r"langlinks\.sql\.gz:9: the file ends within a statement"),
+        (",(30,'fr','Mercure'),(7,'de','O\\'Neill');", "", r"langlinks\.sql\.gz:8: a row must begin with a bracket at .INSERT"),
+        ("INSERT INTO `langlinks` VALUES (8", "INSERT INTO `langlinks` (8", r"langlinks\.sql\.gz:8: INSERT without VALUES"),
     ],
 )
 def test_bad_rows_name_the_line(tmp_path: Path, dumps: tuple[Path, Path], old: str, new: str, says: str) -> None:

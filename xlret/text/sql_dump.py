@@ -2,7 +2,7 @@
 
 import gzip
 import re
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import TextIO
 
@@ -19,7 +19,8 @@ _ESCAPES = {"0": "\0", "n": "\n", "r": "\r", "t": "\t", "b": "\b", "Z": "\x1a"}
 def read_rows(path: Path, table: str, columns: tuple[str, ...]) -> Iterator[tuple[Value, ...]]:
     """The values of some columns of a table, row by row, as text; NULL is None.
 
-    Holds one line at a time (mysqldump writes about a megabyte a line). Column order comes from CREATE TABLE.
+    Holds one line at a time: mysqldump writes a statement of about a megabyte a line, newer mariadb-dump a row a line.
+    Column order comes from CREATE TABLE.
     Bytes that are not UTF-8 come as lone surrogates.
 
     Args:
@@ -34,10 +35,13 @@ def read_rows(path: Path, table: str, columns: tuple[str, ...]) -> Iterator[tupl
     places: list[int] | None = None
     known: list[str] | None = None
     start = f"INSERT INTO `{table}`"
+    number, goes_on = 0, False  # goes_on: the statement that the line before held part of
     try:
         with _open(path) as file:
             for number, line in enumerate(file, start=1):
-                if line.startswith("CREATE TABLE"):
+                if goes_on and places is not None:
+                    goes_on = yield from _rows(line, 0, places, f"{path}:{number}")
+                elif line.startswith("CREATE TABLE"):
                     known = [] if f"`{table}`" in line else None
                 elif known is not None and places is None:
                     if found := _COLUMN.match(line):
@@ -47,26 +51,35 @@ def read_rows(path: Path, table: str, columns: tuple[str, ...]) -> Iterator[tupl
                 elif line.startswith(start):
                     if places is None:
                         raise DataError(f"{path}:{number}: rows of {table} come before its CREATE TABLE")
-                    yield from _rows(line, line.index("VALUES", len(start)) + 6, places, f"{path}:{number}")
+                    values = line.find("VALUES", len(start))
+                    if values < 0:
+                        raise DataError(f"{path}:{number}: INSERT without VALUES: {line[:80]!r}")
+                    goes_on = yield from _rows(line, values + 6, places, f"{path}:{number}")
     except EOFError as error:
         raise DataError(f"{path}: the gzipped file ends too early; fetch it again") from error
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror or error}") from error
+    if goes_on:
+        raise DataError(f"{path}:{number}: the file ends within a statement; fetch it again")
     if places is None:
         raise UserError(f"{path} holds no table {table}; give the dump of that table")
 
 
-def _rows(line: str, here: int, places: list[int], where: str) -> Iterator[tuple[Value, ...]]:
+def _rows(line: str, here: int, places: list[int], where: str) -> Generator[tuple[Value, ...], None, bool]:
+    """The rows in a line from `here` on; returns whether the statement goes on in the next line."""
     while True:
-        opening = line.find("(", here)
-        if opening < 0:
-            raise DataError(f"{where}: the statement ends within a row")
-        values, here = _values(line, opening + 1, where)
+        while line[here : here + 1].isspace() or line[here : here + 1] == ",":
+            here += 1
+        if here == len(line):
+            return True
+        if line[here] != "(":
+            raise DataError(f"{where}: a row must begin with a bracket at {line[here : here + 40]!r}")
+        values, here = _values(line, here + 1, where)
         if max(places) >= len(values):
             raise DataError(f"{where}: a row has {len(values)} values, fewer than the table has columns")
         yield tuple(values[place] for place in places)
         if line[here : here + 1] == ";":
-            return
+            return False
 
 
 def _values(line: str, here: int, where: str) -> tuple[list[Value], int]:
