@@ -128,5 +128,14 @@ def test_titles_from_pair_files(tmp_path: Path) -> None:
     ]
 
 
+def test_titles_are_lower_cased_as_their_language_does(tmp_path: Path, dumps: tuple[Path, Path]) -> None:
+    (tmp_path / "tr-en.tsv").write_text("İstanbul\tIstanbul\nIrak\tIraq\n", encoding="utf-8")
+    lexicon = titles_from_pairs([tmp_path / "tr-en.tsv"])
+    assert lexicon.translations("İSTANBUL", "tr", "en").texts == ("istanbul",)
+    assert lexicon.translations("Irak", "tr", "en").texts == ("iraq",)
+    links = _write(tmp_path / "links.sql.gz", LANGLINKS.replace("'de','Merkur (Planet)'", "'tr','IŞIK'"))
+    assert titles_from_dumps(dumps[0], links, "eng", ["tr"]).translations("mercury", "en", "tr").texts == ("ışık",)
+
+
 def test_titles_with_nothing_left_are_empty() -> None:
-    assert clean_title("(disambiguation)") == ""
+    assert clean_title("(disambiguation)", "en") == ""

@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from xlret.errors import UserError
+from xlret.text.case import fold
 from xlret.text.languages import language
 from xlret.text.lexicon import Lexicon
 from xlret.text.lexicon_files import Entry, languages_of, pair_files, read_pairs
@@ -19,16 +20,19 @@ _REMARK = re.compile(r"[(（][^()（）]*[)）]")
 _JOINED_AT_ONCE = 100_000
 
 
-def clean_title(title: str) -> str:
-    """A page's title as the paper cleans it: lower case, without what stands in brackets and without namespace.
+def clean_title(title: str, lang: str) -> str:
+    """A page's title as the paper cleans it: lower case (of its language), without what stands in brackets and without
+    namespace.
 
     A namespace is a word with a colon and no space behind it; `Star Trek: Picard` has none.
 
-    >>> clean_title("Mercury_(planet)"), clean_title("Category:Rivers"), clean_title("Star Trek: Picard")
+    >>> clean_title("Mercury_(planet)", "en"), clean_title("Category:Rivers", "en"), clean_title("Star Trek: Picard", "en")
     ('mercury', 'rivers', 'star trek: picard')
+    >>> clean_title("İstanbul", "tr"), clean_title("Irak", "tr")
+    ('istanbul', 'ırak')
     """
     title = _NAMESPACE.sub("", title.replace("_", " ").strip())
-    return " ".join(_REMARK.sub(" ", title).split()).lower()
+    return fold(_REMARK.sub(" ", title), lang)
 
 
 def titles_from_pairs(paths: Sequence[Path]) -> Lexicon:
@@ -40,7 +44,8 @@ def titles_from_pairs(paths: Sequence[Path]) -> Lexicon:
     files = [file for path in paths for file in (pair_files(path) if path.is_dir() else [path])]
     entries: dict[tuple[str, str], list[Entry]] = {}
     for file in files:
-        entries.setdefault(languages_of(file), []).extend(_cleaned(read_pairs(file)))
+        pair = languages_of(file)
+        entries.setdefault(pair, []).extend(_cleaned(read_pairs(file), *pair))
     return Lexicon.from_entries(entries)
 
 
@@ -60,18 +65,19 @@ def titles_from_dumps(page: Path, langlinks: Path, source: str, languages: Itera
         UserError: a file that cannot be read or holds another table, or nothing found.
         DataError: a row that cannot be read.
     """
+    source = language(source)
     articles = _Articles(page)
     wanted = {language(lang) for lang in languages}
     pairs: dict[str, list[Entry]] = {}
     for ids, langs, titles in _links(langlinks, wanted):
         for title, lang, translation in zip(articles.titles(ids), langs, titles, strict=True):
             if title is not None:
-                pairs.setdefault(lang, []).extend(_cleaned([Entry(title, translation, 1.0)]))
+                pairs.setdefault(lang, []).extend(_cleaned([Entry(title, translation, 1.0)], source, lang))
     if not pairs:
         raise UserError(
             f"{langlinks} links no article of {page} to {', '.join(sorted(wanted))}; check that both are of one wiki"
         )
-    return Lexicon.from_entries({(language(source), lang): found for lang, found in sorted(pairs.items())})
+    return Lexicon.from_entries({(source, lang): found for lang, found in sorted(pairs.items())})
 
 
 class _Articles:
@@ -134,9 +140,9 @@ def _wiki_language(code: str) -> str | None:
         return None
 
 
-def _cleaned(entries: Iterable[Entry]) -> Iterator[Entry]:
+def _cleaned(entries: Iterable[Entry], source: str, target: str) -> Iterator[Entry]:
     for word, translation, score in entries:
-        title, other = clean_title(word), clean_title(translation)
+        title, other = clean_title(word, source), clean_title(translation, target)
         if title and other:
             yield Entry(title, other, score)
 
