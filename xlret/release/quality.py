@@ -15,6 +15,8 @@ GATES = ("mul", "mo", "cr", "micro", "map@20", "ndcg@10", "mrr@10", "recall@1", 
 _METRICS = (*GATES, "rank_distance")
 _SIZES = ("queries", "passages")
 """Of equal benchmarks these are equal."""
+_CHANGES = ("reranker", "balance", "translate_test")
+"""Settings with which the numbers are of another ranking than the encoder's."""
 _OVERRIDES = ("query_prompt", "passage_prompt", "max_query_tokens", "max_passage_tokens")
 
 
@@ -27,7 +29,8 @@ def read_quality(evaluation: Path, encoder: Path, fingerprint: Mapping[str, str]
         fingerprint: SHA-256 of its files, as `encoder_files` gives them.
 
     Raises:
-        UserError: no evaluation.json, or one of another encoder, or of this one with other prompts or length limits.
+        UserError: no evaluation.json, or one of another encoder, or of this one with other prompts or length limits, or
+            with a ranking that was changed after it (reranked, balanced) or texts that were translated before.
     """
     path = evaluation / "evaluation.json" if evaluation.is_dir() else evaluation
     try:
@@ -37,6 +40,7 @@ def read_quality(evaluation: Path, encoder: Path, fingerprint: Mapping[str, str]
         numbers = {name: float(found[name]) for name in _METRICS if found.get(name) is not None}
         benchmark = str(about["name"] if about else sets[0]["name"])
         overridden = [name for name in _OVERRIDES if settings[name] is not None]
+        changed = [name for name in _CHANGES if settings.get(name) not in (None, "none")]
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror}; name what python -m jobs.evaluate --out wrote") from error
     except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
@@ -45,6 +49,12 @@ def read_quality(evaluation: Path, encoder: Path, fingerprint: Mapping[str, str]
         raise UserError(
             f"{path} is an evaluation of {found.get('encoder')}, whose files are not those of {encoder}; evaluate that: "
             f"python -m jobs.evaluate --encoder {encoder} ..."
+        )
+    if changed:
+        option = f"--{changed[0].replace('_', '-')}"
+        raise UserError(
+            f"{path} was made with {option} {settings[changed[0]]}, so its numbers are not those of the encoder by itself; "
+            f"evaluate without {option}"
         )
     if overridden:
         raise UserError(
