@@ -83,9 +83,7 @@ def test_names_are_taken_once_and_bad_ones_refused(tmp_path: Path, encoder: Path
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").write_text("years of work")
     with pytest.raises(UserError, match="exists already"):
-        make_release(tmp_path, "mine", encoder, index, replace=True)
-    made = verify_release(make_release(tmp_path, "a", encoder, index, replace=True))
-    assert made.name == "a"
+        make_release(tmp_path, "mine", encoder, index)
     assert nothing_but(tmp_path, "a", "mine")
 
 
@@ -101,6 +99,11 @@ def test_an_index_of_another_encoder_is_refused(tmp_path: Path, encoder: Path, i
     card = json.loads((other / "xlret.json").read_text())
     (other / "xlret.json").write_text(json.dumps(card | {"passage_prompt": "passage: "}))
     with pytest.raises(UserError, match="was made with the encoder"):
+        make_release(tmp_path / "root", "a", other, index)
+    other = shutil.copytree(encoder, tmp_path / "layered")
+    (other / "2_Dense").mkdir()
+    shutil.copyfile(other / "model.safetensors", other / "2_Dense" / "model.safetensors")
+    with pytest.raises(UserError, match=r"was made with the encoder .*, which had no 2_Dense/model\.safetensors"):
         make_release(tmp_path / "root", "a", other, index)
     assert not (tmp_path / "root").exists()
 
@@ -211,14 +214,18 @@ def test_numbers_come_from_evaluations_of_this_encoder(
     tmp_path: Path, encoder: Path, index: Path, evaluation: Callable[..., Path]
 ) -> None:
     fine = evaluation()
-    for given in (fine, fine.parent):
-        release = verify_release(make_release(tmp_path, "a", encoder, index, evaluations=[given], replace=True))
+    plain = json.loads(fine.read_text())["settings"]
+    for name, given in (("file", fine), ("directory", fine.parent)):
+        release = verify_release(make_release(tmp_path, name, encoder, index, evaluations=[given]))
         expected = {"mo": 0.9, "mul": 0.5, "rank_distance": 40.0, "queries": 160.0, "passages": 160.0}
         assert release.quality["made/dev"] == expected
     for name, changes, message in (
         ("other", {"encoder_files": {"model.safetensors": "0" * 64}}, "whose files are not those of"),
         ("hub", {"encoder_files": None}, "whose files are not those of"),
-        ("set", {"settings": {**json.loads(fine.read_text())["settings"], "max_query_tokens": 9}}, "another max_query_tokens"),
+        ("reranked", {"settings": {**plain, "balance": "none", "reranker": "runs/r"}}, "made with --reranker runs/r, so"),
+        ("balanced", {"settings": {**plain, "balance": "quota"}}, "evaluate without --balance"),
+        ("translated", {"settings": {**plain, "translate_test": "muse"}}, "evaluate without --translate-test"),
+        ("set", {"settings": {**plain, "max_query_tokens": 9}}, "another max_query_tokens"),
         ("bare", {"sets": None}, r"is no evaluation\.json"),
     ):
         with pytest.raises(UserError, match=message):

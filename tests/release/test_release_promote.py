@@ -121,7 +121,8 @@ def test_measurements_are_remembered(made: Made, root: Path, encoder: Path, inde
     made("better", mul=0.7)
     promote(root, "better")
     # another release under the old name is not the one that was measured
-    make_release(root, "bare", encoder, index, replace=True)
+    shutil.rmtree(root / "bare")
+    make_release(root, "bare", encoder, index)
     _change(root / "bare", lambda content: content.update(created="2000-01-01T00:00:00+00:00"))
     with pytest.raises(UserError, match="not measured on any benchmark"):
         promote(root, "bare")

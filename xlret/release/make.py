@@ -32,7 +32,6 @@ def make_release(
     *,
     evaluations: Sequence[Path] = (),
     link: bool = True,
-    replace: bool = False,
 ) -> Path:
     """Puts an encoder, the index that was made with it and perhaps a reranker into `root/name`, and checks the result.
 
@@ -48,7 +47,6 @@ def make_release(
         reranker: directory of a sequence classifier with one logit.
         evaluations: `evaluation.json` files of this encoder, for the quality table.
         link: False copies the index too, for disks on which files are changed in place.
-        replace: whether a release of that name gives way. Whoever has it open keeps the old files.
 
     Returns:
         The release's directory.
@@ -60,7 +58,7 @@ def make_release(
         CorruptError: a part is damaged or holds what no release may hold, such as pickles or code.
     """
     target = Path(root) / checked_name(name)
-    if target.exists() and not (replace and (target / RECORD).is_file()):
+    if target.exists():
         raise UserError(f"{target} exists already, and releases do not change; choose another name")
     models = {ENCODER: Path(encoder)} | ({RERANKER: Path(reranker)} if reranker else {})
     for what, directory in models.items():
@@ -72,11 +70,16 @@ def make_release(
     manifest = verify_index(source)
     fingerprint = encoder_files(models[ENCODER])
     check_same_encoder(manifest, fingerprint, source)
+    for added in sorted(set(fingerprint) - set(manifest.encoder["sha256"])):
+        raise UserError(
+            f"{source} was made with the encoder {manifest.encoder.get('path')}, which had no {added}; make the index again "
+            "with this encoder"
+        )
     quality = {INDEX: index_quality(manifest)}
     for evaluation in evaluations:
         benchmark, numbers = read_quality(Path(evaluation), models[ENCODER], fingerprint)
         quality[benchmark] = numbers
-    with directory_beside(target, replace=replace) as fresh:
+    with directory_beside(target) as fresh:
         for what, names in parts.items():
             for one in names:
                 _copy(models[what] / one, fresh / what / one)
