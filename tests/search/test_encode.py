@@ -16,13 +16,13 @@ import torch
 from encode_input import SETTINGS, WORDS, some
 
 from xlret.config import EncoderSettings, FreshEncoder
-from xlret.errors import DataError, UserError
+from xlret.errors import CorruptError, DataError, UserError
 from xlret.model.encoder import Encoder, start_encoder
 from xlret.search.encode import EncodeSettings, encode_passages
 from xlret.search.passages import Passage
 from xlret.search.pool import Part, Pool, encoded_parts
 from xlret.search.spool import input_file, lay_aside
-from xlret.search.store import VectorStore, part_file, passages_of, vectors_of
+from xlret.search.store import VectorStore, part_file, passages_of, vectors_of, write_store
 from xlret.session import ray_session
 
 pytestmark = pytest.mark.timeout(1800)  # Ray on a very busy machine
@@ -77,6 +77,17 @@ def test_the_store_holds_the_encoders_vectors_in_the_order_of_the_input(encoder:
     assert (about["dimension"], about["passage_prompt"], about["max_passage_tokens"]) == (32, "passage: ", 32)
     assert {"model.safetensors", "tokenizer.json", "xlret.json", "config.json"} <= about["sha256"].keys()
     assert [path.name for path in undisturbed.parent.iterdir()] == ["store"]
+
+
+def test_a_damaged_store_is_not_taken(tmp_path: Path, encoder: Path) -> None:
+    passages = some(9)
+    store = write_store(tmp_path / "store", passages, np.eye(9, 32, dtype=np.float32))
+    path = store.path / part_file(0)
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(CorruptError, match=r"part-00000\.arrow is damaged: its checksum"):
+        encode_passages(passages, encoder, store.path, SETTINGS, progress=False)
 
 
 def test_equal_texts_have_equal_vectors(undisturbed: Path) -> None:

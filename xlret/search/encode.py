@@ -91,8 +91,8 @@ def encode_passages(
     """Encodes passages with Ray into the directory `out`, which appears when it is whole.
 
     Until then everything is in `OUT.partial`. After a kill, the same call goes on where it stopped (the passages are read
-    again, to see that they are the same). A call whose store is there already returns it. Equal texts get equal vectors and
-    are encoded once. On a cluster, all machines must see `encoder` and `out`.
+    again, to see that they are the same). A call whose store is there already checks and returns it. Equal texts get equal
+    vectors and are encoded once. On a cluster, all machines must see `encoder` and `out`.
 
     Args:
         passages: in an order that is the same at every call; titles are encoded before their texts.
@@ -114,7 +114,7 @@ def encode_passages(
     files = encoder_files(directory)
     work = out.with_name(out.name + ".partial")
     if out.exists():
-        store = VectorStore.open(out, verify=False)
+        store = VectorStore.open(out)
         _refuse_other(store, passages, settings, files, progress)
         show(f"{out} is there already")
         if work.exists():

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from xlret.model.encoder import Encoder
 
 _CPUS_PER_TASK = 0.25
-_MOST_ENCODERS = 8
 
 
 @dataclass(frozen=True)
