@@ -21,6 +21,8 @@ from xlret.search.factory import choose, describe, encoded, factory_of, lists_of
         ("HNSW32,SQ8", "HNSW32,SQ8", "hnsw", False, 656),
         ("PQ48", "PQ48np", "flat", False, 48),
         ("PQ48x4", "PQ48x4np", "flat", False, 24),
+        ("OPQ48_96,PQ48", "OPQ48_96,PQ48np", "flat", False, 48),
+        ("OPQ10_100,PQ10", "OPQ10_100,PQ10np", "flat", False, 10),
         ("OPQ48,IVF4096,PQ48", "OPQ48,IVF4096,PQ48np", "ivf", False, 56),
     ],
 )
@@ -41,6 +43,9 @@ def test_factories(text: str, faiss_text: str, kind: str, lossless: bool, code_b
         ("IDMap,Flat", "not allowed"),
         ("PQ7", "does not divide the dimension 384"),
         ("PQ0", "does not divide"),
+        ("OPQ8_100,PQ8", "8 does not divide the dimension 100"),
+        ("OPQ8_392,PQ8", "OPQ to 392 numbers; allowed are 1 to 384"),
+        ("OPQ8_0,PQ8", "OPQ to 0 numbers"),
         ("OPQ48,PQ24", "of the same m"),
         ("HNSW32,PQ48", "HNSW does not go with PQ"),
         ("IVF2000000,SQ8", "2000000 lists for 1000000 passages"),

@@ -16,7 +16,7 @@ ALLOWED = (
     "auto, Flat, SQfp16, SQ8, SQ4, PQm, OPQm,PQm, each also after IVFn, IVFn_HNSWm (n lists; IVF alone: n by size) or HNSWm"
 )
 _FORM = re.compile(
-    r"(?:(?P<opq>OPQ(?P<opq_m>\d+)(?:_\d+)?),)?"
+    r"(?:(?P<opq>OPQ(?P<opq_m>\d+)(?:_(?P<opq_to>\d+))?),)?"
     r"(?:IVF(?P<nlist>\d*)(?P<coarse>_HNSW\d+)?,|(?P<hnsw>HNSW\d+)(?:,|$))?"
     r"(?P<codes>Flat|SQfp16|SQ8|SQ4|PQ(?P<pq_m>\d+)(?:x(?P<bits>[48]))?(?:np)?)?"
 )
@@ -66,10 +66,12 @@ def factory_of(text: str, count: int, dimension: int, dtype: str) -> Factory:
     if found["opq"] and found["pq_m"] != found["opq_m"]:
         raise UserError(f"--factory {text!r:.80}: OPQm goes with PQm of the same m")
     if found["pq_m"]:
-        m = int(found["pq_m"])
-        if not 1 <= m <= dimension or dimension % m:
-            divisors = [one for one in range(2, dimension + 1) if dimension % one == 0]
-            raise UserError(f"--factory {text!r:.80}: {m} does not divide the dimension {dimension}; take one of {divisors}")
+        m, coded = int(found["pq_m"]), int(found["opq_to"] or dimension)
+        if not 1 <= coded <= dimension:
+            raise UserError(f"--factory {text!r:.80}: OPQ to {coded} numbers; allowed are 1 to {dimension}, as vectors have")
+        if not 1 <= m <= coded or coded % m:
+            divisors = [one for one in range(2, coded + 1) if coded % one == 0]
+            raise UserError(f"--factory {text!r:.80}: {m} does not divide the dimension {coded}; take one of {divisors}")
         codes = f"PQ{m}" + (f"x{found['bits']}" if found["bits"] else "") + "np"  # np: no polysemous training, minutes long
     nlist, front = None, found["hnsw"]
     if "IVF" in text:
