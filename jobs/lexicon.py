@@ -15,7 +15,7 @@ from xlret.errors import UserError
 from xlret.files import expand_path
 from xlret.text import lexicon_ops, titles
 from xlret.text.align import aligned
-from xlret.text.induce import induce, precision, seed_pairs
+from xlret.text.induce import check_candidates, induce, precision, seed_pairs
 from xlret.text.languages import language
 from xlret.text.lexicon import Lexicon
 from xlret.text.lexicon_files import languages_of, pair_files, read_export
@@ -111,7 +111,7 @@ def _induce_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--limit", type=int, default=200_000, help="read so many words a file (200000)")
     parser.add_argument("--method", choices=("csls", "cosine"), default="csls")
     parser.add_argument("--top", type=int, default=1, help="candidates a word (1)")
-    parser.add_argument("--mutual", action="store_true", help="only pairs that are each other's nearest")
+    parser.add_argument("--mutual", action="store_true", help="only pairs that are each other's nearest; not with --top")
     parser.add_argument("--min-similarity", type=float, help="drop candidates of a smaller cosine")
 
 
@@ -161,6 +161,7 @@ def _statistics(given: argparse.Namespace) -> None:
 
 def _induce(given: argparse.Namespace) -> Lexicon:
     source_lang, target_lang = languages_of(Path(given.pair))
+    check_candidates(given.top, mutual=given.mutual)
     source = read_vectors(expand_path(given.source), source_lang, limit=given.limit)
     target = read_vectors(expand_path(given.target), target_lang, limit=given.limit)
     if given.seed is not None:

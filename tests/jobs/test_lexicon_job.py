@@ -84,6 +84,9 @@ def test_induce_prints_precision(tmp_path: Path, capsys: pytest.CaptureFixture[s
         (["convert", "pairs", "--languages", " ,", "--into", "x"], "--languages is empty"),
         (["pivot", "pairs", "--pairs", "defr", "--into", "x"], "source-target"),
         (["filter", "pairs", "--top", "0", "--into", "x"], "top is 0"),
+        (["induce", "a.vec", "b.vec", "--pair", "en-de", "--top", "0", "--into", "x"], "top is 0"),
+        (["induce", "a.vec", "b.vec", "--pair", "en-de", "--top", "5", "--mutual", "--into", "x"], "top is 5, but mutual"),
+        (["induce", "a.vec", "b.vec", "--pair", "en-de", "--limit", "0", "--into", "x"], "limit is 0"),
         (["statistics", "pairs", "--corpus", "absent"], "absent"),
     ],
 )

@@ -99,6 +99,14 @@ def test_induced_entries_are_best_first_above_the_threshold() -> None:
     assert lexicon.translations("a", "en", "de").texts == ("x", "y")
 
 
+def test_candidates_that_cannot_be_had_are_user_errors() -> None:
+    source, target, _ = _spaces(noise=0.1)
+    with pytest.raises(UserError, match="top is 0"):
+        induce(source, target, top=0)
+    with pytest.raises(UserError, match="top is 5, but mutual keeps one"):
+        induce(source, target, top=5, mutual=True)
+
+
 def test_mutual_neighbours_pair_up_one_to_one() -> None:
     source, target, truth = _spaces(noise=0.9)
     turned = aligned(source, target, seed_pairs(truth, "en", "de")[:200], rounds=0)

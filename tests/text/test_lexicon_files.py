@@ -68,10 +68,15 @@ def test_bad_lines_name_file_and_line(tmp_path: Path, line: bytes, says: str) ->
         list(read_pairs(path))
 
 
-def test_a_cut_off_or_false_gzip_file_is_a_user_error(tmp_path: Path) -> None:
+def test_a_cut_off_damaged_or_false_gzip_file_is_a_user_error(tmp_path: Path) -> None:
     path = tmp_path / "en-de.txt.gz"
     path.write_bytes(gzip.compress("".join(f"w{n}\tv{n * n}\n" for n in range(500)).encode())[:-20])
     with pytest.raises(DataError, match="ends too early"):
+        list(read_pairs(path))
+    flipped = bytearray(gzip.compress(b"dog\thund\n" * 500))
+    flipped[10] ^= 0xFF  # the first byte of the packed text
+    path.write_bytes(flipped)
+    with pytest.raises(DataError, match="is damaged"):
         list(read_pairs(path))
     path.write_bytes(b"dog\thund\n")
     with pytest.raises(UserError, match="cannot read lexicon"):

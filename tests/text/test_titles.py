@@ -115,6 +115,11 @@ def test_a_wrong_or_missing_dump_is_a_user_error(tmp_path: Path, dumps: tuple[Pa
     (tmp_path / "torn.sql.gz").write_bytes(dumps[0].read_bytes()[:-20])
     with pytest.raises(DataError, match="ends too early"):
         list(read_rows(tmp_path / "torn.sql.gz", "page", ("page_id",)))
+    flipped = bytearray(gzip.compress(PAGE.encode()))
+    flipped[10] ^= 0xFF  # the first byte of the packed text
+    (tmp_path / "torn.sql.gz").write_bytes(flipped)
+    with pytest.raises(DataError, match="is damaged"):
+        list(read_rows(tmp_path / "torn.sql.gz", "page", ("page_id",)))
 
 
 def test_titles_from_pair_files(tmp_path: Path) -> None:

@@ -55,6 +55,16 @@ def test_bad_rows_name_file_and_line(tmp_path: Path, row: str, says: str) -> Non
         read_vectors(path, "en")
 
 
+def test_a_damaged_gzip_file_and_a_limit_below_one_are_user_errors(tmp_path: Path) -> None:
+    flipped = bytearray(gzip.compress(b"a 1 2\n" * 500))
+    flipped[10] ^= 0xFF  # the first byte of the packed text
+    (tmp_path / "x.vec.gz").write_bytes(flipped)
+    with pytest.raises(DataError, match=r"x\.vec\.gz:1: .*is damaged"):
+        read_vectors(tmp_path / "x.vec.gz", "en")
+    with pytest.raises(UserError, match="limit is 0"):
+        read_vectors(tmp_path / "x.vec.gz", "en", limit=0)
+
+
 def test_empty_absent_and_binary_files_are_user_errors(tmp_path: Path) -> None:
     (tmp_path / "x.vec").write_text("3 300\n")
     with pytest.raises(UserError, match="holds no word vector"):

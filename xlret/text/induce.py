@@ -45,12 +45,13 @@ def induce(
         source, target: unit vectors in one space (see `align.aligned`).
         method: `cosine` is nearest neighbour as the paper has it; `csls` corrects for hubs.
         top: candidates a word.
-        mutual: keep only pairs that are each other's nearest (one candidate a word then).
+        mutual: keep only pairs that are each other's nearest: one candidate a word, so `top` must be 1.
         min_similarity: leave out candidates of a smaller cosine; pairs below 0 are always left out.
 
     Raises:
-        UserError: FAISS is not installed.
+        UserError: as `check_candidates`, or FAISS is not installed.
     """
+    check_candidates(top, mutual=mutual)
     if mutual:
         rows, found = mutual_pairs(source.vectors_WD, target.vectors_WD, method)
         columns_NK = found[:, None]
@@ -68,6 +69,18 @@ def induce(
             if cosine >= floor
         ]
     return [entry for entry in entries if entry.score >= 0]
+
+
+def check_candidates(top: int, *, mutual: bool) -> None:
+    """Checks arguments of `induce`, before much work goes into what it needs.
+
+    Raises:
+        UserError: `top` is below 1, or above 1 with `mutual`.
+    """
+    if top < 1:
+        raise UserError(f"top is {top}; at least one candidate a word is needed")
+    if mutual and top > 1:
+        raise UserError(f"top is {top}, but mutual keeps one candidate a word; leave one of the two out")
 
 
 def precision(source: WordVectors, target: WordVectors, dictionary: Lexicon, method: Method = "csls") -> Precision:

@@ -3,6 +3,7 @@
 import gzip
 import html
 import re
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple, TextIO
@@ -103,8 +104,8 @@ def _lines(path: Path) -> Iterator[tuple[int, str]]:
                     yield number, line
     except UnicodeDecodeError as error:
         raise DataError(f"{path}:{number + 1}: not UTF-8 ({error.reason}); convert the file to UTF-8") from error
-    except EOFError as error:
-        raise DataError(f"{path}:{number + 1}: the gzipped file ends too early; fetch it again") from error
+    except (EOFError, zlib.error) as error:
+        raise DataError(f"{path}:{number + 1}: the gzipped file is damaged or ends too early; fetch it again") from error
     except OSError as error:
         raise UserError(f"cannot read lexicon {path}: {error.strerror or error}") from error
 

@@ -2,6 +2,7 @@
 
 import gzip
 import re
+import zlib
 from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import TextIO
@@ -55,8 +56,8 @@ def read_rows(path: Path, table: str, columns: tuple[str, ...]) -> Iterator[tupl
                     if values < 0:
                         raise DataError(f"{path}:{number}: INSERT without VALUES: {line[:80]!r}")
                     goes_on = yield from _rows(line, values + 6, places, f"{path}:{number}")
-    except EOFError as error:
-        raise DataError(f"{path}: the gzipped file ends too early; fetch it again") from error
+    except (EOFError, zlib.error) as error:
+        raise DataError(f"{path}: the gzipped file is damaged or ends too early; fetch it again") from error
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror or error}") from error
     if goes_on:

@@ -1,6 +1,7 @@
 """Word vectors in the text form of word2vec, fastText and MUSE (`.vec`), read as a stream."""
 
 import gzip
+import zlib
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,9 +42,11 @@ def read_vectors(path: Path, lang: str, *, limit: int = 200_000, only: Collectio
         only: keep these folded words alone, such as a corpus's.
 
     Raises:
-        UserError: the file cannot be read or has no vector.
+        UserError: `limit` is below 1, or the file cannot be read or has no vector.
         DataError: a row of another length than the first, or a value that is no finite number; names file and line.
     """
+    if limit < 1:
+        raise UserError(f"limit is {limit}; at least one word a file must be read")
     words: list[str] = []
     seen: set[str] = set()
     chunks: list[FloatArray] = []
@@ -85,8 +88,8 @@ def _rows(path: Path) -> Iterator[tuple[int, list[str]]]:
                 yield number, fields
     except UnicodeDecodeError as error:
         raise DataError(f"{path}:{number + 1}: not UTF-8 ({error.reason}); convert the file to UTF-8") from error
-    except EOFError as error:
-        raise DataError(f"{path}:{number + 1}: the gzipped file ends too early; fetch it again") from error
+    except (EOFError, zlib.error) as error:
+        raise DataError(f"{path}:{number + 1}: the gzipped file is damaged or ends too early; fetch it again") from error
     except OSError as error:
         raise UserError(f"cannot read vectors {path}: {error.strerror or error}") from error
 
