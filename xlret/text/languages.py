@@ -7,7 +7,7 @@ import langcodes
 from xlret.errors import UserError
 
 # What 639-3 codes and macro-languages are called in corpora that mean the everyday BCP-47 code.
-_CORPUS_NAMES = {"arb": "ar", "zho-CN": "zh", "cmn": "zh", "eng-US": "en-US", "pes": "fa", "swh": "sw", "tgl": "tl"}
+_CORPUS_NAMES = {"arb": "ar", "zho-CN": "zh", "cmn": "zh", "eng-US": "en-US", "pes": "fa", "swh": "sw", "tgl": "fil"}
 
 NO_SPACES = frozenset({"zh", "ja", "th", "lo", "km", "my", "bo", "dz", "yue"})
 """Primary languages written without spaces between words."""
