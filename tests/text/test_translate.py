@@ -49,3 +49,11 @@ def test_only_the_languages_asked_for_are_made_ready(monkeypatch: pytest.MonkeyP
     assert translator.translate("Hund", "de") == "Dog"
     with pytest.raises(UserError, match="no lexicon from sw into en"):
         WordTranslator(LEXICON, languages=["de", "sw"])
+
+
+def test_with_nothing_to_translate_texts_stay_as_they_are() -> None:
+    translator = WordTranslator(LEXICON, languages=["en"])
+    assert translator.languages == ()
+    assert translator.translate("the Hund", "en") == "the Hund"
+    with pytest.raises(UserError, match="no lexicon from de into en; there is one for none"):
+        translator.translate("Hund", "de")

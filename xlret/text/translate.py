@@ -50,7 +50,8 @@ class WordTranslator:
                 )
             tables = {table.source: table for table in wanted.values() if table is not None}
         settings = SwitchSettings(policy="bl", lexicons=(Path("in memory"),), languages=(self.target,), p=1.0, choice="first")
-        self._switcher = Switcher(Lexicon(tables), settings)
+        self._lexicon = Lexicon(tables)
+        self._switcher = Switcher(self._lexicon, settings) if tables else None  # none: every text is in `target` already
 
     @classmethod
     def load(cls, paths: Sequence[Path], target: str = "en", languages: Sequence[str] | None = None) -> "WordTranslator":
@@ -60,7 +61,7 @@ class WordTranslator:
     @property
     def languages(self) -> tuple[str, ...]:
         """The languages that it translates from."""
-        return self._switcher.lexicon.sources
+        return self._lexicon.sources
 
     def translate(self, text: str, lang: str) -> str:
         """The text word by word; as it is if it is in the target language already.
@@ -70,6 +71,7 @@ class WordTranslator:
         """
         if language(lang) == self.target:
             return text
-        if self._switcher.lexicon.table(lang) is None:
-            raise UserError(f"no lexicon from {lang} into {self.target}; there is one for {', '.join(self.languages)}")
+        if self._switcher is None or self._lexicon.table(lang) is None:
+            there = ", ".join(self.languages) or "none, as only texts in it were to be translated"
+            raise UserError(f"no lexicon from {lang} into {self.target}; there is one for {there}")
         return self._switcher.switch(text, lang, ("translate",)).text
