@@ -9,7 +9,8 @@ import pytest
 from index_building import build, quiet
 
 from xlret.errors import CorruptError, UserError
-from xlret.search.calibration import CALIBRATION, Calibration, estimate_calibration
+from xlret.search import calibration as calibrating
+from xlret.search.calibration import CALIBRATION, Calibration, estimate_calibration, sampled
 from xlret.search.edit import append
 from xlret.search.passages import Passage
 from xlret.search.store import VectorStore, vectors_of, write_store
@@ -123,6 +124,18 @@ def test_damaged_files_are_named(tmp_path: Path) -> None:
         path.write_bytes(content)
         with pytest.raises(CorruptError, match=r"calibration\.json is no calibration"):
             Calibration.load(path)
+
+
+def test_an_evaluation_calibrates_from_as_many_passages_as_an_index() -> None:
+    """Of eight languages and more an index keeps 512 passages each; of one language up to 2,000 count."""
+    rng = np.random.default_rng(0)
+    rows = rng.normal(size=(3000, 4)).astype(np.float32)
+    for languages, most in ((8, 512), (4, 1024), (1, 2000)):
+        passages = {f"l{number}": rows for number in range(languages)}
+        assert sampled(languages) >= most
+        few = {lang: calibrating._sample(rows, most, lang) for lang in passages}
+        found, expected = estimate_calibration(passages), estimate_calibration(few)
+        np.testing.assert_allclose(found.means["l0"], expected.means["l0"], atol=1e-6)
 
 
 def test_bad_samples_are_refused() -> None:

@@ -14,6 +14,8 @@ from xlret.keys import generator
 from xlret.text.lexicon import Lexicon
 from xlret.text.lexicon_files import Entry
 from xlret.text.switch import Switcher
+from xlret.text.units import sentence_starts
+from xlret.text.vocabulary import Vocabulary
 
 
 def _entries(pairs: str) -> list[Entry]:
@@ -56,6 +58,20 @@ def switcher(lexicon: Lexicon = LEXICON, **values: Any) -> Switcher:
 
 def switched(text: str, lang: str = "en", *, key: int = 0, **values: Any) -> str:
     return switcher(**values).switch(text, lang, (key,)).text
+
+
+@pytest.mark.parametrize(
+    ("text", "starts"),
+    [
+        ('"The dog." The cat', [0, 0, 2, 2]),
+        ("(The dog!) The cat", [0, 0, 2, 2]),
+        ("„The dog.“ The (cat?)\nthe", [0, 0, 2, 2, 4]),
+        ("The 'dog' and (the) cat", [0, 0, 0, 0, 0]),
+    ],
+)
+def test_a_sentence_ends_behind_the_quotes_and_brackets_that_it_closes(text: str, starts: list[int]) -> None:
+    units = Vocabulary(LEXICON.tables["en"], ["de"], "first").units(text)
+    assert sentence_starts(units) == starts
 
 
 def test_bl_takes_one_language_a_text_and_all_languages_over_texts() -> None:

@@ -16,6 +16,8 @@ from xlret.keys import generator
 CALIBRATION = "calibration.json"
 PER_LANGUAGE = 2000
 """Passages of a language that are enough to calibrate it: its mean score is then known to some 2 % of its spread."""
+_SAMPLE = 4096
+_SAMPLE_PER_LANGUAGE = 512
 _ASKING = 1000
 """Passages that stand for queries when spreads are measured, over all languages."""
 _PRIOR = 50
@@ -27,6 +29,15 @@ Vector = NDArray[np.float32]
 FloatArray = NDArray[np.float64]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Spread = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+
+def sampled(languages: int) -> int:
+    """Passages of each language that an index of so many languages keeps as its sample: 4,096 in all, or 512 of each.
+
+    >>> sampled(2), sampled(30)
+    (2048, 512)
+    """
+    return max(_SAMPLE_PER_LANGUAGE, _SAMPLE // max(1, languages))
 
 
 class Calibration(BaseModel):
@@ -138,8 +149,9 @@ def estimate_calibration(passages: Mapping[str, Vector], *, made_from: str = "")
     spreads of languages have the same proportions.
 
     Args:
-        passages: language -> vectors [M, D] of its passages or a fair sample of them; of more than `PER_LANGUAGE` a sample
-            is drawn, the same each time.
+        passages: language -> vectors [M, D] of its passages or a fair sample of them. No more are looked at than an index
+            of these languages samples (`sampled`), nor than `PER_LANGUAGE`, so that an evaluation calibrates as an index does;
+            of more a sample is drawn, the same each time.
         made_from: says what these are.
 
     Cost: one product of 1,000 passages with all; 2 s for 30 languages and 384 dimensions on one core.
@@ -150,7 +162,9 @@ def estimate_calibration(passages: Mapping[str, Vector], *, made_from: str = "")
     >>> estimate_calibration({"de": np.float32([[1, 0], [0.6, 0.8]]), "en": np.float32([[0, 1]])}).languages
     ('de', 'en')
     """
-    passages = {lang: _sample(rows, PER_LANGUAGE, lang) for lang, rows in sorted(passages.items()) if len(rows)}
+    passages = {lang: rows for lang, rows in sorted(passages.items()) if len(rows)}
+    most = min(PER_LANGUAGE, sampled(len(passages)))
+    passages = {lang: _sample(rows, most, lang) for lang, rows in passages.items()}
     shapes = {rows.shape[1:] for rows in passages.values()}
     if len(shapes) != 1:
         raise UserError(f"to calibrate, passages with vectors of one dimension are needed, not of {sorted(shapes) or 'none'}")

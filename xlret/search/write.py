@@ -17,14 +17,13 @@ from numpy.typing import NDArray
 
 from xlret.errors import DataError, UserError
 from xlret.files import directory_beside, write_text
+from xlret.search.calibration import sampled
 from xlret.search.factory import encoded, lists_of
 from xlret.search.faiss_files import codes_of, faiss, inner_ivf, unwrapped, write_index
 from xlret.search.manifest import CURRENT, LISTS, VERSIONS, File, Manifest, ShardEntry, file_entry, verify, write_manifest
 from xlret.search.store import Vectors
 
 _ROWS_AT_ONCE = 65_536
-_SAMPLE = 4096
-_SAMPLE_PER_LANGUAGE = 512
 _SCRATCH = ".building."
 
 
@@ -119,8 +118,7 @@ def sample_of(table: pa.Table, vectors_ND: Vectors, languages: int) -> pa.Table:
     langs = np.array(table.column("lang").to_pylist(), dtype=np.str_)
     order = np.lexsort((keys, langs))
     starts = np.searchsorted(langs[order], langs[order])
-    most = max(_SAMPLE_PER_LANGUAGE, _SAMPLE // max(1, languages))
-    chosen = order[np.arange(len(order)) - starts < most]
+    chosen = order[np.arange(len(order)) - starts < sampled(languages)]
     flat = pa.array(np.ascontiguousarray(vectors_ND[chosen]).ravel())
     vectors = pa.FixedSizeListArray.from_arrays(flat, vectors_ND.shape[1])
     return table.select(names).take(pa.array(chosen)).append_column("vector", vectors)

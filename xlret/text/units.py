@@ -6,8 +6,9 @@ from typing import NamedTuple
 
 from xlret.text.segment import split_words
 
-SENTENCE_END = re.compile(r"[.!?؟।…](?=\s|$)|[。！？\n]")
-"""The sign that ends a sentence; languages without such signs (th, lo, ...) have one sentence a line."""
+SENTENCE_END = re.compile(r"""[.!?؟।…]["'”’“‘»«›‹)\]]*(?=\s|$)|[。！？][”’」』）】》]*|\n""")
+"""The sign that ends a sentence, with the quotes and brackets that it closes; languages without such signs (th, lo, ...) have
+one sentence a line."""
 
 Ready = tuple[tuple[str | None, ...], tuple[float, ...] | None]
 """Replacements of a unit's text in one language (None: the word itself) and, where chances differ, thresholds rising to 1."""
