@@ -10,16 +10,20 @@ from index_building import build, built, quiet
 from made_up import make_passages, make_vectors
 
 from xlret.errors import DataError, UserError
+from xlret.search import calibration
+from xlret.search.calibration import CALIBRATION, Calibration
 from xlret.search.edit import append, compact, delete
 from xlret.search.filters import Filter
 from xlret.search.index import SearchIndex
-from xlret.search.manifest import VERSIONS, current_version, verify
+from xlret.search.manifest import SAMPLE, VERSIONS, current_version, verify
+from xlret.search.plan import Plan
 from xlret.search.query import SearchOptions
-from xlret.search.store import VectorStore, write_store
+from xlret.search.store import VectorStore, open_part, write_store
 from xlret.search.write import scratch
 
 FACTORIES = ["Flat", "IVF16,SQ8", "IVF16,PQ4x4"]
 NUMBERS = (((1 << 53) + 1, "large"), (0.5, "small"))
+STORED = make_vectors(700, distinct=400)
 ALL = SearchOptions(top_k=2000, exact=True)
 
 
@@ -171,6 +175,41 @@ def test_deleting(small_store: VectorStore, tmp_path: Path) -> None:
     assert index.search(make_vectors(1), SearchOptions(languages=("th",))).ids == [[]]
     compact(place, say=quiet)
     assert "th" not in SearchIndex.open(place).manifest.languages
+
+
+def test_the_sample_is_drawn_anew_where_its_passages_go(
+    small_store: VectorStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(calibration, "_SAMPLE_PER_LANGUAGE", 20)
+    monkeypatch.setattr(calibration, "_SAMPLE", 20)
+    place, added = tmp_path / "index", make_passages(60, 5, ("fr", "tr"), "q")
+    build(small_store, place, shards=2, factory="IVF8,SQ8")
+    gone: set[str] = set()
+    passages = dict(zip((one.id for one in make_passages(700)), zip(make_passages(700), STORED, strict=True), strict=True))
+    for _ in range(2):
+        sample = open_part(current_version(place) / SAMPLE)
+        doomed = sample.column("id").to_pylist()
+        assert not gone & set(doomed)
+        gone |= set(doomed)
+        version = delete(place, doomed, say=quiet)
+        index = SearchIndex.open(place)
+        plan = Plan.open(version, index.manifest)
+        for code, count in index.manifest.languages.items():
+            sampled = open_part(version / SAMPLE).column("lang").to_pylist().count(code)
+            assert sampled == min(20, count)
+            some = SearchOptions(languages=(code,), filter=Filter({"year": {"gte": 1999}}), top_k=50)
+            assert plan.eligible(some) == count
+            assert len(index.search(make_vectors(1), some).ids[0]) == min(50, count)
+    assert {"th", "sw"} & {code for code, count in index.manifest.languages.items() if count < 20}
+    append(place, write_store(tmp_path / "more", added, STORED[:60]), say=quiet)
+    compact(place, say=quiet)
+    left = [*(one for name, one in passages.items() if name not in gone), *zip(added, STORED, strict=False)]
+    anew = write_store(tmp_path / "left", [one for one, _ in left], np.array([vector for _, vector in left]))
+    both = [current_version(place), build(anew, tmp_path / "anew", factory="IVF8,SQ8")]
+    one, other = (open_part(version / SAMPLE) for version in both)
+    assert one.to_pylist() == other.to_pylist()
+    one, other = (Calibration.load(version / CALIBRATION) for version in both)
+    assert one == other
 
 
 def test_one_change_at_a_time(small_store: VectorStore, tmp_path: Path) -> None:

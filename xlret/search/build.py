@@ -96,7 +96,7 @@ def build_index(
     with scratch(out) as place:
         keys, langs = _keys_and_langs(pieces)
         trained = _trained(pieces, langs, factory, store.dimension, settings, say)
-        sample = _sample(pieces, len(store.languages))
+        sample = draw_sample(pieces, len(store.languages))
         about: dict[str, Any] = {
             "dimension": store.dimension,
             "dtype": store.dtype,
@@ -228,7 +228,8 @@ def _rows_of(pieces: Pieces, shard_N: NDArray[np.uint64], number: int) -> tuple[
     return joined(tables), np.concatenate(vectors)
 
 
-def _sample(pieces: Pieces, languages: int) -> pa.Table:
+def draw_sample(pieces: Pieces, languages: int) -> pa.Table:
+    """What `sample_of` all passages would be; one pass over them."""
     sample: pa.Table | None = None
     for table, vectors in pieces():
         some = sample_of(table, vectors, languages)

@@ -1,6 +1,7 @@
 """Changing an index: passages added, deleted, or all laid out anew. Each makes a new version; the old one stays whole."""
 
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Container, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,8 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from xlret.errors import DataError, UserError
-from xlret.search.build import MOST_SHARDS, Say, add_lists, finish, write_shards
+from xlret.search.build import MOST_SHARDS, Say, add_lists, draw_sample, finish, write_shards
+from xlret.search.calibration import sampled
 from xlret.search.factory import encoded, lists_of
 from xlret.search.faiss_files import read_index
 from xlret.search.index import SearchIndex
@@ -73,9 +75,9 @@ def append(index_dir: Path, store: VectorStore, *, replace: bool = False, thread
         languages = dict(old.manifest.languages)
         for number, rows in enumerate(doomed):
             _subtract(languages, old.shards[number], rows)
+        sample = _sample_without(old, doomed, languages)
         for code, (start, end) in entry.languages.items():
             languages[code] = languages.get(code, 0) + end - start
-        sample = _sample_without(old, doomed)
         added = sample_of(table, vectors, len(languages))
         both = joined([sample, added])
         about = _about(old) | {
@@ -91,7 +93,7 @@ def append(index_dir: Path, store: VectorStore, *, replace: bool = False, thread
 def delete(index_dir: Path, ids: Sequence[str], *, say: Say = print) -> Path:
     """Marks passages as deleted: they are never found again. `compact` gives their place back.
 
-    Ids that the index does not have are counted and said.
+    Ids that the index does not have are counted and said. Where sampled passages go, their languages are read once more.
 
     Returns:
         The new version's directory; CURRENT names it.
@@ -119,7 +121,7 @@ def delete(index_dir: Path, ids: Sequence[str], *, say: Say = print) -> Path:
         about = _about(old) | {"shards": tuple(entries), "languages": languages, "files": {}}
         missing = f"; {len(wanted) - found:,} ids are not in the index" if found < len(wanted) else ""
         say(f"{found:,} passages deleted{missing}")
-        return _publish(index_dir, place, old, about, trained, counts, _sample_without(old, doomed), say)
+        return _publish(index_dir, place, old, about, trained, counts, _sample_without(old, doomed, languages), say)
 
 
 def compact(index_dir: Path, *, shards: int | None = None, threads: int = 1, say: Say = print) -> Path:
@@ -145,17 +147,14 @@ def compact(index_dir: Path, *, shards: int | None = None, threads: int = 1, say
         trained = _trained(old)
 
         def pieces() -> Iterator[tuple[pa.Table, Vectors]]:
-            for shard in old.shards:
-                kept = np.arange(shard.table.num_rows) if shard.deleted_N is None else np.flatnonzero(~shard.deleted_N)
-                for start in range(0, len(kept), _ROWS_AT_ONCE):
-                    rows = kept[start : start + _ROWS_AT_ONCE]
-                    yield shard.table.take(pa.array(rows)), shard.vectors[rows]
+            nothing: list[NDArray[np.int64]] = [np.empty(0, np.int64)] * len(old.shards)
+            return _left(old, nothing, old.manifest.languages)
 
         keys = np.concatenate([hashes(table.column("id").to_pylist()) for table, _ in pieces()])
         about = _about(old) | {"base_shards": shards}
         about |= write_shards(place, pieces, keys % np.uint64(shards), shards, trained, about, threads)
         say(f"{len(keys):,} passages in {shards} shards")
-        sample = open_part(old.path / SAMPLE)
+        sample = draw_sample(pieces, len(about["languages"]))
         return _publish(index_dir, place, old, about, trained, None, sample, say)
 
 
@@ -227,12 +226,40 @@ def _subtract(languages: dict[str, int], shard: Shard, rows: NDArray[np.int64]) 
         languages[code] -= int(((rows >= start) & (rows < end)).sum())
 
 
-def _sample_without(old: SearchIndex, doomed: list[NDArray[np.int64]]) -> pa.Table:
+def _left(old: SearchIndex, doomed: list[NDArray[np.int64]], languages: Container[str]) -> Iterator[tuple[pa.Table, Vectors]]:
+    """The passages in these languages that are neither deleted nor doomed, some thousand at once."""
+    for shard, rows in zip(old.shards, doomed, strict=True):
+        kept_N = np.ones(shard.table.num_rows, bool) if shard.deleted_N is None else ~shard.deleted_N
+        kept_N[rows] = False
+        for code, (start, end) in shard.entry.languages.items():
+            if code not in languages:
+                kept_N[start:end] = False
+        kept = np.flatnonzero(kept_N)
+        for start in range(0, len(kept), _ROWS_AT_ONCE):
+            some = kept[start : start + _ROWS_AT_ONCE]
+            yield shard.table.take(pa.array(some)), shard.vectors[some]
+
+
+def _sample_without(old: SearchIndex, doomed: list[NDArray[np.int64]], languages: Mapping[str, int]) -> pa.Table:
+    """The sample without what is doomed. Of languages that it then has fewer of than it could, another is drawn: else it
+    would shrink to nothing where passages come and go.
+
+    Args:
+        old: the index.
+        doomed: rows of each shard.
+        languages: how many passages of each are left.
+    """
     sample = open_part(old.path / SAMPLE)
     for shard, rows in zip(old.shards, doomed, strict=True):
         gone = shard.table.column("id").take(pa.array(rows)).combine_chunks()
         sample = sample.filter(pc.invert(pc.is_in(sample.column("id"), value_set=gone)))
-    return sample
+    held, most = Counter(sample.column("lang").to_pylist()), sampled(len(languages))
+    short = {code for code, left in languages.items() if held[code] < min(left, most)}
+    if not short:
+        return sample
+    rest = sample.filter(pc.invert(pc.is_in(sample.column("lang"), value_set=pa.array(sorted(short), pa.string()))))
+    whole = joined([rest, draw_sample(lambda: _left(old, doomed, short), len(languages))])
+    return sample_of(whole, vectors_of(whole), len(languages))
 
 
 def _trained(old: SearchIndex) -> Any:
