@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Sequence
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,11 +21,11 @@ from xlret.errors import UserError
 from xlret.files import expand_path
 from xlret.model.encoder import Encoder
 from xlret.search.build import IndexSettings, build_index
-from xlret.search.edit import append, compact, delete
+from xlret.search.edit import append, check_fit, compact, delete
 from xlret.search.encode import EncodeSettings, encode_passages
-from xlret.search.fingerprint import encoder_files
+from xlret.search.fingerprint import about_encoder, encoder_files
 from xlret.search.index import SearchIndex
-from xlret.search.manifest import current_version
+from xlret.search.manifest import current_version, read_manifest
 from xlret.search.passages import passages_of_corpus, read_passages
 from xlret.search.query import SearchOptions
 from xlret.search.sampled import sampled_queries
@@ -47,6 +48,19 @@ PQm and OPQm,PQm are smallest. Whatever it is, hits are scored by the vectors as
 """
 
 
+_READING = {"lang", "skip_bad_rows"}
+_ENCODING = _READING | {"store", "languages", "gpu", "precision", "vector_type"}
+_PASSAGES = _ENCODING | {"encoder", "passages", "corpus", "vectors", "threads"}
+_USED = {
+    "": _PASSAGES | {"shards", "factory", "recall", "exact_rows", "seed"},
+    "append": _PASSAGES | {"replace"},
+    "delete": set[str](),
+    "compact": {"shards", "threads"},
+    "search": {"encoder", "languages", "top_k"},
+}
+"""Options that each task looks at; the first one builds an index."""
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Does what is asked with one index."""
     parser = argparse.ArgumentParser(
@@ -63,27 +77,29 @@ def main(argv: Sequence[str] | None = None) -> int:
     source.add_argument("--corpus", type=Path, help="the passages of a prepared corpus")
     source.add_argument("--vectors", type=Path, help="passages that are encoded already")
     add("--store", type=Path, help="where encoded passages are kept (default: INDEX.vectors)")
-    add("--languages", nargs="+", help="only these languages (of --corpus, or in --search)")
+    add("--languages", nargs="+", help="only these languages (of --passages or --corpus, or in --search)")
     add("--lang", help="language of passages that do not say theirs")
-    add("--skip-bad-rows", action="store_true", help="leave bad rows out instead of stopping")
-    add("--gpu", action="store_true", help="encode on GPUs")
-    add("--precision", choices=("float32", "bfloat16"), default="float32", help="of encoding")
-    add("--vector-type", choices=("float16", "float32"), default="float16", help="how vectors are stored (default float16)")
+    add("--skip-bad-rows", action="store_true", default=None, help="leave bad rows out instead of stopping")
+    add("--gpu", action="store_true", default=None, help="encode on GPUs")
+    add("--precision", choices=("float32", "bfloat16"), help="of encoding (default float32)")
+    add("--vector-type", choices=("float16", "float32"), help="how vectors are stored (default float16; --append: as there)")
     add("--shards", type=int, help="how many shards (default 1; --compact: as before)")
-    add("--factory", default="auto", help="kind of index, see below (default auto)")
-    add("--recall", type=float, default=0.97, help="recall@10 that the default nprobe or ef is to reach (default 0.97)")
-    add("--exact-rows", type=int, default=50_000, help="searches restricted to so few passages are exact (default 50000)")
-    add("--threads", type=int, default=os.cpu_count() or 1, help="for training and filling the index")
-    add("--seed", type=int, default=0)
+    add("--factory", help="kind of index, see below (default auto)")
+    add("--recall", type=float, help="recall@10 that the default nprobe or ef is to reach (default 0.97)")
+    add("--exact-rows", type=int, help="searches restricted to so few passages are exact (default 50000)")
+    add("--threads", type=int, help="for training and filling the index (default: one for each processor)")
+    add("--seed", type=int, help="of what is drawn in training (default 0)")
     what = parser.add_mutually_exclusive_group()
     what.add_argument("--append", action="store_true", help="add passages to the index")
     what.add_argument("--delete", type=Path, metavar="IDS.txt", help="delete the passages with these ids, one a line")
     what.add_argument("--compact", action="store_true", help="lay the index out anew, without what was deleted")
     what.add_argument("--search", metavar="TEXT", help="search the index and print what comes back")
-    add("--replace", action="store_true", help="with --append: passages whose ids are there replace them")
-    add("--top-k", type=int, default=10, help="with --search (default 10)")
+    add("--replace", action="store_true", default=None, help="with --append: passages whose ids are there replace them")
+    add("--top-k", type=int, help="with --search (default 10)")
     arguments = parser.parse_args(argv)
+    _refuse_idle(arguments)
     arguments.out = expand_path(arguments.out)
+    threads = (os.cpu_count() or 1) if arguments.threads is None else arguments.threads
     console = Console(highlight=False, soft_wrap=True)
 
     def say(line: str) -> None:
@@ -95,11 +111,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     if arguments.delete is not None:
         version = delete(arguments.out, _ids(arguments.delete), say=say)
     elif arguments.compact:
-        version = compact(arguments.out, shards=arguments.shards, threads=arguments.threads, say=say)
+        version = compact(arguments.out, shards=arguments.shards, threads=threads, say=say)
     elif arguments.append:
-        current_version(arguments.out)  # before anything is encoded for it
+        _fit_to_index(arguments)  # before anything is encoded for it
         place = arguments.store or arguments.out.with_name(f"{arguments.out.name}.appended.vectors")
-        version = append(arguments.out, _store(arguments, place), replace=arguments.replace, threads=arguments.threads, say=say)
+        store = _store(arguments, place)
+        version = append(arguments.out, store, replace=bool(arguments.replace), threads=threads, say=say)
         if arguments.store is None and arguments.vectors is None:
             shutil.rmtree(place)  # the index has them now
     else:
@@ -110,12 +127,29 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
+def _refuse_idle(arguments: argparse.Namespace) -> None:
+    """Raises UserError for an option that would change nothing: whoever gave it expects that it does."""
+    task = next((one for one in ("append", "delete", "compact", "search") if getattr(arguments, one) not in (None, False)), "")
+    used = _USED[task]
+    if task in ("", "append") and arguments.vectors is not None:
+        used = used - _ENCODING - ({"encoder"} if task else set())
+    elif task in ("", "append") and arguments.corpus is not None:
+        used = used - _READING
+    given = {name for name, value in vars(arguments).items() if value is not None}
+    for name in sorted(given - used - {"out", "append", "delete", "compact", "search"}):
+        option = f"--{name.replace('_', '-')}"
+        source = next((f" --{one}" for one in ("vectors", "corpus") if getattr(arguments, one) is not None), "")
+        where = f"--{task}{source}" if task else f"building an index{source and ' from'}{source}"
+        raise UserError(f"{option} changes nothing in {where}; leave it out")
+
+
 def _settings(arguments: argparse.Namespace) -> IndexSettings:
-    names = ("factory", "seed", "recall", "exact_rows", "threads")
-    return settings_from(
-        IndexSettings,
-        {"shards": 1 if arguments.shards is None else arguments.shards, **{name: getattr(arguments, name) for name in names}},
-    )
+    names = ("shards", "factory", "seed", "recall", "exact_rows", "threads")
+    return settings_from(IndexSettings, _given(arguments, *names))
+
+
+def _given(arguments: argparse.Namespace, *names: str) -> dict[str, Any]:
+    return {name: value for name in names if (value := getattr(arguments, name)) is not None}
 
 
 def _store(arguments: argparse.Namespace, place: Path) -> VectorStore:
@@ -130,8 +164,23 @@ def _store(arguments: argparse.Namespace, place: Path) -> VectorStore:
         on_bad_row: BadRowPolicy = "skip" if arguments.skip_bad_rows else "error"
         files = [expand_path(path) for path in arguments.passages]
         passages = read_passages(files, on_bad_row=on_bad_row, lang=arguments.lang)
-    settings = EncodeSettings(gpu=arguments.gpu, precision=arguments.precision, store=arguments.vector_type)
-    return encode_passages(passages, arguments.encoder, place, settings)
+        if arguments.languages is not None:
+            wanted = {language(one) for one in arguments.languages}
+            passages = (one for one in passages if one.lang in wanted)
+    values = _given(arguments, "gpu", "precision")
+    if arguments.vector_type is not None:
+        values["store"] = arguments.vector_type
+    return encode_passages(passages, arguments.encoder, place, settings_from(EncodeSettings, values))
+
+
+def _fit_to_index(arguments: argparse.Namespace) -> None:
+    """Raises UserError where what is to be encoded and appended would not fit the index."""
+    manifest = read_manifest(current_version(arguments.out))
+    arguments.vector_type = arguments.vector_type or manifest.dtype
+    if arguments.encoder is not None:
+        directory = expand_path(arguments.encoder)
+        about = about_encoder(directory, arguments.encoder, encoder_files(directory), manifest.dimension)
+        check_fit(manifest, manifest.dimension, arguments.vector_type, about)
 
 
 def _queries(
@@ -140,6 +189,12 @@ def _queries(
     """Titles and first sentences as queries, where the encoder is at hand."""
     if arguments.encoder is None:
         return None
+    files, known = encoder_files(expand_path(arguments.encoder)), store.encoder.get("sha256")
+    if known not in (None, files):
+        raise UserError(
+            f"{store.path} was encoded with {store.encoder.get('path')}, whose files are not those of {arguments.encoder}: "
+            "its queries would find nothing there; name that encoder, or none"
+        )
     each = max(8, -(-settings.certificate_queries // len(store.languages)))
     texts = sampled_queries(store, each)
     vectors = Encoder.load(expand_path(arguments.encoder)).encode(list(chain.from_iterable(texts.values())), "query")
@@ -149,10 +204,10 @@ def _queries(
 
 def _ids(path: Path) -> list[str]:
     try:
-        lines = expand_path(path).read_text(encoding="utf-8").split("\n")
+        lines = expand_path(path).read_text(encoding="utf-8-sig").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"cannot read ids from {path}: {error}") from error
-    return [line for line in (one.removesuffix("\r") for one in lines) if line]
+    return [line for line in map(str.strip, lines) if line]  # ids neither begin nor end with blanks
 
 
 def _search(arguments: argparse.Namespace, console: Console) -> None:
@@ -163,7 +218,7 @@ def _search(arguments: argparse.Namespace, console: Console) -> None:
         raise UserError(f"{directory} is not the encoder of this index ({made_with.get('path')}); name that with --encoder")
     languages = None if arguments.languages is None else tuple(language(one) for one in arguments.languages)
     vectors = Encoder.load(directory).encode([arguments.search], "query")
-    hits = index.search(vectors, SearchOptions(top_k=arguments.top_k, languages=languages))
+    hits = index.search(vectors, SearchOptions(languages=languages, **_given(arguments, "top_k")))
     for score, passage in zip(hits.scores[0].tolist(), index.passages(hits, 0), strict=True):
         console.print(Text.assemble((f"{score:.3f} {passage.lang:7}", "bold"), f" {passage.id}  ", f"{passage.full_text:.200}"))
 

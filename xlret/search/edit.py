@@ -55,7 +55,7 @@ def append(index_dir: Path, store: VectorStore, *, replace: bool = False, thread
     current_version(index_dir)
     with scratch(index_dir) as place:
         old = SearchIndex.open(index_dir)
-        _check_fit(old.manifest, store)
+        check_fit(old.manifest, store.dimension, store.dtype, store.encoder)
         fields = _fields(old.manifest, store)
         tables = [part.drop_columns(["vector"]) for part in store.parts()]
         table, vectors = pa.concat_tables(tables), np.concatenate([vectors_of(part) for part in store.parts()])
@@ -273,16 +273,20 @@ def _counts(old: SearchIndex) -> Counts:
     return dict(zip(old.manifest.languages, table, strict=True))
 
 
-def _check_fit(manifest: Manifest, store: VectorStore) -> None:
-    if (store.dimension, store.dtype) != (manifest.dimension, manifest.dtype):
+def check_fit(manifest: Manifest, dimension: int, dtype: str, encoder: Mapping[str, Any]) -> None:
+    """Checks that passages so encoded can be appended to an index; `encoder` as in `VectorStore`.
+
+    Raises:
+        UserError: they cannot.
+    """
+    if (dimension, dtype) != (manifest.dimension, manifest.dtype):
         raise UserError(
-            f"the passages have {store.dimension} {store.dtype} numbers, the index {manifest.dimension} {manifest.dtype}; "
-            "encode them alike"
+            f"the passages have {dimension} {dtype} numbers, the index {manifest.dimension} {manifest.dtype}; encode them alike"
         )
     for name in _SAME:
-        if store.encoder.get(name) != manifest.encoder.get(name):
+        if encoder.get(name) != manifest.encoder.get(name):
             raise UserError(
-                f"the passages were encoded otherwise than the index: {name} is {store.encoder.get(name)!s:.80}, "
+                f"the passages were encoded otherwise than the index: {name} is {encoder.get(name)!s:.80}, "
                 f"there {manifest.encoder.get(name)!s:.80}; encode them with {manifest.encoder.get('path')}"
             )
 

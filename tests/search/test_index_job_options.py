@@ -1,0 +1,102 @@
+"""Options of `python -m jobs.index` that would change nothing, or spoil what they are given with, are refused before anything
+is encoded."""
+
+import json
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+
+import pytest
+from index_building import build
+from made_up import LANGUAGES, make_passages, make_vectors
+
+from jobs import index as job
+from jobs.index import main
+from xlret.errors import UserError
+from xlret.search.encode import EncodeSettings
+from xlret.search.fingerprint import about_encoder, encoder_files
+from xlret.search.index import SearchIndex
+from xlret.search.passages import Passage
+from xlret.search.store import VectorStore, write_store
+
+
+@pytest.fixture
+def place(tmp_path: Path, encoder: Path) -> Path:
+    """An index of 60 passages that `encoder` is said to have encoded, and another encoder."""
+    shutil.copytree(encoder, tmp_path / "encoder")
+    shutil.copytree(encoder, tmp_path / "other-encoder")
+    card = json.loads((encoder / "xlret.json").read_text())
+    (tmp_path / "other-encoder" / "xlret.json").write_text(json.dumps(card | {"query_prompt": "query: "}))
+    about = about_encoder(encoder, encoder, encoder_files(encoder), 32)
+    build(write_store(tmp_path / "vectors", make_passages(60), make_vectors(60, 32), encoder=about), tmp_path / "index")
+    return tmp_path
+
+
+@pytest.fixture
+def encoded(monkeypatch: pytest.MonkeyPatch) -> list[EncodeSettings]:
+    """Passages get made-up vectors instead of being encoded on Ray; the settings that this was asked with."""
+    asked = []
+
+    def encode(passages: Iterable[Passage], encoder: Path, out: Path, settings: EncodeSettings) -> VectorStore:
+        asked.append(settings)
+        some, about = list(passages), about_encoder(encoder, encoder, encoder_files(encoder), 32)
+        return write_store(out, some, make_vectors(len(some), 32), dtype=settings.store, encoder=about)
+
+    monkeypatch.setattr(job, "encode_passages", encode)
+    return asked
+
+
+def run(place: Path, arguments: str) -> None:
+    """Words in capitals are places."""
+    assert main([str(place / one.lower()) if one.isupper() else one for one in arguments.split()]) == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("--out NEW --vectors VECTORS --replace", "--replace changes nothing in building an index from --vectors"),
+        ("--out NEW --vectors VECTORS --languages de", "--languages changes nothing in building an index from --vectors"),
+        ("--out NEW --vectors VECTORS --vector-type float32", "--vector-type changes nothing"),
+        ("--out NEW --corpus NONE --encoder ENCODER --lang de", "--lang changes nothing in building an index from --corpus"),
+        ("--out NEW --passages NONE --encoder ENCODER --top-k 3", "--top-k changes nothing in building an index"),
+        ("--out INDEX --append --passages NONE --encoder ENCODER --factory Flat", "--factory changes nothing in --append"),
+        ("--out INDEX --append --passages NONE --encoder ENCODER --shards 2", "--shards changes nothing in --append"),
+        ("--out INDEX --append --passages NONE --encoder ENCODER --recall 0.9", "--recall changes nothing in --append"),
+        ("--out INDEX --append --vectors VECTORS --encoder ENCODER", "--encoder changes nothing in --append --vectors"),
+        ("--out INDEX --compact --factory Flat", "--factory changes nothing in --compact"),
+        ("--out INDEX --delete NONE --passages NONE", "--passages changes nothing in --delete"),
+        ("--out INDEX --search x --gpu", "--gpu changes nothing in --search"),
+        # what would not fit is refused before it is encoded; none of the files is there
+        ("--out INDEX --append --passages NONE --encoder ENCODER --vector-type float32", "32 float32 numbers, the index 32 fl"),
+        ("--out INDEX --append --passages NONE --encoder OTHER-ENCODER", "encoded otherwise than the index: sha256"),
+        ("--out NEW --vectors VECTORS --encoder OTHER-ENCODER", "was encoded with .*, whose files are not those of"),
+    ],
+)
+def test_options_that_change_or_fit_nothing(place: Path, arguments: str, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        run(place, arguments)
+    assert not (place / "new").exists()
+
+
+def test_an_index_is_measured_with_queries_of_its_own_encoder(place: Path) -> None:
+    run(place, "--out NEW --vectors VECTORS --encoder ENCODER --threads 1")
+    certificate = SearchIndex.open(place / "new").manifest.certificate
+    assert certificate is not None
+    assert certificate.made_of == "queries"
+
+
+def test_languages_of_files_and_vectors_as_the_index_has_them(place: Path, encoded: list[EncodeSettings]) -> None:
+    rows = [{"id": f"x{number}", "lang": LANGUAGES[number % 5], "text": "some text"} for number in range(50)]
+    (place / "some.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    files = f"--passages {place / 'some.jsonl'} --encoder ENCODER"
+    run(place, f"--out NEW {files} --languages de sw --vector-type float32")
+    assert SearchIndex.open(place / "new").manifest.languages == {"de": 10, "sw": 10}
+    run(place, f"--out NEW --append --replace {files} --languages sw th")
+    assert SearchIndex.open(place / "new").manifest.languages == {"de": 10, "sw": 10, "th": 10}
+    assert [one.store for one in encoded] == ["float32", "float32"]
+
+
+def test_ids_as_other_programs_write_them(place: Path) -> None:
+    (place / "ids").write_bytes("\ufeffp1\r\n p2\t\n\n".encode())
+    run(place, "--out INDEX --delete IDS")
+    assert SearchIndex.open(place / "index").manifest.count == 58
