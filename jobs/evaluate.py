@@ -183,7 +183,7 @@ def evaluate_encoder(
     calibration = None if settings.calibration is None else Calibration.load(settings.calibration)
     reranker = None if settings.reranker is None else Reranker.load(settings.reranker, device=_device())
     lexicon = None if settings.translate_test is None else Lexicon.load([settings.translate_test])
-    sets: Iterable[RetrievalSet] = _sets(settings)
+    sets: Iterable[RetrievalSet] = retrieval_sets(settings)
     model = _load(encoder, settings)
     if lexicon is not None:  # all of them before the first is encoded: a language that is missing shows at once
         sets = [translated(one, WordTranslator(lexicon, "en", one.languages)) for one in sets]
@@ -271,7 +271,8 @@ def _device() -> str:
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
-def _sets(settings: EvaluateSettings) -> Iterator[RetrievalSet]:
+def retrieval_sets(settings: EvaluateSettings) -> Iterator[RetrievalSet]:
+    """What there is to evaluate on, each read when it is asked for."""
     if settings.benchmark is not None and settings.data is not None:
         return benchmark(settings.benchmark).load(settings.data, settings.languages)
     assert settings.corpus is not None

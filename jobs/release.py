@@ -7,14 +7,14 @@ from pathlib import Path
 from rich.console import Console
 
 from jobs.cli import run_job
-from jobs.evaluate import EvaluateSettings, evaluate_encoder
+from jobs.evaluate import EvaluateSettings, evaluate_encoder, retrieval_sets
 from xlret.config import settings_from
 from xlret.errors import UserError
 from xlret.evaluation.report import as_json
 from xlret.files import expand_path
 from xlret.release.alias import read_alias
 from xlret.release.make import make_release
-from xlret.release.promote import TOLERANCE, known_quality, list_releases, previous, promote, rollback
+from xlret.release.promote import TOLERANCE, known_quality, list_releases, previous, promote, rollback, standing_quality
 from xlret.release.quality import GATES, quality_of
 from xlret.release.record import CURRENT, Quality, Record, Release, checked_name
 from xlret.release.verify import verify_release
@@ -115,8 +115,7 @@ def _promote(root: Path, arguments: argparse.Namespace, console: Console) -> Non
         console.print(f"{arguments.alias} goes back to {previous(root, arguments.alias)}", markup=False)
         release = rollback(root, arguments.alias)
     else:
-        measured = _measure(root, arguments) if arguments.corpus or arguments.data else {}
-        benchmark = arguments.benchmark or next((name for one in measured.values() for name in one), None)
+        measured, benchmark = _measure(root, arguments) if arguments.corpus or arguments.data else ({}, arguments.benchmark)
         release = promote(
             root,
             checked_name(arguments.name),
@@ -130,20 +129,27 @@ def _promote(root: Path, arguments: argparse.Namespace, console: Console) -> Non
     console.print(f"{root / arguments.alias} now names {release.name}", markup=False)
 
 
-def _measure(root: Path, arguments: argparse.Namespace) -> Mapping[str, Quality]:
-    """Evaluates the release and the standing one, each unless it was measured on the same before."""
+def _measure(root: Path, arguments: argparse.Namespace) -> tuple[Mapping[str, Quality], str]:
+    """Evaluates the release and, to compare, the standing one; each unless it was measured on the same before."""
     values = {key: getattr(arguments, key) for key in ("benchmark", "data", "corpus", "groups")}
     settings = settings_from(EvaluateSettings, {key: value for key, value in values.items() if value is not None})
     measured: dict[str, Quality] = {}
-    for name in (arguments.name, read_alias(root, arguments.alias)):
-        if name is None or name in measured:
-            continue
-        if settings.benchmark is not None and settings.benchmark in known_quality(root, name, arguments.alias):
+    known = {arguments.name: known_quality(root, checked_name(arguments.name), arguments.alias)}
+    standing = read_alias(root, arguments.alias)
+    if standing is not None and not arguments.force:  # with --force nobody asks for it, and it may be gone
+        known[standing] = standing_quality(root, standing, arguments.alias)
+    benchmark, sizes = settings.benchmark, {"queries": 0, "passages": 0}
+    for one in retrieval_sets(settings):
+        benchmark = benchmark or one.name
+        sizes["queries"] += len(one.query_ids)
+        sizes["passages"] += len(one.passage_ids)
+    assert benchmark is not None, "nothing to measure on"
+    for name, quality in known.items():
+        if sizes.items() <= quality.get(benchmark, {}).items():
             continue
         found = evaluate_encoder(str(verify_release(root / checked_name(name)).encoder), settings, None)
-        benchmark, numbers = quality_of([as_json(one) for one in found], settings.benchmark)
-        measured[name] = {benchmark: numbers}
-    return measured
+        measured[name] = {benchmark: quality_of([as_json(one) for one in found], benchmark)[1]}
+    return measured, benchmark
 
 
 def show_release(release: Release, console: Console) -> None:

@@ -1,6 +1,7 @@
 """`python -m jobs.release` from an encoder and an index to the alias that is served."""
 
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -72,11 +73,26 @@ def test_promote_measures_what_was_not_measured(
     assert step.quality[f"{corpora.name}/dev"]["mul"] > 0
     capsys.readouterr()
     release("promote", "second", "--corpus", corpora / "dev")  # the two are equal
-    assert capsys.readouterr().out.count("160 queries, 160 passages") == 2, "both were to be measured"
+    assert capsys.readouterr().out.count("160 queries, 160 passages") == 1, "the first was measured before"
     assert resolve(tmp_path / "root").name == "second"
     # measured on less than the standing release: not comparable, until both are
     release("promote", "first", "--corpus", corpora / "dev", "--groups", 15)
     assert history(tmp_path / "root")[-1].quality[f"{corpora.name}/dev"]["queries"] == 60
+
+
+def test_force_does_not_ask_for_a_standing_release_that_is_gone(
+    tmp_path: Path, corpora: Path, release: Callable[..., None]
+) -> None:
+    release("make", "first")
+    release("make", "second")
+    release("promote", "first", "--force")
+    shutil.rmtree(tmp_path / "root" / "first")
+    arguments = ["second", "--corpus", corpora / "dev", "--groups", 5]
+    with pytest.raises(UserError, match=r"the standing release first is gone.*promote with --force"):
+        release("promote", *arguments)
+    release("promote", *arguments, "--force")
+    assert resolve(tmp_path / "root").name == "second"
+    assert history(tmp_path / "root")[-1].quality[f"{corpora.name}/dev"]["queries"] == 20
 
 
 def test_promote_measures_on_benchmarks(tmp_path: Path, release: Callable[..., None]) -> None:

@@ -67,7 +67,7 @@ def promote(
             benchmark = benchmark or only_benchmark(name, mine)
             numbers_of(name, mine, benchmark, metric)
             if standing is not None and standing != name:
-                reasons = worse(mine, _standing_quality(root, standing, alias, measured), benchmark, metric, tolerance)
+                reasons = worse(mine, standing_quality(root, standing, alias, measured), benchmark, metric, tolerance)
         if reasons:
             raise UserError(
                 f"{name} is not promoted: {'; '.join(reasons)}; allowed is {tolerance} (--tolerance), or promote with --force"
@@ -170,7 +170,12 @@ def only_benchmark(name: str, quality: Quality) -> str:
     return known[0]
 
 
-def _standing_quality(root: Path, name: str, alias: str, measured: Mapping[str, Quality] | None) -> Quality:
+def standing_quality(root: Path, name: str, alias: str, measured: Mapping[str, Quality] | None = None) -> Quality:
+    """`known_quality` of the release that an alias names.
+
+    Raises:
+        UserError: it is gone or damaged; the message says that --force promotes all the same.
+    """
     try:
         return known_quality(root, name, alias, measured)
     except CorruptError as error:
