@@ -1,5 +1,6 @@
 """Serves a release over HTTP: `python -m jobs.serve --release DIR`."""
 
+import json
 import shlex
 import signal
 import sys
@@ -7,8 +8,6 @@ import threading
 from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
-
-import yaml
 
 from jobs.cli import recipe_parser, run_job
 from xlret.config import read_recipe
@@ -47,7 +46,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--port", type=int, help="port to listen on (default 8000; 0 takes a free one)")
     arguments = parser.parse_args(argv)
     given = {"release": arguments.release, "host": arguments.host, "port": arguments.port}
-    overrides = [f"{key}={yaml.safe_dump(value).splitlines()[0]}" for key, value in given.items() if value is not None]
+    overrides = [f"{key}={json.dumps(value)}" for key, value in given.items() if value is not None]
     settings = read_recipe(ServeSettings, arguments.recipe, [*overrides, *arguments.overrides])
     if arguments.environment is not None:
         return _environment(settings, expand_path(arguments.environment))

@@ -2,6 +2,7 @@
 
 import asyncio
 import unicodedata
+from collections.abc import AsyncIterator
 
 import httpx
 import pytest
@@ -188,5 +189,36 @@ def test_requests_that_come_together_share_calls() -> None:
         assert len(house.encoder.batches) <= 6
         assert sum(house.shards[0].batches) == 40
         assert len(house.shards[0].batches) <= 12
+
+    in_house(test)
+
+
+def test_the_work_of_one_request_is_bounded() -> None:
+    async def test(client: httpx.AsyncClient, house: House) -> None:
+        balanced = {"queries": ["cat", "dog"], "balance": "quota"}
+        await search(client, **balanced, top_k=10)  # 2 questions x 10 hits x 4 languages
+        await search(client, **balanced, top_k=20, languages=["de", "fr"])
+        for body, field in (
+            ({**balanced, "top_k": 11}, "balance"),
+            ({"queries": ["cat", "dog", "tree"], "rerank": True, "top_k": 3}, "rerank"),
+        ):
+            found = await client.post("/v1/search", json=body)
+            assert (found.status_code, found.json()["error"]["field"]) == (422, field)
+            assert "allowed are" in found.json()["error"]["message"]
+        await search(client, queries=["cat", "dog"], rerank=True, top_k=3)
+
+    in_house(test, limits={"candidates": 80, "pairs": 20}, rerank_depth=10)
+
+
+def test_the_time_that_a_body_takes_is_not_taken_from_its_answer() -> None:
+    async def test(client: httpx.AsyncClient, house: House) -> None:
+        async def slowly() -> AsyncIterator[bytes]:
+            yield b'{"query": "cat", '
+            await asyncio.sleep(1.2)
+            yield b'"timeout_ms": 1000}'
+
+        found = await client.post("/v1/search", content=slowly(), headers={"content-type": "application/json"})
+        assert found.status_code == 200, found.text
+        assert found.json()["took_ms"]["total"] >= 1200
 
     in_house(test)

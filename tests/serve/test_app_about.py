@@ -3,6 +3,7 @@
 import asyncio
 import json
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -142,3 +143,54 @@ def test_each_request_is_recorded_without_its_words() -> None:
         assert min(good.ms, bad.ms, good.bytes_out, bad.bytes_out) > 0
 
     asyncio.run(run())
+
+
+def test_a_control_that_is_gone_is_unavailable_and_not_an_unexpected_error() -> None:
+    class Gone:
+        async def swap(self, name: str) -> dict[str, Any]:
+            raise ConnectionError("the actor died")
+
+        async def status(self) -> dict[str, Any]:
+            raise ConnectionError("the actor died")
+
+    async def run() -> None:
+        house = House()
+        house.app = build_app(house.gateway, control=Gone(), keys=Keys.of(admin=["admin-key-0"]))
+        admin = {"authorization": "Bearer admin-key-0"}
+        async with house.client() as client:
+            for found in (
+                await client.post("/admin/release", json={"release": "blue"}, headers=admin),
+                await client.get("/admin/status", headers=admin),
+            ):
+                assert (found.status_code, found.json()["error"]["code"]) == (503, "unavailable")
+                assert "retry-after" in found.headers
+
+    asyncio.run(run())
+
+
+def test_below_another_root_the_same_paths_need_keys_and_take_bodies() -> None:
+    async def run() -> None:
+        house = House()
+        control = LocalControl(house.gateway, Path("/releases"))
+        app = build_app(house.gateway, control=control, keys=Keys.of(admin=["admin-key-0"]))
+        await house.gateway.swap(Path("/releases/red"))
+        transport = httpx.ASGITransport(app, root_path="/below")
+        async with httpx.AsyncClient(transport=transport, base_url="http://house") as client:
+            assert (await client.get("/below/admin/status")).status_code == 401
+            found = await client.post("/below/v1/search", json={"query": "cat"})
+            assert (found.status_code, found.json()["release"]) == (200, "red")
+
+    asyncio.run(run())
+
+
+def test_a_websocket_is_closed_before_it_is_open() -> None:
+    sent: list[Any] = []
+
+    async def receive() -> Any:
+        return {"type": "websocket.connect"}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    asyncio.run(House().app({"type": "websocket", "path": "/", "headers": []}, receive, send))
+    assert sent == [{"type": "websocket.close", "code": 1000}]

@@ -303,3 +303,55 @@ def test_an_ingress_prepares_a_release_only_when_the_shards_have_it() -> None:
         assert members["ingress"].loaded == ["one", "two"]
 
     run(work())
+
+
+def test_a_replica_that_starts_during_a_swap_has_the_new_release_before_it_is_asked() -> None:
+    async def work() -> None:
+        releases = made()
+        link = Link(releases)
+        members = await service(link)
+        late = Member(link, "shards 0", "a second one")
+        late.loading.clear()
+        starting = asyncio.create_task(late.follower.start())
+        await asyncio.sleep(0.05)  # it knows of the first release only
+        await releases.swap("two")
+        members["ingress"].uses.discard("one")
+        await until(lambda: set(releases.plan.live) == {"two"})
+        late.loading.set()
+        await starting
+        assert late.loaded == ["two"]
+
+    run(work())
+
+
+def test_changes_of_the_plan_that_come_together_are_all_in_it() -> None:
+    async def work() -> None:
+        releases = made()
+        async with releases._news:  # as while many members are told
+            one = asyncio.create_task(releases._next(active="two"))
+            other = asyncio.create_task(releases._next(draining=True))
+            await asyncio.sleep(0.01)
+        await asyncio.gather(one, other)
+        assert (releases.plan.active, releases.plan.draining, releases.plan.epoch) == ("two", True, 3)
+
+    run(work())
+
+
+def test_a_control_that_came_back_swaps_only_when_it_knows_what_is_served() -> None:
+    async def work() -> None:
+        releases = made(restarted=True)
+        link = Link(releases)
+        swap = asyncio.create_task(releases.swap("two"))
+        await asyncio.sleep(0.05)
+        assert releases.plan.epoch == 0
+        before = Plan(7, "three", {"three": "/r/three"}, ("three",))
+        members = {kind: Member(link, kind) for kind in KINDS}
+        for member in members.values():
+            member.loaded, member.active, member.follower._plan = ["three"], "three", before
+            member.follower._holds = {"three"}
+            member.follower._following = asyncio.create_task(member.follower._follow())
+        await swap
+        assert members["ingress"].active == "two"
+        assert releases.plan.epoch > 7
+
+    run(work())

@@ -36,7 +36,8 @@ def test_everything_that_should_change_is_found_in_what_ray_writes(written: Path
     after = hardened(before, tmp_path)
     assert f"timeout http-request {HEADER_S}s" in after
     assert f"http-request return status 503 errorfile {tmp_path}/503.http" in after  # where no route is known
-    assert "500.http" not in after
+    assert {path.rpartition("/")[0] for path in re.findall(r"errorfile (?:\d+ )?(\S+)", after)} == {str(tmp_path)}
+    assert "http-request set-header x-request-id" in after
     assert "status 404" in before
     assert "status 404" not in after
     assert re.search(r"frontend prometheus\n\s+bind 127\.0\.0\.1:", after)
@@ -58,7 +59,7 @@ def test_the_program_checks_out_with_haproxy_and_leaves_it_hardened(written: Pat
 
 def test_its_own_answers_are_whole_http_with_json(tmp_path: Path) -> None:
     write_errors(tmp_path)
-    for status, said in ((400, 400), (408, 408), (502, 503), (503, 503), (504, 503)):
+    for status, said in ((400, 400), (408, 408), (500, 503), (502, 503), (503, 503), (504, 503)):
         head, _, body = (tmp_path / f"{status}.http").read_bytes().partition(b"\r\n\r\n")
         assert head.startswith(f"HTTP/1.1 {said} ".encode())
         assert f"content-length: {len(body)}".encode() in head

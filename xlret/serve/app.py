@@ -1,6 +1,6 @@
 """The HTTP application: addresses, their descriptions, and which function answers."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Annotated, Any
 
 from fastapi import Depends, FastAPI, Request, Response
@@ -16,6 +16,7 @@ from xlret.serve.access import Keys
 from xlret.serve.backends import Control
 from xlret.serve.docs import STYLE, docs_page
 from xlret.serve.errors import ApiError
+from xlret.serve.found import reason
 from xlret.serve.gateway import Gateway
 from xlret.serve.info import direction, names
 from xlret.serve.limits import Border
@@ -187,15 +188,21 @@ def _add_admin(app: FastAPI, control: Control) -> None:
     )
     async def swap(request: SwapRequest) -> dict[str, Any]:
         """Serves another release of the same directory. The old one serves on until the new one is loaded and whole."""
-        try:
-            return dict(await control.swap(request.release))
-        except UserError as error:
-            raise ApiError(422, str(error), field="release") from error
+        return dict(await _of_control(control.swap(request.release)))
 
     @app.get("/admin/status", response_model=None, responses=_responses(None, 401, 503), dependencies=_KEY)
     async def status() -> dict[str, Any]:
         """What is loaded and in work."""
-        return dict(await control.status())
+        return dict(await _of_control(control.status()))
+
+
+async def _of_control(answer: Awaitable[Mapping[str, Any]]) -> Mapping[str, Any]:
+    try:
+        return await answer
+    except UserError as error:
+        raise ApiError(422, str(error), field="release") from error
+    except Exception as error:
+        raise ApiError(503, f"the control does not answer ({reason(error)}); try again after Retry-After") from error
 
 
 def describe(gateway: Gateway) -> Info:

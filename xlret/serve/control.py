@@ -17,7 +17,7 @@ R = TypeVar("R")
 INGRESS = "ingress"
 """The kind of member that answers requests; all other kinds hold releases for it."""
 GONE_S = 15.0
-"""A member that has not reported for so long is not waited for. It reports every few seconds, loading or not."""
+"""A member that has not reported for so long is not waited for. Once started it reports every few seconds, loading or not."""
 ADOPT_S = 10.0
 """How long a control that came back waits for a member to say what the plan was."""
 
@@ -157,6 +157,7 @@ class Releases:
 
     async def drain(self, wait_s: float) -> int:
         """Tells every ingress to take no more requests; returns how many are still in work when all are done or time is up."""
+        await self._known.wait()
         await self._next(draining=True)
 
         def done() -> bool:
@@ -168,6 +169,7 @@ class Releases:
         return sum(one.requests for one in self._alive(INGRESS))
 
     async def _swap(self, name: str) -> dict[str, Any]:
+        await self._known.wait()
         async with self._swapping:
             if self.plan.draining:
                 raise UserError("the service is stopping; no release is taken in any more")
@@ -238,8 +240,8 @@ class Releases:
         await self._change(replace(plan, ready=tuple(one for one in dict.fromkeys(plan.ready) if one in plan.live)))
 
     async def _change(self, plan: Plan) -> None:
+        self.plan = plan  # before anything is awaited: `_next` must not work from a plan that another change has replaced
         async with self._news:
-            self.plan = plan
             self._news.notify_all()
 
     async def _until(self, true: Callable[[], bool], wait_s: float) -> None:
@@ -254,8 +256,11 @@ class Releases:
                 left = end - time.monotonic()
                 if left <= 0:
                     raise TimeoutError
-                with contextlib.suppress(TimeoutError):  # also looks again when nobody reports: members may have gone
-                    await asyncio.wait_for(self._news.wait(), min(left, 1.0))
+                # Looks again when nobody reports too: members may have gone. (Not wait_for: before Python 3.12 it may lose a
+                # cancellation that comes together with the news.)
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(min(left, 1.0)):
+                        await self._news.wait()
 
     def _background(self, work: Coroutine[Any, Any, R]) -> asyncio.Task[R]:
         task = asyncio.get_running_loop().create_task(work)

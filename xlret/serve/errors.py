@@ -69,16 +69,17 @@ def install(app: FastAPI) -> None:
     """Makes `app` answer every error, its own and FastAPI's, in this form."""
 
     async def answer(request: Request, error: Exception) -> Response:
-        found = _as_api_error(error)
-        body, headers = error_body(found, request.scope["state"]["record"].request_id)
-        request.scope["state"]["record"].error = found.code
+        record = request.scope["state"]["record"]
+        found = _as_api_error(error, record.request_id)
+        body, headers = error_body(found, record.request_id)
+        record.error = found.code
         return Response(body, found.status_code, {name.decode(): value.decode("latin-1") for name, value in headers})
 
     for kind in (HTTPException, RequestValidationError, UserError, Exception):
         app.add_exception_handler(kind, answer)
 
 
-def _as_api_error(error: Exception) -> ApiError:
+def _as_api_error(error: Exception, request_id: str) -> ApiError:
     if isinstance(error, ApiError):
         return error
     if isinstance(error, RequestValidationError):
@@ -91,7 +92,7 @@ def _as_api_error(error: Exception) -> ApiError:
         )
         found.headers = error.headers
         return found
-    _log.error("unexpected error", exc_info=error)
+    _log.error("unexpected error in request %s", request_id, exc_info=error)
     return ApiError(500, "an error that xlret did not expect; the server's log has more under the request id")
 
 

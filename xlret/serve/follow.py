@@ -83,13 +83,17 @@ class Follower:
         Raises:
             UserError: the release that is served cannot be used. (Any other one is refused in the report.)
         """
-        self._plan = plan = await self._link.first()
-        await self._duties.load(plan.active, plan.live[plan.active])
-        self._holds.add(plan.active)
-        if self._duties.turn is not None:
-            await self._duties.turn(plan.active, plan.live[plan.active])
-        while (step := self._next(plan)) is not None:  # before it is asked for any of them
-            await step()
+        while True:
+            self._plan = plan = await self._link.first()
+            await self._duties.load(plan.active, plan.live[plan.active])
+            self._holds.add(plan.active)
+            if self._duties.turn is not None:
+                await self._duties.turn(plan.active, plan.live[plan.active])
+            while (step := self._next(plan)) is not None:  # before it is asked for any of them
+                await step()
+            # The control counts it from here on. What changed while it loaded went past it: a swap may have ended meanwhile.
+            if (await self._link.tell(self.report())).epoch == plan.epoch:
+                break
         self._following = asyncio.create_task(self._follow())
 
     def check(self) -> None:
@@ -154,7 +158,8 @@ class Follower:
             while self._plan is not None and (step := self._next(self._plan)) is not None:
                 await step()
                 with contextlib.suppress(Exception):  # the next poll tells it too
-                    plan = await asyncio.wait_for(self._link.tell(self.report()), POLL_S)
+                    async with asyncio.timeout(POLL_S):
+                        plan = await self._link.tell(self.report())
                     self._plan = plan if plan.epoch >= self._plan.epoch else self._plan
         except Exception as error:
             _log.error("a step of the plan failed; trying again", exc_info=error)

@@ -65,11 +65,14 @@ class Border:
             await self.app(scope, receive, send)
             return
         if scope["type"] != "http":
-            raise RuntimeError(f"a connection of type {scope['type']} is not served")
+            await receive()
+            await send({"type": "websocket.close", "code": 1000})  # before it is accepted: the server answers 403
+            return
+        path = scope["path"].removeprefix(scope.get("root_path", ""))
         headers = {name.lower(): value for name, value in scope["headers"]}
         given = headers.get(b"x-request-id", b"").decode("latin-1")
         request_id = given if _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
-        record = Record(request_id, scope["method"], scope["path"])
+        record = Record(request_id, scope["method"], path)
         scope["state"] = {**scope.get("state", {}), "record": record}
         answer = _Answer(send, record)
         answer.unread = b"transfer-encoding" in headers or headers.get(b"content-length", b"0") != b"0"
@@ -92,8 +95,9 @@ class Border:
                 observe(record)
 
     async def _serve(self, scope: Scope, headers: dict[bytes, bytes], receive: Receive, answer: "_Answer") -> None:
-        self.keys.check(scope["path"], headers.get(b"authorization", b"").decode("latin-1") or None)
-        if scope["method"] != "POST" or scope["path"] not in self.posted:
+        path = answer.record.path
+        self.keys.check(path, headers.get(b"authorization", b"").decode("latin-1") or None)
+        if scope["method"] != "POST" or path not in self.posted:
             await self._run(scope, b"", receive, answer)
             return
         _check_kind(headers)
@@ -101,8 +105,9 @@ class Border:
             with self.gate.read():
                 body = await self._read(headers, receive, more)
             answer.unread = False
+            answer.record.complete = time.monotonic()
             answer.record.bytes_in = len(body)
-            if scope["path"].startswith("/v1/"):
+            if path.startswith("/v1/"):
                 self.gate.check()  # before anything is parsed: saying no must be cheap
             await self._run(scope, body, receive, answer)
 

@@ -58,8 +58,8 @@ class _Loaded(Generic[T]):
             raise LookupError(f"release {release} is not loaded here")
         return future.result()
 
-    async def run(self, call: Callable[[], R]) -> R:
-        return await asyncio.get_running_loop().run_in_executor(self.pool, call)
+    async def run(self, call: Callable[[], R], pool: ThreadPoolExecutor | None = None) -> R:
+        return await asyncio.get_running_loop().run_in_executor(pool or self.pool, call)
 
 
 class LocalEncoder:
@@ -71,8 +71,9 @@ class LocalEncoder:
 
     def __init__(self, settings: ServeSettings) -> None:
         self._settings = settings
-        # Three calls at a time, one of each kind (questions, passages, highlights): long texts do not keep questions waiting.
-        self._loaded: _Loaded[Encoder] = _Loaded(self._read, 3, "encoder")
+        self._loaded: _Loaded[Encoder] = _Loaded(self._read, settings.batch.encoder_calls, "encoder")
+        # Passages and highlights have their own threads: long texts, or ones whose caller has left, keep no question waiting.
+        self._long = ThreadPoolExecutor(2, thread_name_prefix="encoder-long")
 
     def _read(self, path: Path) -> "Encoder":
         import torch
@@ -96,7 +97,8 @@ class LocalEncoder:
         """See `EncoderBackend.encode`."""
         encoder, settings = self._loaded.get(release), self._settings
         return await self._loaded.run(
-            lambda: encoder.encode(texts, side, tokens_per_batch=settings.tokens_per_batch, precision=settings.precision)
+            lambda: encoder.encode(texts, side, tokens_per_batch=settings.tokens_per_batch, precision=settings.precision),
+            None if side == "query" else self._long,
         )
 
 

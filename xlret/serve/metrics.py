@@ -53,8 +53,9 @@ class Metrics:
         path = record.path if record.path in _PATHS else "page" if record.path.startswith("/page/") else "other"
         self._requests.inc(1, {"path": path, "status": str(record.status), "error": record.error or ""})
         self._ms.observe(record.ms, {"path": path})
-        for stage, ms in record.took_ms.items():
-            self._stage.observe(ms, {"stage": stage})
+        for stage, ms in record.took_ms.items() if path == "/v1/search" else ():
+            if stage != "total" and ms > 0:  # zero: the request did without it
+                self._stage.observe(ms, {"stage": stage})
         _inc(self._texts, record.texts, {"path": path})
         _inc(self._shards, record.shards_ok, {"state": "ok"})
         _inc(self._shards, record.shards_failed, {"state": "failed"})

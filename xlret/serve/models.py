@@ -45,7 +45,7 @@ async def embed(gateway: Gateway, request: EmbeddingsRequest, record: Record) ->
                 field="dimensions",
             )
         began = now()
-        vectors_ND = await live.encode(request.input, request.input_type, record.arrived + limits.timeout_ms / 1000)
+        vectors_ND = await live.encode(request.input, request.input_type, record.complete + limits.timeout_ms / 1000)
         if dimensions < live.info.dimension:
             vectors_ND = vectors_ND[:, :dimensions]
             vectors_ND = vectors_ND / np.maximum(np.linalg.norm(vectors_ND, axis=1, keepdims=True), 1e-12)
@@ -79,7 +79,7 @@ async def rerank(gateway: Gateway, request: RerankRequest, record: Record) -> Re
         if not live.info.reranker:
             raise ApiError(404, f"the release {live.info.name} has no reranker; serve one that has")
         milliseconds = request.timeout_ms or limits.timeout_ms
-        deadline = record.arrived + min(milliseconds, limits.timeout_ms) / 1000
+        deadline = record.complete + min(milliseconds, limits.timeout_ms) / 1000
         began = now()
         try:
             logits = await live.score([(request.query, text) for text in request.texts], deadline)

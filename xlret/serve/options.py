@@ -33,16 +33,17 @@ def check_size(request: SearchRequest, limits: LimitSettings) -> None:
         )
 
 
-def search_options(request: SearchRequest, info: ReleaseInfo, depth: int) -> SearchOptions:
+def search_options(request: SearchRequest, info: ReleaseInfo, limits: LimitSettings, depth: int) -> SearchOptions:
     """What each shard is asked.
 
     Args:
         request: what the client asks for.
         info: the release that is to answer.
+        limits: of the work that one request may make.
         depth: hits wanted from each shard.
 
     Raises:
-        ApiError: 422: the release has not what the request names; the message says what there is.
+        ApiError: 422: the release has not what the request names, or the work is too much; the message says what there is.
     """
     if request.rerank and not info.reranker:
         raise ApiError(422, f"rerank: the release {info.name} has no reranker; leave it out", field="rerank")
@@ -50,9 +51,11 @@ def search_options(request: SearchRequest, info: ReleaseInfo, depth: int) -> Sea
         raise ApiError(
             422, f"balance {request.balance!r} needs a calibrated index; there is {info.balances()}", field="balance"
         )
+    languages = _languages(request.languages, info.languages) if request.languages is not None else None
+    _check_work(request, limits, depth, len(languages or info.languages))
     options = SearchOptions(
         top_k=depth,
-        languages=_languages(request.languages, info.languages) if request.languages is not None else None,
+        languages=languages,
         exclude_ids=frozenset(request.exclude_ids),
         nprobe=request.nprobe,
         ef=request.ef,
@@ -64,6 +67,21 @@ def search_options(request: SearchRequest, info: ReleaseInfo, depth: int) -> Sea
     except UserError as error:
         raise ApiError(422, str(error), field="filter" if str(error).startswith("filter") else None) from error
     return replace(options, filter=request.filter)
+
+
+def _check_work(request: SearchRequest, limits: LimitSettings, depth: int, languages: int) -> None:
+    count = len(request.texts)
+    if request.rerank and count * depth > limits.pairs:
+        raise ApiError(
+            422, f"rerank: {count} questions with {depth} hits each; allowed are {limits.pairs} pairs in all", field="rerank"
+        )
+    if request.balance != "none" and count * depth * languages > limits.candidates:
+        raise ApiError(
+            422,
+            f"balance: {count} questions with {depth} hits of each of {languages} languages; allowed are {limits.candidates} "
+            "candidates in all; ask for fewer hits, questions or languages",
+            field="balance",
+        )
 
 
 def _languages(codes: Sequence[str], there: Mapping[str, int]) -> tuple[str, ...]:

@@ -18,6 +18,8 @@ class Record:
     method: str
     path: str
     arrived: float = field(default_factory=time.monotonic)
+    complete: float = field(default_factory=time.monotonic)
+    """When its body was there: the time that the answer may take counts from here."""
     status: int = 0
     """499 where the client went away first."""
     bytes_in: int = 0

@@ -137,7 +137,7 @@ class QueryLanguage(BaseModel):
 
 
 class Share(BaseModel):
-    """A language's share of the hits beside its share of the passages searched."""
+    """A language's share of the hits beside its share of the passages in the languages searched, whatever the filter."""
 
     hits: float
     corpus: float
@@ -233,7 +233,7 @@ class RerankRequest(Body):
     top_n: int | None = Field(None, ge=1, le=1_000_000, description="All by default.")
     return_documents: bool = False
     model: Model | None = Field(None, description="The release's name, `current` or nothing.")
-    timeout_ms: int | None = Field(None, ge=1, le=30_000, description="Time limit; 2000 by default.")
+    timeout_ms: int | None = Field(None, ge=1, le=30_000, description="Time limit; the longest that is allowed by default.")
 
     @property
     def texts(self) -> list[str]:
@@ -322,7 +322,7 @@ class ErrorBody(BaseModel):
     ]  # fmt: skip
     message: str
     field: str | None = None
-    request_id: str
+    request_id: str | None
 
 
 class ErrorAnswer(BaseModel):

@@ -67,9 +67,9 @@ class _Search:
         self.missing = Missing()
         self.took = dict.fromkeys(("encode", "search", "rerank", "highlight"), 0.0)
         milliseconds = request.timeout_ms or gateway.settings.deadline.timeout_ms
-        self.deadline = record.arrived + min(milliseconds, gateway.settings.limits.timeout_ms) / 1000
+        self.deadline = record.complete + min(milliseconds, gateway.settings.limits.timeout_ms) / 1000
         self.depth = max(request.top_k, gateway.settings.rerank_depth) if request.rerank else request.top_k
-        self.options = search_options(request, live.info, self.depth)
+        self.options = search_options(request, live.info, gateway.settings.limits, self.depth)
 
     async def run(self) -> SearchAnswer:
         """All stages."""

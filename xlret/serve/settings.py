@@ -21,6 +21,10 @@ class LimitSettings(Settings):
     top_k: int = Field(1000, ge=1, le=1000)
     hits: int = Field(10_000, ge=1)
     """Queries times top_k."""
+    candidates: int = Field(200_000, ge=1)
+    """The same times the searches of a query, one for each language where hits are balanced."""
+    pairs: int = Field(1024, ge=1)
+    """Queries times the hits of each that a search has reranked."""
     inputs: int = Field(256, ge=1, le=256)
     """Texts of one /v1/embeddings request."""
     input_chars: int = Field(32_768, ge=1, le=32_768)
@@ -60,7 +64,7 @@ class BatchSettings(Settings):
     passages: int = Field(8, ge=1, le=512)
     """Passages in one call to the encoder, one call at a time: long texts must not keep questions waiting."""
     cache_bytes: int = Field(64 * 2**20, ge=0)
-    """Vectors of recent queries kept, in bytes; 0 keeps none."""
+    """Vectors of recent texts kept (queries, inputs, highlighted sentences), in bytes; 0 keeps none."""
 
 
 class DeadlineSettings(Settings):

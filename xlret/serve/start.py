@@ -44,6 +44,8 @@ def fast_environment(settings: ServeSettings, directory: Path) -> dict[str, str]
     if settings.front == "ray":
         return {**period, "RAY_SERVE_LOG_TO_STDERR": "0"}
     drain_s = math.ceil(settings.deadline.drain_s)
+    # The longest answer is that of a swap, which loads a release and waits for the ingresses.
+    longest_s = max(settings.limits.timeout_ms / 1000, settings.deadline.load_s + settings.deadline.drain_s)
     return {
         **period,
         # Replicas talk gRPC to each other, and user code runs on their own event loop: no thread switch for each call.
@@ -54,7 +56,7 @@ def fast_environment(settings: ServeSettings, directory: Path) -> dict[str, str]
         "RAY_SERVE_HAPROXY_BINARY_PATH": str(install(directory)),
         "RAY_SERVE_HAPROXY_NBTHREAD": str(min(4, os.cpu_count() or 1)),
         "RAY_SERVE_HAPROXY_TIMEOUT_CLIENT_S": "60",
-        "RAY_SERVE_HAPROXY_TIMEOUT_SERVER_S": str(math.ceil(settings.limits.timeout_ms / 1000) + 30),
+        "RAY_SERVE_HAPROXY_TIMEOUT_SERVER_S": str(math.ceil(longest_s) + 30),
         "RAY_SERVE_HAPROXY_HARD_STOP_AFTER_S": str(drain_s + 10),
         "RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S": "1",
         # Several services on one machine: ports and files of their own.
@@ -102,6 +104,7 @@ def serving(settings: ServeSettings) -> Iterator[Served]:
             from xlret.serve.deployments import APP, application
 
             logging.getLogger("ray.serve").setLevel(logging.WARNING)
+            at_once = False
             quiet = {"log_level": "WARNING", "enable_access_log": False}
             try:
                 serve.start(http_options={"host": settings.host, "port": port}, logging_config=quiet)
@@ -113,34 +116,43 @@ def serving(settings: ServeSettings) -> Iterator[Served]:
                 _wait_ready(address)
                 yield Served(address, _metrics())
                 _drain(settings)
+            except KeyboardInterrupt:
+                at_once = True
+                raise
             except Exception as error:
                 known = user_error_in(error)
                 if known is not None:
                     raise known from None
                 raise
             finally:
-                serve.delete(APP)  # replicas end in order; Ray's own processes end with the session
+                if not at_once:
+                    serve.delete(APP)  # replicas end in order; Ray's own processes end with the session
 
 
-def free_port(host: str = "127.0.0.1") -> int:
-    """A port that nobody listens on."""
+def free_port() -> int:
+    """A port of this machine that nobody listens on."""
     with socket.socket() as one:
-        one.bind((host, 0))
+        one.bind(("127.0.0.1", 0))
         return int(one.getsockname()[1])
 
 
 def _checked_port(settings: ServeSettings) -> int:
-    if settings.port == 0:
-        return free_port()
-    with socket.socket() as one:
-        one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
+    """The port to listen on, a free one for 0.
+
+    Raises:
+        UserError: the port is taken, or there is no such address here.
+    """
+    try:
+        family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+        with socket.socket(family) as one:
+            one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             one.bind((settings.host, settings.port))
-        except OSError as error:
-            raise UserError(
-                f"cannot listen on {settings.host}:{settings.port}: {error.strerror}; choose another --port (0: a free one)"
-            ) from error
-    return settings.port
+            return int(one.getsockname()[1])
+    except OSError as error:
+        raise UserError(
+            f"cannot listen on {settings.host}:{settings.port}: {error.strerror}; "
+            "choose another --port (0: a free one) or --host"
+        ) from error
 
 
 def _cpus(settings: ServeSettings) -> int:
@@ -160,9 +172,10 @@ def _wait_ready(address: str) -> None:
         TimeoutError: it does not.
     """
     end = time.monotonic() + READY_S
+    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # whatever http_proxy says
     while True:
         try:
-            with urllib.request.urlopen(f"{address}/readyz", timeout=5):
+            with direct.open(f"{address}/readyz", timeout=5):
                 return
         except (urllib.error.URLError, OSError) as error:
             if time.monotonic() > end:

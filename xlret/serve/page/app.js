@@ -12,7 +12,11 @@ let fields = {}; // metadata field -> type
 let languages = new Languages();
 let conditions = [];
 let running = null; // AbortController of the search under way
-let key = sessionStorage.getItem("xlret-key") ?? "";
+let key = kept("xlret-key");
+
+function kept(name) {
+  try { return sessionStorage.getItem(name) ?? ""; } catch { return ""; } // storage may be forbidden: then the key is asked for again
+}
 
 // --- talking to the server ------------------------------------------------------------------------------------------
 
@@ -94,6 +98,8 @@ function showConditions() {
     changed();
     (at("chips").querySelector("button") ?? at("field")).focus();
   };
+  // Conditions from an address can be taken away even where the index has no fields.
+  at("fields_set").hidden = Object.keys(fields).length === 0 && conditions.length === 0;
   at("chips").replaceChildren(...conditions.map((one) => {
     const text = `${one.field} ${one.compare} ${one.value}`;
     return node("li", {}, node("bdi", {}, text), button("×", () => remove(one), { "aria-label": `Remove ${text}` }));
@@ -203,7 +209,7 @@ function nothing() {
 }
 
 function fail(error) {
-  const again = error.status === 401 || error.status === 422 || error.status === 400 ? null : () => ask(false);
+  const again = error.status === 401 || error.status === 422 || error.status === 400 ? null : () => (info ? ask(false) : start());
   at("summary").textContent = "";
   at("body").replaceChildren();
   at("insight").hidden = true;
@@ -256,7 +262,6 @@ function showInfo() {
   at("languages_set").hidden = codes.length === 0;
   at("languages_hint").textContent = `Tick to search only some of the ${codes.length}.`;
   at("field").replaceChildren(...Object.keys(fields).map((field) => node("option", { value: field }, field)));
-  at("fields_set").hidden = Object.keys(fields).length === 0;
   showField();
   at("rerank_pair").hidden = !info.reranker;
   at("top_k").max = info.limits?.top_k ?? 1000;
@@ -284,7 +289,7 @@ form.addEventListener("submit", (event) => { event.preventDefault(); ask(); });
 at("key_form").addEventListener("submit", (event) => {
   event.preventDefault();
   key = at("key").value.trim();
-  sessionStorage.setItem("xlret-key", key);
+  try { sessionStorage.setItem("xlret-key", key); } catch { /* kept for this page only */ }
   at("key_form").hidden = true;
   at("query").focus();
   info ? ask(false) : start();
