@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Sequence
-from typing import NamedTuple
 
 from xlret.text.segment import split_words
 
@@ -13,14 +12,9 @@ one sentence a line."""
 Ready = tuple[tuple[str | None, ...], tuple[float, ...] | None]
 """Replacements of a unit's text in one language (None: the word itself) and, where chances differ, thresholds rising to 1."""
 
-
-class Reading(NamedTuple):
-    """One way to read a word that has an entry: its row, and what stays before, is translated, and stays after."""
-
-    row: int
-    before: str
-    core: str
-    after: str
+Reading = tuple[int, str, str, str]
+"""One way to read a word that has an entry: its row, and what stays before, is translated, and stays after. A plain tuple:
+Python's garbage collector looks at no tuple of numbers and texts again, and a vocabulary holds very many."""
 
 
 class Found:
@@ -28,7 +22,7 @@ class Found:
 
     __slots__ = ("readings", "ready")
 
-    def __init__(self, readings: Sequence[Reading], languages: int) -> None:
+    def __init__(self, readings: tuple[Reading, ...], languages: int) -> None:
         self.readings = readings
         self.ready: list[Ready | None] = [None] * languages
 

@@ -86,12 +86,12 @@ class Vocabulary:
     def _look_up(self, word: str) -> Found | None:
         if is_mixed_case(word):
             return None
-        readings = []
+        readings: list[Reading] = []
         for before, core, after in _readings(word, self._table.source):
             row = self._table.row_of(fold(core, self._table.source))
             if row >= 0:
-                readings.append(Reading(row, before, core, after))
-        return Found(readings, len(self.languages)) if readings else None
+                readings.append((row, before, core, after))
+        return Found(tuple(readings), len(self.languages)) if readings else None
 
     def _look_for_longer(self, word: str) -> bool:
         source = self._table.source
@@ -100,7 +100,7 @@ class Vocabulary:
 
     def _candidates(self, found: Found, lang: str) -> Ready:
         for reading in found.readings:
-            candidates = self._table.candidates(reading.row, lang)
+            candidates = self._table.candidates(reading[0], lang)
             if candidates.texts:
                 break
         _, before, core, after = reading
