@@ -268,6 +268,7 @@ function showInfo() {
   at("query").maxLength = info.limits?.query_chars ?? 4096;
   for (const radio of document.querySelectorAll("input[name=balance]")) {
     radio.disabled = info.balance !== undefined && !info.balance.includes(radio.value);
+    if (radio.disabled) at(`about_${radio.value}`).textContent = "This index cannot be balanced so: it was made without a calibration.";
   }
   if (info.release) at("release").textContent = `Release ${info.release}.`;
 }
