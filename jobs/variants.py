@@ -10,7 +10,7 @@ from rich.console import Console
 
 from jobs.cli import recipe_parser, run_job
 from jobs.evaluate import EvaluateSettings, evaluate_encoder
-from xlret.config import PathSetting, Settings, read_recipe
+from xlret.config import PathSetting, Settings, read_recipe, settings_from
 from xlret.errors import UserError
 from xlret.files import write_text
 from xlret.session import ray_session
@@ -52,7 +52,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Trains and evaluates what is missing, then prints the table."""
     arguments = recipe_parser("variants", "Trains and evaluates variants of a recipe over seeds.", EXAMPLE).parse_args(argv)
     job = read_recipe(VariantsJob, arguments.recipe, arguments.overrides)
-    console = Console(highlight=False)
+    console = Console(highlight=False, soft_wrap=True)
     trials = _trials(job)
     results: dict[str, list[dict[str, float | None]]] = {}
     with ray_session():
@@ -95,7 +95,7 @@ def _trials(job: VariantsJob) -> list[_Trial]:
         path = job.out / trial.label / "evaluation.json"
         if path.exists():
             made = json.loads(path.read_text(encoding="utf-8"))
-            if made["settings"] != job.evaluation.model_dump(mode="json"):
+            if settings_from(EvaluateSettings, made["settings"]) != job.evaluation:
                 raise UserError(f"{path} was made with other settings of `evaluation`; remove it or choose another `out`")
             _groups(job, made)
     return found
