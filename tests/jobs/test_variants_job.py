@@ -32,9 +32,9 @@ def recipe(tmp_path: Path, corpora: Path, lexicon: Path, encoder: Path) -> Path:
         "groups": {"near": ["de"], "distant": ["tr", "fr"]},
         "variants": {"start": {"untrained": True}, "ml": {"switch.policy": "ml", "switch.p": 1.0}},
     }
-    (tmp_path / "base.yaml").write_text(yaml.safe_dump(base), encoding="utf-8")
+    (tmp_path / "base.yaml").write_text(yaml.safe_dump(base, sort_keys=False), encoding="utf-8")
     path = tmp_path / "variants.yaml"
-    path.write_text(yaml.safe_dump(job), encoding="utf-8")
+    path.write_text(yaml.safe_dump(job, sort_keys=False), encoding="utf-8")
     return path
 
 

@@ -17,6 +17,8 @@ from xlret.search.merge import ShardHits, best
 from xlret.search.passages import Passage
 from xlret.search.query import SearchOptions
 from xlret.serve.app import build_app
+from xlret.serve.backends import GroupHits
+from xlret.serve.found import Place
 from xlret.serve.gateway import Gateway
 from xlret.serve.info import ReleaseInfo
 from xlret.serve.local import LocalControl
@@ -150,6 +152,8 @@ class FakeShards(Backend):
         self.worlds = worlds
         self.batches: list[int] = []
         self.reading = Trouble()
+        self.along = True
+        """Whether passages come along with the hits; otherwise they are asked for, as where there are many."""
 
     async def load(self, release: str, path: str) -> Sequence[int]:  # type: ignore[override]
         """See `ShardBackend`."""
@@ -161,12 +165,18 @@ class FakeShards(Backend):
         return self.worlds[release][number :: self.total]
 
     async def search(
-        self, release: str, vectors_QD: NDArray[np.float32], options: Sequence[SearchOptions]
-    ) -> Mapping[int, ShardHits]:
+        self, release: str, vectors_QD: NDArray[np.float32], options: Sequence[SearchOptions], along: Sequence[int]
+    ) -> GroupHits:
         """Exact."""
         self.batches.append(len(options))
         await self.use(release)
-        return {number: self._search(release, number, vectors_QD, options) for number in self.numbers}
+        hits = {number: self._search(release, number, vectors_QD, options) for number in self.numbers}
+        passages: list[dict[Place, Passage]] = [{} for _ in options]
+        for query, count in enumerate(along if self.along else ()):
+            for number, one in hits.items():
+                rows = one.rows[query][:count].tolist()
+                passages[query] |= {(number, row): self.rows(release, number)[row] for row in rows}
+        return GroupHits(hits, passages)
 
     def _search(
         self, release: str, number: int, vectors_QD: NDArray[np.float32], options: Sequence[SearchOptions]

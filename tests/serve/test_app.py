@@ -3,6 +3,7 @@
 import asyncio
 import unicodedata
 from collections.abc import AsyncIterator
+from typing import Any
 
 import httpx
 import pytest
@@ -146,6 +147,20 @@ def test_without_texts_the_shards_are_not_asked_for_them() -> None:
         assert ids(answer) == expected("tree", 10)
         assert {(hit.title, hit.text, hit.metadata) for hit in answer.results[0].hits} == {(None, None, None)}
         assert sum(shard.reading.calls for shard in house.shards) == 0
+
+    in_house(test)
+
+
+@pytest.mark.parametrize(("body", "calls"), [({"top_k": 20}, 0), ({"top_k": 65}, 2), ({"top_k": 5, "balance": "quota"}, 2)])
+def test_texts_of_short_answers_come_along_with_the_hits(body: dict[str, Any], calls: int) -> None:
+    async def test(client: httpx.AsyncClient, house: House) -> None:
+        answer = await search(client, queries=["tree", "cat"], **body)
+        assert sum(shard.reading.calls for shard in house.shards) == calls
+        passages = {one.id: one for one in world("red")}
+        for number in (0, 1):
+            hits = answer.results[number].hits
+            assert len(hits) == body["top_k"]
+            assert [(hit.title, hit.text) for hit in hits] == [(passages[hit.id].title, passages[hit.id].text) for hit in hits]
 
     in_house(test)
 

@@ -53,7 +53,7 @@ def test_a_single_failure_is_tried_again_and_nobody_sees_it() -> None:
         for backend in (house.encoder, *house.shards):
             backend.trouble.once = OSError("died in the middle of the call")
         for shard in house.shards:
-            shard.reading.once = OSError("died in the middle of the call")
+            shard.along, shard.reading.once = False, OSError("died in the middle of the call")
         answer = await search(client, query="dog")
         assert not answer.partial
         assert ids(answer) == expected("dog", 10)
@@ -130,6 +130,8 @@ def test_a_slow_call_is_hedged_so_that_one_slow_replica_is_not_seen() -> None:
 
 def test_texts_that_cannot_be_read_take_their_hits_with_them() -> None:
     async def test(client: httpx.AsyncClient, house: House) -> None:
+        for shard in house.shards:
+            shard.along = False
         house.shards[1].reading.error = OSError("gone")
         answer = await search(client, queries=["cat", "dog"], top_k=12)
         for number, text in enumerate(["cat", "dog"]):

@@ -1,7 +1,7 @@
 """What the gateway calls: an encoder, groups of shards and a reranker, in this process or behind Ray."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from xlret.search.merge import ShardHits
 from xlret.search.passages import Passage
 from xlret.search.query import SearchOptions
+from xlret.serve.found import Place
 from xlret.text.tokenise import SideName
 
 
@@ -32,6 +33,15 @@ class EncoderBackend(Protocol):
         ...
 
 
+class GroupHits(NamedTuple):
+    """What a group of shards found for Q queries."""
+
+    shards: Mapping[int, ShardHits]
+    """By shard number."""
+    passages: Sequence[Mapping[Place, Passage]]
+    """For each query passages of its hits, by their places."""
+
+
 class ShardBackend(Protocol):
     """One group of shards of an index. The gateway holds several; together they hold every shard once."""
 
@@ -44,9 +54,13 @@ class ShardBackend(Protocol):
         ...
 
     async def search(
-        self, release: str, vectors_QD: NDArray[np.float32], options: Sequence[SearchOptions]
-    ) -> Mapping[int, ShardHits]:
-        """The best hits of each of Q queries in each shard of the group, by shard number."""
+        self, release: str, vectors_QD: NDArray[np.float32], options: Sequence[SearchOptions], along: Sequence[int]
+    ) -> GroupHits:
+        """The best hits of each of Q queries in each shard of the group.
+
+        The passages of the best `along[q]` of query q's hits in the group come along, so that a short answer needs no
+        second call; the gateway asks for any that do not.
+        """
         ...
 
     async def passages(self, release: str, places: Sequence[tuple[int, int]]) -> list[Passage]:

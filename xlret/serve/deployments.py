@@ -1,4 +1,5 @@
 """The service on Ray Serve: an ingress, an encoder, groups of shards, a reranker and the control, each with its replicas.
+(The shards of a small index are in the ingress.)
 
 The replicas are shells around what runs without Ray too: `app.build_app` and `Gateway` in the ingress, the backends of
 `local` in the others, `control.Releases` in the control. A swap changes what living replicas hold; nothing starts again.
@@ -9,7 +10,7 @@ import logging
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,18 +22,18 @@ from xlret.release import resolve, verify_release
 from xlret.release.record import read_record
 from xlret.search.passages import Passage
 from xlret.search.query import SearchOptions
+from xlret.serve.backends import GroupHits
 from xlret.serve.control import INGRESS, Plan, Releases, Report
 from xlret.serve.follow import Duties, Follower, Traffic
 from xlret.serve.remote import RemoteControl, RemoteEncoder, RemoteReranker, RemoteShards
 from xlret.serve.settings import ReplicaSettings, ServeSettings
 from xlret.text.tokenise import SideName
 
-if TYPE_CHECKING:  # see `local`: only the shards' replicas import FAISS, only the encoder's torch
-    from xlret.search.merge import ShardHits
-
 APP = "xlret"
 """The application's name in Ray Serve."""
 CONTROL = "Control"
+SMALL = 100_000
+"""Passages that an ingress may search itself: exact search of so many takes some milliseconds of a thread."""
 METRICS_S = 2.0
 """How often gauges are set."""
 HEALTH_TIMEOUT_S = 10.0
@@ -106,7 +107,7 @@ class ShardReplica:
     async def __init__(self, settings: ServeSettings, control: Any, group: int) -> None:  # type: ignore[misc]  # Ray Serve awaits it
         from xlret.serve.local import LocalShards
 
-        self._local = LocalShards(settings, group, settings.shard_groups)
+        self._local = LocalShards(settings, group, _groups(settings))
         self._follower = _follower(_shards(group), Duties(self._local.load, self._local.drop), control)
         self._group = group
         await self._follower.start()
@@ -116,10 +117,10 @@ class ShardReplica:
         return self._local.numbers(release)
 
     async def search(
-        self, release: str, vectors_QD: NDArray[np.float32], options: Sequence[SearchOptions]
-    ) -> "Mapping[int, ShardHits]":
+        self, release: str, vectors_QD: NDArray[np.float32], options: Sequence[SearchOptions], along: Sequence[int]
+    ) -> GroupHits:
         """See `ShardBackend.search`."""
-        return await self._local.search(release, vectors_QD, options)
+        return await self._local.search(release, vectors_QD, options, along)
 
     async def passages(self, release: str, places: Sequence[tuple[int, int]]) -> list[Passage]:
         """See `ShardBackend.passages`."""
@@ -157,6 +158,7 @@ class IngressReplica:
         self, settings: ServeSettings, control: Any, encoder: Any, shards: Sequence[Any], reranker: Any | None
     ) -> None:
         from xlret.serve.gateway import Gateway
+        from xlret.serve.local import LocalShards
         from xlret.serve.metrics import Metrics
 
         used: set[str] = set()
@@ -165,7 +167,7 @@ class IngressReplica:
         self._metrics = Metrics()
         self._gateway = gateway = Gateway(
             RemoteEncoder(encoder, used),
-            [RemoteShards(group, used) for group in shards],
+            [RemoteShards(group, used) for group in shards] or [LocalShards(settings)],
             None if reranker is None else RemoteReranker(reranker, used),
             settings,
         )
@@ -216,14 +218,18 @@ def application(settings: ServeSettings) -> serve.Application:
     Raises:
         UserError: there is no release.
     """
+    record = read_record(resolve(_release(settings)))
     if settings.rerank == "auto":
-        has = read_record(resolve(_release(settings))).reranker
-        settings = settings.model_copy(update={"rerank": "on" if has else "off"})
+        settings = settings.model_copy(update={"rerank": "on" if record.reranker else "off"})
+    if settings.shard_groups == "auto":
+        wants_replicas = max(settings.shard.least, settings.shard.most) > 1
+        in_ingress = record.index.passages <= SMALL and not wants_replicas
+        settings = settings.model_copy(update={"shard_groups": 0 if in_ingress else 1})
     control = _deployment(ControlReplica, CONTROL, ReplicaSettings(cpus=0, ongoing=1000), settings).bind(settings)
     encoder = _deployment(EncoderReplica, "Encoder", settings.encoder, settings).bind(settings, control)
     shards = [
         _deployment(ShardReplica, f"Shards{group}", settings.shard, settings).bind(settings, control, group)
-        for group in range(settings.shard_groups)
+        for group in range(_groups(settings))
     ]
     reranker = None
     if settings.rerank == "on":
@@ -281,12 +287,17 @@ def _log_to_stderr() -> None:
         logger.propagate = False
 
 
+def _groups(settings: ServeSettings) -> int:
+    assert settings.shard_groups != "auto", "application() has chosen"
+    return settings.shard_groups
+
+
 def _shards(group: int) -> str:
     return f"shards {group}"
 
 
 def _kinds(settings: ServeSettings) -> list[str]:
-    groups = [_shards(group) for group in range(settings.shard_groups)]
+    groups = [_shards(group) for group in range(_groups(settings))]
     return [INGRESS, "encoder", *groups, *(["reranker"] if settings.rerank == "on" else [])]
 
 

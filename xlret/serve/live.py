@@ -15,7 +15,7 @@ from xlret.search.merge import ShardHits
 from xlret.search.passages import Passage
 from xlret.search.query import SearchOptions
 from xlret.serve.ask import Health, ask
-from xlret.serve.backends import EncoderBackend, RerankerBackend, ShardBackend
+from xlret.serve.backends import EncoderBackend, GroupHits, RerankerBackend, ShardBackend
 from xlret.serve.batching import Batcher
 from xlret.serve.cache import VectorCache
 from xlret.serve.errors import ApiError
@@ -47,14 +47,17 @@ class _Group:
     ) -> None:
         self.numbers = tuple(numbers)
 
-        async def search(items: list[tuple[Vector, SearchOptions]], deadline: float) -> list[dict[int, ShardHits]]:
-            vectors_QD = np.stack([vector for vector, _ in items])
-            options = [one for _, one in items]
-            found = await ask(lambda: backend.search(release, vectors_QD, options), deadline, health)
-            missing = set(self.numbers) - set(found)
+        async def search(items: list[tuple[Vector, SearchOptions, int]], deadline: float) -> list[GroupHits]:
+            vectors_QD = np.stack([vector for vector, _, _ in items])
+            options, along = [one for _, one, _ in items], [count for _, _, count in items]
+            found = await ask(lambda: backend.search(release, vectors_QD, options, along), deadline, health)
+            missing = set(self.numbers) - set(found.shards)
             if missing:
                 raise RuntimeError(f"a shard backend left out the shards {sorted(missing)}")
-            return [{number: _of_query(hits, row) for number, hits in found.items()} for row in range(len(items))]
+            return [
+                GroupHits({number: _of_query(hits, row) for number, hits in found.shards.items()}, [passages])
+                for row, passages in enumerate(found.passages)
+            ]
 
         async def passages(items: list[tuple[Place, ...]], deadline: float) -> list[list[Passage]]:
             flat = [place for places in items for place in places]
@@ -163,13 +166,20 @@ class Live:
         return np.stack([vector for vector in vectors if vector is not None]) if vectors else _none(self.info.dimension)
 
     async def search(
-        self, vectors_QD: Vector, options: Sequence[SearchOptions], deadline: float, missing: Missing
+        self,
+        vectors_QD: Vector,
+        options: Sequence[SearchOptions],
+        along: int,
+        deadline: float,
+        missing: Missing,
+        passages: dict[Place, Passage],
     ) -> list[dict[int, ShardHits]]:
         """The hits of each of Q queries by shard number, from the shards that answer by the deadline.
 
-        Notes in `missing` which shards do not. All groups are asked at the same time.
+        Notes in `missing` which shards do not. All groups are asked at the same time. Passages of each query's best `along`
+        hits in a group come along, into `passages`.
         """
-        items = list(zip(vectors_QD, options, strict=True))
+        items = [(vector, one, along) for vector, one in zip(vectors_QD, options, strict=True)]
         asked = {asyncio.ensure_future(group.search.submit(items, deadline)): group for group in self._groups}
         found: list[dict[int, ShardHits]] = [{} for _ in items]
         try:
@@ -179,7 +189,8 @@ class Live:
                 error = task.exception()
                 if error is None:
                     for by_shard, more in zip(found, task.result(), strict=True):
-                        by_shard.update(more)
+                        by_shard.update(more.shards)
+                        passages.update(more.passages[0])
                 elif isinstance(error, UserError):
                     raise error
                 else:

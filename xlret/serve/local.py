@@ -12,9 +12,11 @@ from numpy.typing import NDArray
 from xlret.errors import UserError
 from xlret.release.record import ENCODER, INDEX, RERANKER, checked_name
 from xlret.search.manifest import check_file, read_manifest
-from xlret.search.merge import ShardHits
+from xlret.search.merge import ShardHits, merge
 from xlret.search.passages import Passage
 from xlret.search.query import SearchOptions
+from xlret.serve.backends import GroupHits
+from xlret.serve.found import Place
 from xlret.serve.gateway import Gateway
 from xlret.serve.settings import ServeSettings
 from xlret.text.tokenise import SideName
@@ -145,25 +147,17 @@ class LocalShards:
         return tuple(self._loaded.get(release))
 
     async def search(
-        self, release: str, vectors_QD: NDArray[np.float32], options: Sequence[SearchOptions]
-    ) -> Mapping[int, ShardHits]:
+        self, release: str, vectors_QD: NDArray[np.float32], options: Sequence[SearchOptions], along: Sequence[int]
+    ) -> GroupHits:
         """See `ShardBackend.search`. Each shard in a thread of its own, as far as there are threads."""
         shards = self._loaded.get(release)
-        calls = [self._loaded.run(_search(shard, vectors_QD, options)) for shard in shards.values()]
-        return dict(zip(shards, await _all(calls), strict=True))
+        hits = await _all([self._loaded.run(_search(shard, vectors_QD, options)) for shard in shards.values()])
+        return await self._loaded.run(lambda: _with_passages(shards, hits, along))
 
-    async def passages(self, release: str, places: Sequence[tuple[int, int]]) -> list[Passage]:
+    async def passages(self, release: str, places: Sequence[Place]) -> list[Passage]:
         """See `ShardBackend.passages`."""
         shards = self._loaded.get(release)
-
-        def read() -> list[Passage]:
-            by_shard: dict[int, list[int]] = {}
-            for number, row in places:
-                by_shard.setdefault(number, []).append(row)
-            found = {number: iter(shards[number].passages(rows)) for number, rows in by_shard.items()}
-            return [next(found[number]) for number, _ in places]
-
-        return await self._loaded.run(read)
+        return await self._loaded.run(lambda: _read(shards, places))
 
 
 class LocalReranker:
@@ -229,12 +223,36 @@ class LocalControl:
 
 def local_gateway(settings: ServeSettings) -> Gateway:
     """A gateway whose backends are all in this process; `swap` it to a release before it serves."""
-    shards = [LocalShards(settings, group, settings.shard_groups) for group in range(settings.shard_groups)]
+    groups = 1 if settings.shard_groups == "auto" else max(1, settings.shard_groups)
+    shards = [LocalShards(settings, group, groups) for group in range(groups)]
     return Gateway(LocalEncoder(settings), shards, LocalReranker(settings), settings)
 
 
 def _search(shard: "Shard", vectors_QD: NDArray[np.float32], options: Sequence[SearchOptions]) -> Callable[[], ShardHits]:
     return lambda: shard.search(vectors_QD, options)
+
+
+def _with_passages(shards: "Mapping[int, Shard]", hits: Sequence[ShardHits], along: Sequence[int]) -> GroupHits:
+    places = _best(hits, along)
+    passages = iter(_read(shards, [one for some in places for one in some]))
+    found = dict(zip(shards, hits, strict=True))
+    return GroupHits(found, [{place: next(passages) for place in some} for some in places])
+
+
+def _best(hits: Sequence[ShardHits], along: Sequence[int]) -> list[list[Place]]:
+    """Where the best `along[q]` of each query's hits in some shards are."""
+    if not hits or not any(along):
+        return [[] for _ in along]
+    best = merge(hits, along)
+    return [list(zip(shards.tolist(), rows.tolist(), strict=True)) for shards, rows in zip(best.shards, best.rows, strict=True)]
+
+
+def _read(shards: "Mapping[int, Shard]", places: Sequence[Place]) -> list[Passage]:
+    by_shard: dict[int, list[int]] = {}
+    for number, row in places:
+        by_shard.setdefault(number, []).append(row)
+    found = {number: iter(shards[number].passages(rows)) for number, rows in by_shard.items()}
+    return [next(found[number]) for number, _ in places]
 
 
 async def _all(calls: Sequence[Awaitable[R]]) -> list[R]:

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,11 +11,9 @@ from numpy.typing import NDArray
 from xlret.errors import user_error_in
 from xlret.search.passages import Passage
 from xlret.search.query import SearchOptions
+from xlret.serve.backends import GroupHits
 from xlret.serve.control import Plan, Report
 from xlret.text.tokenise import SideName
-
-if TYPE_CHECKING:
-    from xlret.search.merge import ShardHits
 
 _FIRST_CALL_S = 20.0
 
@@ -65,10 +63,10 @@ class RemoteShards(RemoteBackend):
         return await answer(self._handle.numbers.remote(release))
 
     async def search(
-        self, release: str, vectors_QD: NDArray[np.float32], options: Sequence[SearchOptions]
-    ) -> "Mapping[int, ShardHits]":
+        self, release: str, vectors_QD: NDArray[np.float32], options: Sequence[SearchOptions], along: Sequence[int]
+    ) -> GroupHits:
         """See `ShardBackend.search`."""
-        return await answer(self._handle.search.remote(release, vectors_QD, list(options)))
+        return await answer(self._handle.search.remote(release, vectors_QD, list(options), list(along)))
 
     async def passages(self, release: str, places: Sequence[tuple[int, int]]) -> list[Passage]:
         """See `ShardBackend.passages`."""

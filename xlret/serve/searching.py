@@ -1,5 +1,6 @@
 """One search request from its options to its answer: encode, search every shard, balance, read the texts, rerank, mark."""
 
+import asyncio
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -34,7 +35,11 @@ from xlret.serve.schema import (
 
 _SEARCH_SHARE = 0.8
 """Of the time left after encoding, for the shards; the rest is for reading texts and writing the answer."""
+_ALONG = 64
+"""Passages come along with up to so many hits: one call to the shards instead of two. Of more, most may be of other groups."""
 _RERANK_SHARE = 0.9
+_HEAD_START_S = 0.002
+"""The encoder has the questions by then; their languages, which take half a millisecond, are detected while it works."""
 _HIGHLIGHTED = 10
 """Hits of a question whose nearest sentence is looked for."""
 
@@ -69,6 +74,7 @@ class _Search:
         milliseconds = request.timeout_ms or gateway.settings.deadline.timeout_ms
         self.deadline = record.complete + min(milliseconds, gateway.settings.limits.timeout_ms) / 1000
         self.depth = max(request.top_k, gateway.settings.rerank_depth) if request.rerank else request.top_k
+        self.needs_text = request.include_text or request.rerank
         self.options = search_options(request, live.info, gateway.settings.limits, self.depth)
 
     async def run(self) -> SearchAnswer:
@@ -77,8 +83,8 @@ class _Search:
         questions = await self._questions()
         self._tick("encode", began)
         began = now()
-        by_shard = await self._search(questions)
         passages: dict[Place, Passage] = {}
+        by_shard = await self._search(questions, passages)
         gone = -1
         while True:
             self._check_shards()
@@ -87,7 +93,7 @@ class _Search:
                 for question, found in zip(questions, by_shard, strict=True):
                     question.hits = self._best(question, found)
             places = {hit.place for question in questions for hit in question.hits} - set(passages)
-            if not (self.request.include_text or self.request.rerank) or not places:
+            if not self.needs_text or not places:
                 break
             # A shard may go away between its hits and their texts: the hits of the others take their places.
             # Not until the very deadline: then there would be no time left to ask those others.
@@ -107,30 +113,43 @@ class _Search:
         self.took[stage] = 1000 * (now() - began)
 
     async def _questions(self) -> list[_Question]:
+        texts = self.request.texts
+        encoding = asyncio.ensure_future(self.live.encode(texts, "query", self.deadline))
+        try:
+            await asyncio.wait({encoding}, timeout=_HEAD_START_S)
+            languages = self._languages()
+            vectors_QD = await encoding
+        finally:
+            encoding.cancel()
+        return [_Question(*one, []) for one in zip(texts, languages, vectors_QD, strict=True)]
+
+    def _languages(self) -> list[QueryLanguage]:
         texts, info = self.request.texts, self.live.info
         if self.request.query_language is not None:
             given = code_of(self.request.query_language, "query_language")
-            languages = [QueryLanguage(code=given, detected=False)] * len(texts)
-        elif self.gateway.settings.detect:
-            languages = [QueryLanguage(code=detect(text, info.languages), detected=True) for text in texts]
-        else:
-            languages = [QueryLanguage(code=None, detected=False)] * len(texts)
-        vectors_QD = await self.live.encode(texts, "query", self.deadline)
-        return [_Question(*one, []) for one in zip(texts, languages, vectors_QD, strict=True)]
+            return [QueryLanguage(code=given, detected=False)] * len(texts)
+        if self.gateway.settings.detect:
+            return [QueryLanguage(code=detect(text, info.languages), detected=True) for text in texts]
+        return [QueryLanguage(code=None, detected=False)] * len(texts)
 
-    async def _search(self, questions: list[_Question]) -> list[list[dict[int, ShardHits]]]:
-        """Per question the hits by shard of each search that was made for it: one, or one for each language."""
+    async def _search(self, questions: list[_Question], passages: dict[Place, Passage]) -> list[list[dict[int, ShardHits]]]:
+        """Per question the hits by shard of each search that was made for it: one, or one for each language.
+
+        Passages that come along with them go into `passages`.
+        """
         parts = self._parts()
         vectors_QD = np.stack([question.vector_D for question in questions for _ in parts])
         started = now()
         until = started + _SEARCH_SHARE * (self.deadline - started)
         options = parts * len(questions)
-        found = await self.live.search(vectors_QD, options, until, self.missing)
+        along = self.depth if self.needs_text and self.request.balance == "none" and self.depth <= _ALONG else 0
+        found = await self.live.search(vectors_QD, options, along, until, self.missing, passages)
         # An approximate search may overlook passages that it should have found: then all are looked at.
         short = [place for place, by_shard in enumerate(found) if is_short(by_shard, self.depth)]
         if short:
             again = [replace(options[place], exact=True) for place in short]
-            for place, more in zip(short, await self.live.search(vectors_QD[short], again, until, self.missing), strict=True):
+            better = await self.live.search(vectors_QD[short], again, along, until, self.missing, passages)
+            for place, more in zip(short, better, strict=True):
                 found[place] |= more
         return [found[place : place + len(parts)] for place in range(0, len(found), len(parts))]
 

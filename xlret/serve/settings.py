@@ -1,6 +1,6 @@
 """The settings of serving: a release, limits of requests, deadlines, batching, and the shape of the Ray application."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -123,8 +123,9 @@ class ServeSettings(Settings):
     """Padded tokens that go through the encoder or the reranker at once."""
     rerank_depth: int = Field(50, ge=1, le=1000)
     """Hits that the reranker orders when a search asks for it."""
-    shard_groups: int = Field(1, ge=1)
-    """Deployments that the shards are spread over; each has its own replicas."""
+    shard_groups: Literal["auto"] | Annotated[int, Field(ge=0)] = "auto"
+    """Deployments that the shards are spread over; each has its own replicas. 0: every ingress searches all shards itself,
+    which saves a search two ways between processes. auto: 0 where the release served first is small, else 1."""
     shard_threads: int = Field(2, ge=1)
     """Threads of a shard replica."""
     encoder_threads: int = Field(1, ge=1)

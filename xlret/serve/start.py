@@ -161,7 +161,8 @@ def _cpus(settings: ServeSettings) -> int:
     def most(replicas: ReplicaSettings) -> float:
         return max(replicas.least, replicas.most) * replicas.cpus
 
-    total = most(settings.ingress) + most(settings.encoder) + settings.shard_groups * most(settings.shard)
+    groups = 1 if settings.shard_groups == "auto" else settings.shard_groups
+    total = most(settings.ingress) + most(settings.encoder) + groups * most(settings.shard)
     return math.ceil(total + (0 if settings.rerank == "off" else most(settings.reranker))) + 1
 
 
