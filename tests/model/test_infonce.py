@@ -2,9 +2,7 @@
 
 import json
 import math
-import multiprocessing
 import os
-import time
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +10,8 @@ import numpy as np
 import pytest
 import torch
 import torch.distributed as dist
-import torch.multiprocessing as mp
 from pydantic import ValidationError
+from together import run_together
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
@@ -117,24 +115,13 @@ def worker(rank: int, world: int, place: str) -> None:
         found[case] = (float(torch.stack(losses).mean()), gradient(step))
     if rank == world - 1:
         Path(place, "found.json").write_text(json.dumps(found))
-    dist.destroy_process_group()
 
 
 @pytest.fixture(scope="module", params=[1, 2, 4], ids="{} processes".format)
 def found(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[float, list[float]]]:
     """Loss and gradient of every case, from real processes with gloo."""
     place = tmp_path_factory.mktemp("ddp")
-    multiprocessing.set_forkserver_preload(["torch.nn.parallel", "xlret.model.losses.infonce"])  # torch is imported once
-    context = mp.start_processes(
-        worker, (request.param, str(place)), nprocs=request.param, join=False, start_method="forkserver"
-    )
-    try:
-        end = time.monotonic() + 240
-        while not context.join(timeout=1):  # true once all have ended
-            assert time.monotonic() < end, "the processes did not end within four minutes"
-    finally:
-        for process in context.processes:
-            process.kill()
+    place = run_together(worker, request.param, (request.param,), place)
     return json.loads((place / "found.json").read_text())
 
 

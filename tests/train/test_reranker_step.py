@@ -1,15 +1,13 @@
 """A reranker's loss and gradients over processes, through real DDP, against one process."""
 
 import json
-import multiprocessing
-import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 import torch.distributed as dist
-import torch.multiprocessing as mp
+from together import run_together
 from torch import nn
 from torch.nn import functional
 from torch.nn.parallel import DistributedDataParallel
@@ -62,20 +60,11 @@ def worker(rank: int, place: str) -> None:
     dist.all_gather(losses, loss.detach())
     if rank == 1:
         Path(place, "found.json").write_text(json.dumps([float(torch.stack(losses).mean()), gradient(step)]))
-    dist.destroy_process_group()
 
 
 def test_two_workers_with_unequal_numbers_of_pairs_have_the_gradient_of_one(tmp_path: Path) -> None:
-    multiprocessing.set_forkserver_preload(["torch.nn.parallel", "xlret.train.reranker"])
-    context = mp.start_processes(worker, (str(tmp_path),), nprocs=2, join=False, start_method="forkserver")
-    try:
-        end = time.monotonic() + 240
-        while not context.join(timeout=1):
-            assert time.monotonic() < end, "the processes did not end within four minutes"
-    finally:
-        for process in context.processes:
-            process.kill()
-    loss, mine = json.loads((tmp_path / "found.json").read_text())
+    place = run_together(worker, 2, (), tmp_path)
+    loss, mine = json.loads((place / "found.json").read_text())
     step = step_of()
     alone = step(batch(step.reranker, slice(None)))
     alone.backward()

@@ -1,0 +1,49 @@
+"""Several training processes that talk to each other, for tests of what they find together."""
+
+import os
+import time
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+
+import torch.multiprocessing as mp
+
+PATIENCE_S = (150, 200, 200)
+"""Of each try: a group of processes may hang before its members have found each other."""
+
+
+def run_together(worker: Callable[..., None], count: int, arguments: tuple[object, ...], place: Path) -> Path:
+    """Runs `worker(rank, *arguments, directory)` in `count` processes until all have ended; returns the directory.
+
+    Each ends at once when all have returned from the worker, without taking its process group down: gloo's end now and then
+    aborts ("terminate called without an active exception") or waits for ever.
+
+    Raises:
+        AssertionError: they hung, three times.
+        Exception: whatever one of them raised.
+    """
+    os.environ["GLOO_SOCKET_IFNAME"] = "lo"  # no question to any name server about this machine's address
+    for number, patience in enumerate(PATIENCE_S):
+        directory = place / str(number)
+        directory.mkdir()
+        context = mp.start_processes(
+            _work, (worker, count, arguments, directory), nprocs=count, join=False, start_method="spawn"
+        )
+        try:
+            end = time.monotonic() + patience
+            while time.monotonic() < end:
+                if context.join(timeout=1):  # true once all have ended
+                    return directory
+        finally:
+            for process in context.processes:
+                process.kill()
+        warnings.warn(f"{count} processes did not end within {patience} s", stacklevel=2)
+    raise AssertionError("the processes hung each time")
+
+
+def _work(rank: int, worker: Callable[..., None], count: int, arguments: tuple[object, ...], directory: Path) -> None:
+    worker(rank, *arguments, str(directory))
+    (directory / f"ended-{rank}").touch()
+    while not all((directory / f"ended-{other}").exists() for other in range(count)):
+        time.sleep(0.02)
+    os._exit(0)
