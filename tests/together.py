@@ -15,8 +15,8 @@ PATIENCE_S = (150, 200, 200)
 def run_together(worker: Callable[..., None], count: int, arguments: tuple[object, ...], place: Path) -> Path:
     """Runs `worker(rank, *arguments, directory)` in `count` processes until all have ended; returns the directory.
 
-    Each ends at once when all have returned from the worker, without taking its process group down: gloo's end now and then
-    aborts ("terminate called without an active exception") or waits for ever.
+    Each ends at once when all have returned from the worker, without taking its process group down: spawned processes that did
+    aborted now and then ("terminate called without an active exception"). Forked ones hung twice; why was not found.
 
     Raises:
         AssertionError: they hung, three times.
