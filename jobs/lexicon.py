@@ -10,18 +10,18 @@ from rich.table import Table
 
 from jobs.cli import run_job
 from xlret.data.corpus import ParallelCorpus
-from xlret.data.pool import IntArray
 from xlret.errors import UserError
 from xlret.files import expand_path
-from xlret.text import lexicon_ops, titles
-from xlret.text.align import aligned
-from xlret.text.induce import check_candidates, induce, precision, seed_pairs
+from xlret.lexicon import titles, transform
+from xlret.lexicon.align import aligned
+from xlret.lexicon.coverage import coverage, sizes
+from xlret.lexicon.files import languages_of, pair_files, read_export
+from xlret.lexicon.induce import check_candidates, induce, precision, seed_pairs
+from xlret.lexicon.lexicon import Lexicon
+from xlret.lexicon.word_vectors import read_vectors
+from xlret.shapes import IntArray
 from xlret.text.languages import language
-from xlret.text.lexicon import Lexicon
-from xlret.text.lexicon_files import languages_of, pair_files, read_export
-from xlret.text.lexicon_stats import coverage, sizes
-from xlret.text.switch import SideName
-from xlret.text.vectors import read_vectors
+from xlret.text.sides import Side
 
 EXAMPLE = """\
 examples:
@@ -77,7 +77,7 @@ def _parser() -> argparse.ArgumentParser:
 
     convert = takes_lexicons(command("convert", "reads lexicons of any form and merges them into one", _convert))
     convert.add_argument("--style", choices=("pairs", "export", "titles"), default="pairs", help="what the files are")
-    takes_lexicons(command("invert", "turns en->xx into xx->en", lambda given: lexicon_ops.inverted(_load(given))))
+    takes_lexicons(command("invert", "turns en->xx into xx->en", lambda given: transform.inverted(_load(given))))
     pivot = takes_lexicons(command("pivot", "makes xx->yy from en->xx and en->yy", _pivot))
     pivot.add_argument("--pairs", help="such as de-fr,fr-de; all by default")
     pivot.add_argument("--min-score", type=float, default=0.05, help="leave out candidates less probable than this (0.05)")
@@ -127,18 +127,18 @@ def _convert(given: argparse.Namespace) -> Lexicon:
         found = titles.titles_from_pairs(paths)
     else:
         files = [file for path in paths for file in (pair_files(path) if path.is_dir() else [path])]
-        found = lexicon_ops.merged([Lexicon.from_entries({languages_of(file): read_export(file)}) for file in files])
+        found = transform.merged([Lexicon.from_entries({languages_of(file): read_export(file)}) for file in files])
     wanted = _codes(given.languages)
     return found if wanted is None else found.only(wanted)
 
 
 def _pivot(given: argparse.Namespace) -> Lexicon:
     pairs = None if given.pairs is None else [languages_of(Path(pair.strip())) for pair in given.pairs.split(",")]
-    return lexicon_ops.pivoted(_load(given), pairs, min_score=given.min_score)
+    return transform.pivoted(_load(given), pairs, min_score=given.min_score)
 
 
 def _filter(given: argparse.Namespace) -> Lexicon:
-    return lexicon_ops.filtered(
+    return transform.filtered(
         _load(given),
         min_score=given.min_score,
         top=given.top,
@@ -184,7 +184,7 @@ def _titles(given: argparse.Namespace) -> Lexicon:
 def _texts(path: Path, lang: str) -> Iterator[str]:
     """Queries and passages of a corpus in one language, the first thousands of each."""
     corpus = ParallelCorpus.open(path, verify=False)
-    sides: tuple[tuple[SideName, Callable[[str, IntArray], list[str]]], ...] = (
+    sides: tuple[tuple[Side, Callable[[str, IntArray], list[str]]], ...] = (
         ("query", corpus.queries),
         ("passage", corpus.passages),
     )

@@ -17,7 +17,7 @@ from xlret.evaluation.retrieve import FloatMatrix
 from xlret.evaluation.sets import RetrievalSet, from_corpus
 from xlret.keys import generator
 from xlret.model.encoder import Encoder
-from xlret.train.retriever import train
+from xlret.train.run import train
 from xlret.train.settings import TrainJob
 
 RECIPE = Path(__file__).parent / "recipes" / "quickstart.yaml"

@@ -19,12 +19,12 @@ from xlret.files import expand_path
 from xlret.model.encoder import Encoder
 from xlret.release.alias import read_alias
 from xlret.release.promote import list_releases
-from xlret.release.record import CURRENT, ENCODER, RECORD, Record
+from xlret.release.record import CURRENT_ALIAS, ENCODER, RECORD, ReleaseRecord
 from xlret.search.build import IndexSettings, build_index
-from xlret.search.encode import encode_passages
-from xlret.search.fingerprint import encoder_files
-from xlret.search.manifest import CURRENT as INDEXED
+from xlret.search.manifest import CURRENT_FILE
 from xlret.search.passages import passages_of_corpus
+from xlret.search.vectors.encode import encode_passages
+from xlret.search.vectors.fingerprint import encoder_files
 from xlret.train.settings import TrainJob
 
 EXAMPLE = """\
@@ -59,8 +59,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         quickstart.main([])
     files = encoder_files(model)
     held = _held(root, files)
-    if held and read_alias(root, CURRENT) in held:
-        console.print(f"{root / CURRENT} names a release with the encoder {model} already", markup=False)
+    if held and read_alias(root, CURRENT_ALIAS) in held:
+        console.print(f"{root / CURRENT_ALIAS} names a release with the encoder {model} already", markup=False)
         return 0
     if not held:
         digest = files["model.safetensors"][:8]
@@ -69,7 +69,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         console.rule("how good the encoder is")
         evaluate.main(["--encoder", str(model), "--corpus", str(atlas / "test"), "--out", str(measured), "--replace"])
         console.rule("the index")
-        if not (indexed / INDEXED).is_file():  # it comes last: an index that was interrupted has none
+        if not (indexed / CURRENT_FILE).is_file():  # it comes last: an index that was interrupted has none
             _index(model, atlas, run / f"passages-{digest}", indexed)
         console.rule("the release")
         parts = ["--encoder", str(model), "--index", str(indexed), "--evaluation", str(measured)]
@@ -78,10 +78,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         release.main(["promote", held[-1], "--root", str(root)])
     except UserError as error:
-        standing = read_alias(root, CURRENT)
+        standing = read_alias(root, CURRENT_ALIAS)
         if isinstance(error, CorruptError) or standing is None or not (root / standing / RECORD).is_file():
             raise  # nothing that could be served in its place
-        console.print(f"{root / CURRENT} still names {standing}: {error}", markup=False)
+        console.print(f"{root / CURRENT_ALIAS} still names {standing}: {error}", markup=False)
     return 0
 
 
@@ -106,7 +106,7 @@ def _held(root: Path, files: dict[str, str]) -> list[str]:
     return [one.name for one in releases if one.record is not None and _same(one.record, files)]
 
 
-def _same(record: Record, files: dict[str, str]) -> bool:
+def _same(record: ReleaseRecord, files: dict[str, str]) -> bool:
     held = {name: entry.sha256 for name, entry in record.files.items()}
     return all(held.get(f"{ENCODER}/{name}") == digest for name, digest in files.items())
 

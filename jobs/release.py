@@ -7,16 +7,16 @@ from pathlib import Path
 from rich.console import Console
 
 from jobs.cli import run_job
-from jobs.evaluate import EvaluateSettings, evaluate_encoder, retrieval_sets
 from xlret.config import settings_from
 from xlret.errors import UserError
 from xlret.evaluation.report import as_json
+from xlret.evaluation.run import EvaluateSettings, evaluate_encoder, retrieval_sets
 from xlret.files import expand_path
 from xlret.release.alias import read_alias
 from xlret.release.make import make_release
 from xlret.release.promote import TOLERANCE, known_quality, list_releases, previous, promote, rollback, standing_quality
 from xlret.release.quality import GATES, quality_of
-from xlret.release.record import CURRENT, Quality, Record, Release, checked_name
+from xlret.release.record import CURRENT_ALIAS, Quality, Release, ReleaseRecord, checked_name
 from xlret.release.verify import verify_release
 
 EXAMPLE = f"""\
@@ -26,7 +26,7 @@ directory with a checksum of every file. It is made once and never changed.
   python -m jobs.evaluate --encoder runs/NAME/model --corpus corpora/mine/dev --out runs/NAME/dev
   python -m jobs.index --encoder runs/NAME/model --passages my/passages.jsonl.gz --out runs/NAME/index
   python -m jobs.release make 2026-05 --encoder runs/NAME/model --index runs/NAME/index --evaluation runs/NAME/dev
-  python -m jobs.release promote 2026-05               # the alias `{CURRENT}` names it now: that is what jobs.serve serves
+  python -m jobs.release promote 2026-05               # `{CURRENT_ALIAS}` names it now: jobs.serve serves that
   python -m jobs.release promote --previous            # and back again
   python -m jobs.release promote 2026-06 --corpus corpora/mine/dev      # measures both releases first
   python -m jobs.release verify 2026-05                # reads every byte
@@ -78,7 +78,7 @@ def _promote_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("name", nargs="?", help="release that the alias is to name")
     add("--previous", action="store_true", help="back to the release before; may be repeated")
-    add("--alias", default=CURRENT, help=f"what to move (default {CURRENT})")
+    add("--alias", default=CURRENT_ALIAS, help=f"what to move (default {CURRENT_ALIAS})")
     add("--benchmark", help="what decides (default: the one benchmark that the release was measured on)")
     add("--metric", default="mul", choices=GATES, help="of that benchmark (default mul)")
     add("--tolerance", type=float, default=TOLERANCE, help=f"how far it may fall (default {TOLERANCE})")
@@ -168,7 +168,7 @@ def _list(root: Path, arguments: argparse.Namespace, console: Console) -> None:
         _show(mark + one.name, one.record, "", console)
 
 
-def _show(title: str, record: Record, checked: str, console: Console) -> None:
+def _show(title: str, record: ReleaseRecord, checked: str, console: Console) -> None:
     console.print(
         f"{title}: {checked}{record.index.passages:,} passages in {len(record.languages)} languages, {record.index.shards} "
         f"shards of {record.index.factory}, {record.dimension} dimensions{', with a reranker' if record.reranker else ''}; "

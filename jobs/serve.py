@@ -14,8 +14,8 @@ from xlret.config import read_recipe
 from xlret.errors import UserError
 from xlret.files import expand_path
 from xlret.release import resolve, verify_release
+from xlret.serve.ray.start import Served, fast_environment, serving
 from xlret.serve.settings import ServeSettings
-from xlret.serve.start import Served, fast_environment, serving
 
 EXAMPLE = """\
   python -m jobs.serve --release runs/releases                  # the release that its alias `current` names

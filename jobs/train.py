@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from jobs.cli import recipe_parser, run_job
 from xlret.config import as_yaml, read_recipe
-from xlret.train.retriever import train
+from xlret.train.run import train
 from xlret.train.settings import TrainJob
 
 EXAMPLE = """\

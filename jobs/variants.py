@@ -1,21 +1,12 @@
 """Variants of one training recipe over several seeds, each evaluated the same way: `python -m jobs.variants RECIPE`."""
 
-import json
-import statistics
-from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Sequence
 
-from pydantic import Field
 from rich.console import Console
 
 from jobs.cli import recipe_parser, run_job
-from jobs.evaluate import EvaluateSettings, evaluate_encoder
-from xlret.config import PathSetting, Settings, read_recipe, settings_from
-from xlret.errors import UserError
-from xlret.files import write_text
-from xlret.session import ray_session
-from xlret.train.retriever import check_settings, train
-from xlret.train.settings import TrainJob
+from xlret.config import read_recipe
+from xlret.sweep.variants import VariantsJob, run_variants
 
 EXAMPLE = """\
 examples:
@@ -27,130 +18,12 @@ printed and kept as OUT/table.md; each evaluation, with the matrix of all langua
 """
 
 
-class VariantsJob(Settings):
-    """A base recipe of jobs.train, what each variant changes in it, and how all are evaluated."""
-
-    name: str
-    base: PathSetting
-    variants: Mapping[str, Mapping[str, Any]] = Field(min_length=1)
-    """Name of a variant -> setting -> value, such as `mono: {plan.regime: mono}`. Empty settings: the base as it is.
-    The key `untrained` with value true evaluates the start encoder."""
-    seeds: tuple[int, ...] = Field((0, 1), min_length=1)
-    evaluation: EvaluateSettings
-    out: PathSetting
-    pivot: str = "en"
-    """The language of the training pairs, which `groups` are paired with."""
-    groups: Mapping[str, tuple[str, ...]] = {}
-    """Name of a group of languages, such as `near` -> its languages. Each is a column of the table: the mean mAP of searches
-    between the pivot and its languages, in both directions."""
-
-
-METRICS = {"mo": "Mo", "cr": "Cr", "mul": "Mul", "rank_distance": "rank distance"}
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     """Trains and evaluates what is missing, then prints the table."""
     arguments = recipe_parser("variants", "Trains and evaluates variants of a recipe over seeds.", EXAMPLE).parse_args(argv)
-    job = read_recipe(VariantsJob, arguments.recipe, arguments.overrides)
     console = Console(highlight=False, soft_wrap=True)
-    trials = _trials(job)
-    results: dict[str, list[dict[str, float | None]]] = {}
-    with ray_session():
-        for trial in trials:
-            console.rule(trial.label)
-            results.setdefault(trial.variant, []).append(_one(job, trial))
-    table = as_markdown(results)
-    write_text(job.out / "table.md", table)
-    console.print(table)
+    console.print(run_variants(read_recipe(VariantsJob, arguments.recipe, arguments.overrides), console))
     return 0
-
-
-class _Trial(NamedTuple):
-    """One cell of the table: a run to make, or only its start to evaluate."""
-
-    variant: str
-    label: str
-    run: TrainJob
-    untrained: bool
-
-
-def _trials(job: VariantsJob) -> list[_Trial]:
-    """All of them, so that a setting that cannot be used shows before the first is trained.
-
-    Raises:
-        UserError: such a setting; or what is there already was made with other settings.
-    """
-    found = []
-    for variant, changes in job.variants.items():
-        untrained = bool(changes.get("untrained", False))
-        overrides = [f"{key}={json.dumps(value)}" for key, value in changes.items() if key != "untrained"]
-        for seed in job.seeds[:1] if untrained else job.seeds:
-            label = variant if untrained else f"{variant}-{seed}"
-            names = [f"name={job.name}-{label}", f"seed={seed}", f"plan.seed={seed}", f"storage={job.out}/runs"]
-            run = read_recipe(TrainJob, job.base, [*overrides, *names])
-            if not untrained:
-                check_settings(run)
-            found.append(_Trial(variant, label, run, untrained))
-    for trial in found:
-        path = job.out / trial.label / "evaluation.json"
-        if path.exists():
-            made = json.loads(path.read_text(encoding="utf-8"))
-            if settings_from(EvaluateSettings, made["settings"]) != job.evaluation:
-                raise UserError(f"{path} was made with other settings of `evaluation`; remove it or choose another `out`")
-            _groups(job, made)
-    return found
-
-
-def _one(job: VariantsJob, trial: _Trial) -> dict[str, float | None]:
-    """The metrics of one trial by column, from its evaluation where that is there already."""
-    out = job.out / trial.label
-    path = out / "evaluation.json"
-    if not path.exists():
-        run = trial.run
-        encoder = run.encoder.start if trial.untrained else str(train(run, show=lambda line: print(line, flush=True)).model)
-        evaluate_encoder(encoder, job.evaluation, out)
-    made = json.loads(path.read_text(encoding="utf-8"))
-    return {title: made[metric] for metric, title in METRICS.items()} | _groups(job, made)
-
-
-def _groups(job: VariantsJob, made: Mapping[str, Any]) -> dict[str, float | None]:
-    """For each group the mean mAP of searches between the pivot and its languages, in both directions, over all sets."""
-    found: dict[str, float | None] = {}
-    for group, langs in job.groups.items():
-        values = []
-        for matrix in (one["matrix"] for one in made["sets"]):
-            if unknown := sorted({job.pivot, *langs} - set(matrix)):
-                raise UserError(
-                    f"pivot and groups: the evaluation has no language {unknown[0]!r}; it has {', '.join(sorted(matrix))}"
-                )
-            values += [matrix[job.pivot][lang] for lang in langs] + [matrix[lang][job.pivot] for lang in langs]
-        there = [value for value in values if value is not None]
-        found[f"{job.pivot}-{group}"] = statistics.fmean(there) if there else None
-    return found
-
-
-def as_markdown(results: Mapping[str, Sequence[Mapping[str, float | None]]]) -> str:
-    """A row a variant: the mean over its seeds and, in brackets, the largest distance of a seed from the mean.
-
-    >>> runs = [{"Mo": 0.5, "rank distance": 9.0}, {"Mo": 0.7, "rank distance": 8.0}]
-    >>> print(as_markdown({"mono": runs}))
-    | variant | seeds | Mo | rank distance |
-    |---|---|---|---|
-    | mono | 2 | 0.6000 (0.1000) | 8.5 (0.5) |
-    """
-    columns = list(dict.fromkeys(column for runs in results.values() for run in runs for column in run))
-    lines = ["| variant | seeds | " + " | ".join(columns) + " |", "|---|---|" + "---|" * len(columns)]
-    for name, runs in results.items():
-        cells = []
-        for column in columns:
-            values = [value for run in runs if (value := run[column]) is not None]
-            digits = 1 if column == METRICS["rank_distance"] else 4
-            if values:
-                mean = statistics.fmean(values)
-                spread = max(abs(value - mean) for value in values)
-            cells.append(f"{mean:.{digits}f} ({spread:.{digits}f})" if values else "-")
-        lines.append(f"| {name} | {len(runs)} | {' | '.join(cells)} |")
-    return "\n".join(lines)
 
 
 if __name__ == "__main__":

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from hypothesis import settings
 
-from xlret.config import EncoderSettings, FreshEncoder
 from xlret.data.corpus import ParallelCorpus, Row, write_corpus
+from xlret.model.settings import EncoderSettings, FreshEncoder
 
 # No deadline: how long an example takes says nothing on a shared machine. The same examples each time: whether main works
 # must not depend on the draw; `HYPOTHESIS_PROFILE=search make test` looks for new ones.
@@ -54,7 +54,7 @@ def corpora(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def encoder(tmp_path_factory: pytest.TempPathFactory, corpora: Path) -> Path:
     """A tiny encoder from random weights, saved."""
-    from xlret.model.encoder import start_encoder  # here: not every test waits for torch
+    from xlret.model.encoder import start_encoder
 
     corpus = ParallelCorpus.open(corpora / "train")
     texts = [text for lang in corpus.languages for text in corpus.passages(lang, np.arange(corpus.n_groups))]

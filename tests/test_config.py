@@ -4,8 +4,11 @@ import pytest
 import yaml
 from pydantic import Field
 
-from xlret.config import EncoderSettings, PathSetting, PlanSettings, Settings, SwitchSettings, as_yaml, read_recipe
+from xlret.batches.settings import PlanSettings
+from xlret.config import PathSetting, Settings, as_yaml, read_recipe
 from xlret.errors import UserError
+from xlret.model.settings import EncoderSettings
+from xlret.switch.settings import SwitchSettings
 from xlret.train.settings import TrainJob
 
 

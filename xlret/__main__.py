@@ -8,7 +8,7 @@ from typing import NoReturn
 
 from rich.console import Console
 
-from xlret.config import SwitchSettings, settings_from
+from xlret.config import settings_from
 from xlret.data.atlas.phrasings import LANGUAGES
 from xlret.data.atlas.rows import HELD_OUT, names_of
 from xlret.data.atlas.wordlists import name_pairs, title_pairs, word_pairs
@@ -16,11 +16,12 @@ from xlret.data.corpus import ParallelCorpus
 from xlret.errors import UserError
 from xlret.files import expand_path, shared_directory, write_text
 from xlret.keys import generator
+from xlret.lexicon.files import Entry
+from xlret.lexicon.lexicon import Lexicon
+from xlret.switch.settings import SwitchSettings
+from xlret.switch.show import Sample, as_terminal_text, colours, sample_page, terminal_legend
+from xlret.switch.switcher import Switcher
 from xlret.text.languages import language
-from xlret.text.lexicon import Lexicon
-from xlret.text.lexicon_files import Entry
-from xlret.text.show import Sample, as_terminal_text, colours, sample_page, terminal_legend
-from xlret.text.switch import Switcher
 
 _NAMED = tuple(lang for lang in LANGUAGES if lang not in ("en", HELD_OUT))
 EXAMPLE = """\

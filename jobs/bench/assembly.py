@@ -8,9 +8,9 @@ import ray
 from rich.console import Console
 
 from jobs.bench.setup import Bench
-from xlret.config import SwitchSettings
-from xlret.data.assemble import Assembler, Batch
-from xlret.data.stream import StreamOptions, batches
+from xlret.batches.assemble import Assembler, Batch
+from xlret.batches.stream import StreamOptions, batches
+from xlret.switch.settings import SwitchSettings
 
 STEPS = 512
 

@@ -11,19 +11,19 @@ from rich.console import Console
 from rich.table import Table
 
 from jobs.bench.setup import Bench
-from xlret.config import EncoderSettings
 from xlret.data.corpus import ParallelCorpus
-from xlret.data.rows import Report
+from xlret.data.rows import ReadingReport
 from xlret.data.sources.ntrex import NtrexSource
 from xlret.errors import UserError
 from xlret.files import shared_directory
 from xlret.keys import generator
 from xlret.model.encoder import start_encoder
+from xlret.model.settings import EncoderSettings
 from xlret.search.build import IndexSettings, build_index
 from xlret.search.index import SearchIndex
-from xlret.search.manifest import Certificate, Manifest
+from xlret.search.manifest import Certificate, IndexManifest
 from xlret.search.passages import Passage, passages_of_corpus
-from xlret.search.store import VectorStore, part_file, stored, write_manifest, write_part
+from xlret.search.vectors.store import VectorStore, part_file, stored, write_manifest, write_part
 
 FACTORIES = ("Flat", "SQ8", "IVF,SQ8", "IVF,Flat", "IVF,SQ4", "IVF,PQ{m}", "HNSW32,SQ8", "OPQ{m},IVF,PQ{m}")
 LANGUAGES = ("ar", "de", "en", "es", "fr", "hi", "ja", "ru", "th", "tr", "vi", "zh")
@@ -37,7 +37,7 @@ def run(bench: Bench, console: Console) -> None:
     place = bench.directory / "curves"
     store, made_of = _store(bench, place / f"vectors-{bench.vectors}")
     console.print(f"{store.count:,} x {store.dimension} {store.dtype}: {made_of}")
-    done: list[Manifest] = []
+    done: list[IndexManifest] = []
     picture = bench.directory / "curves.png"
     began = time.monotonic()
     for factory in bench.factories or _factories(store.dimension):
@@ -91,7 +91,9 @@ def _real(bench: Bench) -> tuple[list[Passage], Path, str]:
     news, encoder = shared_directory() / "data/ntrex", shared_directory() / "models/mini-xl"
     if news.is_dir() and encoder.is_dir():
         source = NtrexSource(format="ntrex", path=news, languages=LANGUAGES)
-        passages = [Passage(f"{row.group_id}:{row.lang}", row.lang, None, row.query or "", {}) for row in source.rows(Report())]
+        passages = [
+            Passage(f"{row.group_id}:{row.lang}", row.lang, None, row.query or "", {}) for row in source.rows(ReadingReport())
+        ]
         what = "embeddings of NTREX sentences by mini-xl"
     else:
         passages, encoder = list(passages_of_corpus(ParallelCorpus.open(bench.job.corpora[0], verify=False))), bench.start
@@ -115,13 +117,13 @@ def _parts(
         yield [Passage(str(row), passages[at].lang, None, "-", {}) for row, at in zip(rows, of, strict=True)], vectors
 
 
-def _memory(version: Path, manifest: Manifest) -> float:
+def _memory(version: Path, manifest: IndexManifest) -> float:
     """Bytes for each vector of what is loaded; the mapped vectors where that is what is searched."""
     files = [shard.index or shard.vectors for shard in manifest.shards]
     return sum((version / one.file).stat().st_size for one in files) / manifest.count
 
 
-def _table(manifest: Manifest, memory: float, seconds: float) -> Table:
+def _table(manifest: IndexManifest, memory: float, seconds: float) -> Table:
     assert manifest.certificate is not None
     title = f"{manifest.factory}: {memory:,.0f} bytes a vector, built and measured in {seconds:,.0f} s"
     table = Table("dial", "recall@10", "recall@100", "queries/s", "times exact", title=title, title_justify="left")
@@ -134,7 +136,7 @@ def _table(manifest: Manifest, memory: float, seconds: float) -> Table:
     return table
 
 
-def _draw(done: list[Manifest], title: str, path: Path) -> None:
+def _draw(done: list[IndexManifest], title: str, path: Path) -> None:
     try:
         import matplotlib
     except ImportError as error:

@@ -16,11 +16,11 @@ from pathlib import Path
 from rich.console import Console
 
 from jobs.bench.setup import Bench
-from xlret.config import EncoderSettings, FreshEncoder
 from xlret.data.corpus import ParallelCorpus
 from xlret.keys import generator
 from xlret.model.encoder import start_encoder
-from xlret.train.retriever import tokeniser_texts
+from xlret.model.settings import EncoderSettings, FreshEncoder
+from xlret.train.run import tokeniser_texts
 
 PASSAGES = 3072
 PART = 384

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from jobs.bench.encoding import PART, THREADS
 from xlret.keys import generator
-from xlret.search.encode import EncodeSettings, encode_passages
 from xlret.search.passages import Passage, read_passages
+from xlret.search.vectors.encode import EncodeSettings, encode_passages
 
 _BLOCK = 8192
 

@@ -8,7 +8,7 @@ from rich.console import Console
 from jobs.bench.setup import Bench
 from xlret.data.corpus import Row, write_corpus
 from xlret.train.log import read_lines
-from xlret.train.retriever import train
+from xlret.train.run import train
 
 LANGUAGES = ("en", "de", "fr", "es", "ru")
 STEPS = 60
@@ -66,7 +66,7 @@ def _assembler_peak_mb(bench: Bench, path: Path) -> float:
 def _assemble(bench: Bench, path: Path) -> float:
     from dataclasses import replace
 
-    from xlret.data.assemble import Assembler
+    from xlret.batches.assemble import Assembler
 
     assemble = Assembler(replace(bench.inputs, corpora=(path,)))
     for step in range(STEPS):

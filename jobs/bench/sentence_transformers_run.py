@@ -17,10 +17,10 @@ from sentence_transformers import SentenceTransformer, SentenceTransformerTraine
 from sentence_transformers.losses import MultipleNegativesRankingLoss
 from transformers import TrainerCallback
 
-from xlret.config import PlanSettings
-from xlret.data.assemble import fetch_texts
+from xlret.batches.assemble import fetch_texts
+from xlret.batches.plan import BatchPlan
+from xlret.batches.settings import PlanSettings
 from xlret.data.corpus import ParallelCorpus
-from xlret.data.plan import BatchPlan
 
 
 class Clock(TrainerCallback):  # type: ignore[misc]

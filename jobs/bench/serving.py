@@ -23,12 +23,12 @@ from rich.table import Table
 
 from jobs.bench.load import Outcome, closed_loop, open_loop, percentile_ms
 from jobs.bench.setup import Bench
-from xlret.config import EncoderSettings
 from xlret.data.corpus import ParallelCorpus
 from xlret.errors import UserError
 from xlret.files import shared_directory
 from xlret.keys import generator
 from xlret.model.encoder import Encoder, start_encoder
+from xlret.model.settings import EncoderSettings
 from xlret.search.index import SearchIndex
 from xlret.search.query import SearchOptions
 

@@ -4,12 +4,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from xlret.batches.assemble import Inputs
 from xlret.config import read_recipe
-from xlret.data.assemble import Inputs
 from xlret.data.atlas import build_atlas
 from xlret.data.corpus import ParallelCorpus
 from xlret.model.encoder import start_encoder
-from xlret.train.retriever import tokeniser_texts
+from xlret.train.run import tokeniser_texts
 from xlret.train.settings import TrainJob
 
 RECIPE = Path(__file__).parents[1] / "recipes" / "quickstart.yaml"

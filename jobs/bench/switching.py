@@ -10,10 +10,10 @@ from nltk.tokenize import TreebankWordDetokenizer, TreebankWordTokenizer
 from rich.console import Console
 
 from jobs.bench.setup import Bench
-from xlret.config import SwitchSettings
 from xlret.data.corpus import ParallelCorpus
-from xlret.text.lexicon import Lexicon
-from xlret.text.switch import Switcher
+from xlret.lexicon.lexicon import Lexicon
+from xlret.switch.settings import SwitchSettings
+from xlret.switch.switcher import Switcher
 
 TEXTS = 4000
 ROUNDS = 5

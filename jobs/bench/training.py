@@ -9,7 +9,7 @@ from rich.console import Console
 
 from jobs.bench.setup import Bench
 from xlret.train.log import read_lines
-from xlret.train.retriever import train
+from xlret.train.run import train
 
 STEPS = 60
 

@@ -16,7 +16,7 @@ from small_corpus import groups_of, small, write
 from xlret.data.cluster import joined
 from xlret.data.corpus import ParallelCorpus, Row
 from xlret.data.mapped import MappedTable
-from xlret.data.rows import Report
+from xlret.data.rows import ReadingReport
 from xlret.errors import DataError, UserError
 
 
@@ -175,7 +175,7 @@ def test_bad_rows_are_errors_or_skipped(tmp_path, row, reason):
     with pytest.raises(DataError, match=r"^my\.jsonl:7: .*" + reason.replace("(", r"\(")):
         write(tmp_path / "corpus", [*good, bad])
     assert list(tmp_path.iterdir()) == []
-    report = Report(on_bad_row="skip")
+    report = ReadingReport(on_bad_row="skip")
     write(tmp_path / "corpus", [good[0], bad, good[1]], report=report)
     assert report.skipped == 1
     assert reason in report.sample[0]
@@ -183,7 +183,7 @@ def test_bad_rows_are_errors_or_skipped(tmp_path, row, reason):
 
 
 def test_the_sample_of_skipped_rows_is_bounded(tmp_path):
-    report = Report(on_bad_row="skip")
+    report = ReadingReport(on_bad_row="skip")
     bad = [Row("", "en", "q", None, "t", None, f"f:{line}") for line in range(50)]
     write(tmp_path / "corpus", [Row("a", "en", "q", None, "t"), *bad], report=report)
     assert report.skipped == 50
@@ -194,7 +194,7 @@ def test_nothing_usable_is_an_error(tmp_path):
     with pytest.raises(UserError, match="no usable row"):
         write(tmp_path / "corpus", [])
     with pytest.raises(UserError, match="no usable row"):
-        write(tmp_path / "corpus", [Row("a", "??", "q", None, "t")], report=Report(on_bad_row="skip"))
+        write(tmp_path / "corpus", [Row("a", "??", "q", None, "t")], report=ReadingReport(on_bad_row="skip"))
     assert list(tmp_path.iterdir()) == []
 
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from xlret.config import settings_from
 from xlret.data.corpus import ParallelCorpus, Row, write_corpus
 from xlret.data.read import read_columns, read_lines, read_records
-from xlret.data.rows import Report
+from xlret.data.rows import ReadingReport
 from xlret.data.sources.own import OwnSource
 from xlret.errors import DataError, UserError
 
@@ -32,8 +32,8 @@ def own(*files: object, **options: object) -> OwnSource:
     )
 
 
-def rows_of(*files: object, report: Report | None = None, **options: object) -> list[Row]:
-    return list(own(*files, **options).rows(report or Report()))
+def rows_of(*files: object, report: ReadingReport | None = None, **options: object) -> list[Row]:
+    return list(own(*files, **options).rows(report or ReadingReport()))
 
 
 def lines(path: Path, *values: object) -> Path:
@@ -95,7 +95,7 @@ def test_columns_may_have_other_names_and_the_unused_are_named_once(tmp_path):
         {"id": 7, "q": "what?", "body": "that", "url": "x", "lang": "a name"},
         {"id": 8, "q": "who?", "body": "she", "url": "y", "votes": 3, "page": "p"},
     )
-    report = Report()
+    report = ReadingReport()
     columns = {"group_id": "id", "query": "q", "text": "body", "cluster": "page"}
     found = rows_of({"path": str(path), "lang": "deu", "columns": columns}, report=report)
     assert [(r.group_id, r.lang, r.query, r.text, r.cluster) for r in found] == [
@@ -137,7 +137,7 @@ def test_another_passage_for_the_same_group_is_a_bad_row(tmp_path):
     )
     with pytest.raises(DataError, match=r"a\.jsonl:2: group '1' has another passage in en already"):
         rows_of({"path": str(path), "passage_lang": "en"})
-    report = Report("skip")
+    report = ReadingReport("skip")
     found = rows_of({"path": str(path), "passage_lang": "en"}, report=report)
     assert [(row.lang, row.query, row.text) for row in found] == [("bn", "b?", None), ("en", None, "one")]
 
@@ -178,14 +178,14 @@ def test_bad_lines_are_named_or_skipped(tmp_path, line, reason):
     good = {"group_id": "1", "lang": "en", "query": "q", "text": "t"}
     path = lines(tmp_path / "a.jsonl", good, line, "", {**good, "group_id": "3"})
 
-    def write(report: Report) -> int:
+    def write(report: ReadingReport) -> int:
         rows = own(path).rows(report)
         return write_corpus(tmp_path / "c", rows, source="", licence="", revision="", made_by="", report=report).n_groups
 
     with pytest.raises(DataError, match=rf"a\.jsonl:2: .*{reason}.*--on-bad-row skip"):
-        write(Report())
+        write(ReadingReport())
     assert [one.name for one in tmp_path.iterdir()] == ["a.jsonl"]
-    report = Report("skip")
+    report = ReadingReport("skip")
     assert write(report) == 2
     assert report.skipped == 1
     assert report.sample[0].startswith(f"{path}:2: ")
@@ -196,7 +196,7 @@ def test_bytes_that_are_not_utf8(tmp_path):
     with pytest.raises(DataError, match=r"a\.jsonl:2: not UTF-8 at byte 15"):
         rows_of(tmp_path / "a.jsonl")
     (tmp_path / "a.csv").write_bytes(b"group_id,lang,query,text\n1,fr,caf\xe9,bon\n2,fr,the,bon\n")
-    report = Report("skip")
+    report = ReadingReport("skip")
     manifest = write_corpus(
         tmp_path / "c", own(tmp_path / "a.csv").rows(report), source="", licence="", revision="", made_by="", report=report
     )
@@ -236,7 +236,7 @@ def test_a_header_alone(tmp_path):
 )
 def test_a_file_without_the_columns_is_refused_even_when_skipping(tmp_path, record, message):
     with pytest.raises(DataError, match=message):
-        rows_of(lines(tmp_path / "a.jsonl", record), report=Report("skip"))
+        rows_of(lines(tmp_path / "a.jsonl", record), report=ReadingReport("skip"))
 
 
 @pytest.mark.parametrize("keep", [5, 30, -4, -9])
@@ -244,11 +244,11 @@ def test_a_gzip_file_that_was_cut_short(tmp_path, keep):
     whole = gzip.compress("".join(json.dumps(one) + "\n" for one in RECORDS * 20).encode())
     (tmp_path / "a.jsonl.gz").write_bytes(whole[:keep])
     with pytest.raises(DataError, match=r"a\.jsonl\.gz:\d+: the gzip file is damaged or cut short"):
-        rows_of(tmp_path / "a.jsonl.gz", report=Report("skip"))
+        rows_of(tmp_path / "a.jsonl.gz", report=ReadingReport("skip"))
     csv_whole = gzip.compress(("group_id,lang,query\n" + "1,en,q\n" * 50).encode())
     (tmp_path / "a.csv.gz").write_bytes(csv_whole[:keep])
     with pytest.raises(DataError, match=r"a\.csv\.gz:\d+: the gzip file is damaged or cut short"):
-        rows_of(tmp_path / "a.csv.gz", report=Report("skip"))
+        rows_of(tmp_path / "a.csv.gz", report=ReadingReport("skip"))
 
 
 def test_what_is_not_gzip(tmp_path):
@@ -286,7 +286,7 @@ def test_bad_csv(tmp_path, text, reason):
     (tmp_path / "a.csv").write_text("group_id,lang,query,text\n0,en,q,t\n" + text + "\n2,en,q,t\n")
     with pytest.raises(DataError, match=rf"a\.csv:3: {reason}"):
         rows_of(tmp_path / "a.csv")
-    report = Report("skip")
+    report = ReadingReport("skip")
     assert [row.group_id for row in rows_of(tmp_path / "a.csv", report=report)] == ["0", "2"]
     assert report.skipped == 1
 
@@ -317,14 +317,14 @@ def test_a_line_without_end_is_refused_before_it_fills_memory(tmp_path, monkeypa
     monkeypatch.setattr("xlret.data.read._LONGEST_LINE", 1000)
     (tmp_path / "a.jsonl").write_text("x" * 5000)
     with pytest.raises(DataError, match="is longer than"):
-        list(read_lines(tmp_path / "a.jsonl", Report()))
+        list(read_lines(tmp_path / "a.jsonl", ReadingReport()))
 
 
 def test_columns_without_a_header(tmp_path):
     (tmp_path / "a.tsv").write_text("1\tone\n2\n\n3\tthree\n")
     with pytest.raises(DataError, match=r"a\.tsv:2: 1 columns between tabs; allowed are 2: id, text"):
-        list(read_columns(tmp_path / "a.tsv", ("id", "text"), Report()))
-    report = Report("skip")
+        list(read_columns(tmp_path / "a.tsv", ("id", "text"), ReadingReport()))
+    report = ReadingReport("skip")
     found = list(read_columns(tmp_path / "a.tsv", ("id", "text"), report))
     assert found == [(f"{tmp_path}/a.tsv:1", {"id": "1", "text": "one"}), (f"{tmp_path}/a.tsv:4", {"id": "3", "text": "three"})]
 
@@ -332,7 +332,7 @@ def test_columns_without_a_header(tmp_path):
 def test_records_stream(tmp_path):
     """The first record is there before the end of the file is looked at."""
     path = lines(tmp_path / "a.jsonl", RECORDS[0], "{")
-    records = read_records(path, Report())
+    records = read_records(path, ReadingReport())
     assert next(records)[1]["group_id"] == "1"
     with pytest.raises(DataError):
         next(records)

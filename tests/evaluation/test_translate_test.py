@@ -6,9 +6,9 @@ import pytest
 from xlret.errors import UserError
 from xlret.evaluation.sets import RetrievalSet
 from xlret.evaluation.translate_test import translated
-from xlret.text.lexicon import Lexicon
-from xlret.text.lexicon_files import Entry
-from xlret.text.translate import WordTranslator
+from xlret.lexicon.files import Entry
+from xlret.lexicon.lexicon import Lexicon
+from xlret.switch.translate import WordTranslator
 
 
 def test_all_texts_but_english_ones_are_translated() -> None:

@@ -5,7 +5,7 @@ import pytest
 
 from jobs import lexicon as job
 from xlret.errors import UserError
-from xlret.text.lexicon import Lexicon
+from xlret.lexicon.lexicon import Lexicon
 
 
 @pytest.fixture

@@ -7,11 +7,11 @@ import torch
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.modules import Dense, Normalize, Pooling, Transformer
 
-from xlret.config import EncoderSettings, FreshEncoder
 from xlret.errors import UserError
 from xlret.files import shared_directory
 from xlret.model.encoder import Encoder, start_encoder
-from xlret.text.tokenise import Tokeniser
+from xlret.model.settings import EncoderSettings, FreshEncoder
+from xlret.tokens.texts import Tokeniser
 
 TEXTS = [
     "the capital of france is paris",

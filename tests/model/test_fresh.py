@@ -1,9 +1,9 @@
 import pytest
 import torch
 
-from xlret.config import EncoderSettings, FreshEncoder
 from xlret.errors import UserError
 from xlret.model.encoder import Encoder, start_encoder
+from xlret.model.settings import EncoderSettings, FreshEncoder
 
 TEXTS = ["the capital of france is paris", "die hauptstadt von frankreich ist paris", "日本の首都は東京です"] * 3
 SMALL = FreshEncoder(vocabulary=200, layers=2, hidden=32, heads=2, feed_forward=64, max_positions=40)

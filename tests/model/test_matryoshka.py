@@ -7,11 +7,11 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from xlret.config import EncoderSettings, FreshEncoder
 from xlret.errors import UserError
 from xlret.model.encoder import Encoder, start_encoder
 from xlret.model.losses.infonce import InfoNCE, LossSettings
 from xlret.model.losses.matryoshka import Matryoshka
+from xlret.model.settings import EncoderSettings, FreshEncoder
 from xlret.train.settings import TrainJob
 
 ROWS, FEATURES, NEGATIVES = 6, 8, 2
@@ -47,7 +47,7 @@ def test_a_recipe_trains_short_vectors_and_the_card_keeps_their_lengths(tmp_path
     """After the same steps from the same start, the first numbers alone find better than those of plain training."""
     from jobs.train import main
     from xlret.data.corpus import ParallelCorpus
-    from xlret.text.tokenise import read_card
+    from xlret.tokens.card import read_card
 
     for name, dimensions in (("plain", "[]"), ("short", "[4]")):
         settings = {

@@ -9,12 +9,12 @@ from sentence_transformers import CrossEncoder
 from tokenizers import processors
 from transformers import PreTrainedTokenizerFast, XLMRobertaConfig, XLMRobertaForSequenceClassification
 
-from xlret.config import EncoderSettings, FreshEncoder
 from xlret.errors import DataError, UserError
 from xlret.files import shared_directory
 from xlret.model.encoder import Encoder, start_encoder
 from xlret.model.reranker import Reranker, start_reranker
-from xlret.text.unigram import train_unigram
+from xlret.model.settings import EncoderSettings, FreshEncoder
+from xlret.tokens.unigram import train_unigram
 
 TEXTS = ["the capital of france is paris", "die hauptstadt von frankreich", "", "日本の首都は東京です", "rom " * 60, " x\n y "]
 PAIRS = [(query, passage) for query in TEXTS for passage in TEXTS]

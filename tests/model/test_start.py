@@ -12,10 +12,10 @@ from huggingface_hub.utils import validate_repo_id
 from safetensors.torch import load_file, save_file
 from transformers import BertConfig, BertModel, PreTrainedTokenizerFast, T5Config, T5Model, XLMRobertaConfig, XLMRobertaModel
 
-from xlret.config import EncoderSettings
 from xlret.errors import UserError
 from xlret.model.encoder import Encoder, start_encoder
-from xlret.text.unigram import train_unigram
+from xlret.model.settings import EncoderSettings
+from xlret.tokens.unigram import train_unigram
 
 SIZE = {
     "hidden_size": 16,

@@ -12,9 +12,9 @@ from jobs.quickstart_release import main
 from xlret.errors import UserError
 from xlret.model.encoder import Encoder
 from xlret.release import make_release, promote, resolve, verify_release
-from xlret.search.fingerprint import encoder_files
 from xlret.search.index import SearchIndex
 from xlret.search.query import SearchOptions
+from xlret.search.vectors.fingerprint import encoder_files
 
 
 @pytest.fixture

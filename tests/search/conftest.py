@@ -4,7 +4,7 @@ import pytest
 from made_up import make_store
 
 from xlret.search import certificate
-from xlret.search.store import VectorStore
+from xlret.search.vectors.store import VectorStore
 
 
 @pytest.fixture(autouse=True)

@@ -15,7 +15,7 @@ from xlret.search.calibration import Calibration
 from xlret.search.index import SearchIndex
 from xlret.search.manifest import current_version, verify
 from xlret.search.query import SearchOptions
-from xlret.search.store import VectorStore, passages_of, vectors_of
+from xlret.search.vectors.store import VectorStore, passages_of, vectors_of
 from xlret.search.write import hashes
 
 

@@ -13,7 +13,7 @@ from xlret.search import calibration as calibrating
 from xlret.search.calibration import CALIBRATION, Calibration, estimate_calibration, sampled
 from xlret.search.edit import append
 from xlret.search.passages import Passage
-from xlret.search.store import VectorStore, vectors_of, write_store
+from xlret.search.vectors.store import VectorStore, vectors_of, write_store
 
 SIZES = {"ar": 700, "de": 900, "en": 1200}
 

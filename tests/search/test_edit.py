@@ -16,9 +16,9 @@ from xlret.search.edit import append, compact, delete
 from xlret.search.filters import Filter
 from xlret.search.index import SearchIndex
 from xlret.search.manifest import SAMPLE, VERSIONS, current_version, verify
-from xlret.search.plan import Plan
+from xlret.search.probing import ProbingPlan
 from xlret.search.query import SearchOptions
-from xlret.search.store import VectorStore, open_part, write_store
+from xlret.search.vectors.store import VectorStore, open_part, write_store
 from xlret.search.write import scratch
 
 FACTORIES = ["Flat", "IVF16,SQ8", "IVF16,PQ4x4"]
@@ -193,7 +193,7 @@ def test_the_sample_is_drawn_anew_where_its_passages_go(
         gone |= set(doomed)
         version = delete(place, doomed, say=quiet)
         index = SearchIndex.open(place)
-        plan = Plan.open(version, index.manifest)
+        plan = ProbingPlan.open(version, index.manifest)
         for code, count in index.manifest.languages.items():
             sampled = open_part(version / SAMPLE).column("lang").to_pylist().count(code)
             assert sampled == min(20, count)

@@ -19,7 +19,7 @@ from xlret.search.filters import Filter
 from xlret.search.index import SearchIndex
 from xlret.search.merge import Hits
 from xlret.search.query import SearchOptions
-from xlret.search.store import VectorStore, write_store
+from xlret.search.vectors.store import VectorStore, write_store
 
 KINDS = ("SQ8", "IVF16,Flat", "IVF16,SQ8", "IVF16_HNSW8,SQ4", "PQ4x4", "IVF16,PQ4x4", "OPQ4,IVF8,PQ4x4")
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from jobs.index import main
-from xlret.config import EncoderSettings, FreshEncoder
 from xlret.errors import UserError
 from xlret.model.encoder import start_encoder
+from xlret.model.settings import EncoderSettings, FreshEncoder
 from xlret.search.calibration import Calibration
 from xlret.search.index import SearchIndex
 from xlret.session import ray_session

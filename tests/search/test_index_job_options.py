@@ -13,11 +13,11 @@ from made_up import LANGUAGES, make_passages, make_vectors
 from jobs import index as job
 from jobs.index import main
 from xlret.errors import UserError
-from xlret.search.encode import EncodeSettings
-from xlret.search.fingerprint import about_encoder, encoder_files
 from xlret.search.index import SearchIndex
 from xlret.search.passages import Passage
-from xlret.search.store import VectorStore, write_store
+from xlret.search.vectors.encode import EncodeSettings
+from xlret.search.vectors.fingerprint import about_encoder, encoder_files
+from xlret.search.vectors.store import VectorStore, write_store
 
 
 @pytest.fixture

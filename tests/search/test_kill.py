@@ -20,7 +20,7 @@ import sys
 from pathlib import Path
 from xlret.search import certificate
 from xlret.search.edit import append, compact, delete
-from xlret.search.store import VectorStore
+from xlret.search.vectors.store import VectorStore
 certificate._LEAST_SECONDS = 0.0
 place, store = Path(sys.argv[1]), VectorStore.open(Path(sys.argv[2]))
 print("ready", flush=True)

@@ -19,8 +19,8 @@ from xlret.keys import generator
 from xlret.search.edit import append, delete
 from xlret.search.faiss_files import read_index, write_index
 from xlret.search.index import SearchIndex
-from xlret.search.manifest import CURRENT, MANIFEST, Manifest, current_version, file_entry, read_manifest, verify
-from xlret.search.store import VectorStore
+from xlret.search.manifest import CURRENT_FILE, MANIFEST, IndexManifest, current_version, file_entry, read_manifest, verify
+from xlret.search.vectors.store import VectorStore
 
 
 @pytest.fixture(scope="module")
@@ -108,7 +108,7 @@ def doctored(copy: Path, change: object) -> None:
     """A manifest that somebody changed and sealed again."""
     values = json.loads((copy / MANIFEST).read_text())
     change(values)  # type: ignore[operator]
-    manifest = Manifest.model_validate(values)
+    manifest = IndexManifest.model_validate(values)
     (copy / MANIFEST).write_text(manifest.sealed().model_dump_json())
 
 
@@ -219,10 +219,10 @@ def test_current(version: Path, tmp_path: Path) -> None:
     assert current_version(index) == version == current_version(version)
     (tmp_path / "versions").mkdir()
     for text in ("", "../../etc", "0" * 12, "\x00", "é" * 12, version.name[:-1]):
-        (tmp_path / CURRENT).write_text(text)
+        (tmp_path / CURRENT_FILE).write_text(text)
         with pytest.raises(CorruptError, match="CURRENT"):
             current_version(tmp_path)
-    os.unlink(tmp_path / CURRENT)
+    os.unlink(tmp_path / CURRENT_FILE)
     with pytest.raises(UserError, match="no index at"):
         current_version(tmp_path)
 

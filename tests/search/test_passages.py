@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from xlret.data.corpus import ParallelCorpus
-from xlret.data.rows import Report
+from xlret.data.rows import ReadingReport
 from xlret.errors import DataError, UserError
 from xlret.search.passages import Fields, Passage, checked_passages, passages_of_corpus, read_passages
 
@@ -91,7 +91,7 @@ def test_a_bad_row_is_named_or_left_out(tmp_path: Path, name: str) -> None:
     file = write(tmp_path / "a.jsonl", [row(1), bad, row(2)])
     with pytest.raises(DataError, match=r"a\.jsonl:2: .*" + reason):
         list(read_passages([file]))
-    report = Report("skip")
+    report = ReadingReport("skip")
     assert [one.id for one in read_passages([file], report=report)] == ["p1", "p2"]
     assert report.skipped == 1
     assert [one.id for one in read_passages([file], on_bad_row="skip")] == ["p1", "p2"]

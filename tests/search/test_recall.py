@@ -12,7 +12,7 @@ from xlret.keys import generator
 from xlret.search.filters import Filter
 from xlret.search.index import SearchIndex
 from xlret.search.query import SearchOptions
-from xlret.search.store import VectorStore, write_store
+from xlret.search.vectors.store import VectorStore, write_store
 
 COUNT, DIMENSION = 8000, 32
 FLOORS = {"SQ8": 0.999, "IVF64,Flat": 0.95, "IVF64,SQ8": 0.95, "IVF64,PQ8": 0.95, "HNSW16": 0.97, "HNSW16,SQ8": 0.97}

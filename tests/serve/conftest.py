@@ -9,7 +9,7 @@ import pytest
 from served import PATIENCE
 from tied import SETTINGS, serving, tied_release
 
-from xlret.serve.local import local_gateway
+from xlret.serve.engine.local import local_gateway
 
 if TYPE_CHECKING:  # only tests of the page need playwright
     from browsing import Browser, BrowserContext, Page

@@ -17,8 +17,8 @@ from served import PATIENCE
 from tied import QUESTIONS, SETTINGS, TEXTS, serving
 
 from xlret.model.encoder import Encoder
-from xlret.serve.access import Keys
-from xlret.serve.local import local_gateway
+from xlret.serve.engine.local import local_gateway
+from xlret.serve.http.access import Keys
 
 README = Path(__file__).parents[2] / "README.md"
 

@@ -8,8 +8,8 @@ import pytest
 from jobs.serve import main
 from xlret.config import read_recipe
 from xlret.errors import UserError
+from xlret.serve.ray.start import fast_environment, free_port, serving
 from xlret.serve.settings import ServeSettings
-from xlret.serve.start import fast_environment, free_port, serving
 
 
 def test_a_missing_release_is_one_line(tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from xlret.data.pool import IntArray
+from xlret.shapes import IntArray
 
 
 def joined(count: int, pairs: IntArray) -> IntArray:

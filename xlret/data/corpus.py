@@ -8,15 +8,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xlret.data.corpus_write import fill_corpus, write_corpus
-from xlret.data.manifest import GROUPS, HARD_NEGATIVES, SIDES, Manifest, SideName, read_manifest, side_file
+from xlret.data.manifest import GROUPS, HARD_NEGATIVES, CorpusManifest, read_manifest, side_file
 from xlret.data.mapped import MappedTable
-from xlret.data.pool import IntArray, Pool
-from xlret.data.rows import Report, Row
+from xlret.data.pool import GroupPool
+from xlret.data.rows import ReadingReport, Row
 from xlret.errors import UserError
 from xlret.files import directory_beside
 from xlret.keys import generator
+from xlret.shapes import IntArray
+from xlret.text.sides import SIDES, Side
 
-__all__ = ["Manifest", "ParallelCorpus", "Row", "SideName", "split_corpus", "write_corpus"]
+__all__ = ["CorpusManifest", "ParallelCorpus", "Row", "Side", "split_corpus", "write_corpus"]
 
 _KEPT_BYTES = 64 << 20
 """Corpora up to this size may stay in memory."""
@@ -31,7 +33,7 @@ class ParallelCorpus:
     Use `open`.
     """
 
-    def __init__(self, path: Path, manifest: Manifest) -> None:
+    def __init__(self, path: Path, manifest: CorpusManifest) -> None:
         self.path = path
         self.manifest = manifest
         self.fingerprint: str = manifest.fingerprint
@@ -40,8 +42,8 @@ class ParallelCorpus:
         self.passage_languages: tuple[str, ...] = tuple(sorted(one.lang for one in manifest.sides if one.side == "passage"))
         self.languages: tuple[str, ...] = tuple(sorted({*self.query_languages, *self.passage_languages}))
         self.has_hard_negatives: bool = HARD_NEGATIVES in manifest.files
-        self._sides: dict[tuple[str, str], Pool] = {(one.side, one.lang): one.pool() for one in manifest.sides}
-        self._pairs: dict[tuple[str, str], Pool] = {}
+        self._sides: dict[tuple[str, str], GroupPool] = {(one.side, one.lang): one.pool() for one in manifest.sides}
+        self._pairs: dict[tuple[str, str], GroupPool] = {}
         self._tables: dict[str, MappedTable] = {}
         self._keep_pages = sum(entry.size for entry in manifest.files.values()) <= _KEPT_BYTES
 
@@ -63,11 +65,11 @@ class ParallelCorpus:
     def __repr__(self) -> str:
         return f"ParallelCorpus({self.path}, {self.n_groups} groups, {len(self.languages)} languages)"
 
-    def side(self, side: SideName, lang: str) -> Pool:
+    def side(self, side: Side, lang: str) -> GroupPool:
         """The groups that have a query (or passage) in a language; empty if none."""
-        return self._sides.get((side, lang)) or Pool.empty()
+        return self._sides.get((side, lang)) or GroupPool.empty()
 
-    def pool(self, query_lang: str, passage_lang: str) -> Pool:
+    def pool(self, query_lang: str, passage_lang: str) -> GroupPool:
         """The groups that have a query in one language and a passage in the other; computed once."""
         pair = (query_lang, passage_lang)
         if pair not in self._pairs:
@@ -129,7 +131,7 @@ class ParallelCorpus:
                     if row in texts[0] or row in texts[1]:
                         yield Row(group_id, lang, texts[0].get(row), None, texts[1].get(row), str(clusters[row]))
 
-    def _texts(self, side: SideName, lang: str, groups: IntArray) -> list[str]:
+    def _texts(self, side: Side, lang: str, groups: IntArray) -> list[str]:
         groups = np.asarray(groups, dtype=np.int64)
         if not groups.size:
             return []
@@ -149,7 +151,7 @@ class ParallelCorpus:
 
 def split_corpus(
     corpus: ParallelCorpus, path_train: Path, path_dev: Path, dev: int, seed: int, replace: bool = False
-) -> tuple[Manifest, Manifest]:
+) -> tuple[CorpusManifest, CorpusManifest]:
     """Writes a corpus as two: about `dev` held-out groups, and the rest. Never part of a cluster on either side.
 
     Clusters are drawn in an order that depends on `seed` alone, and taken while they fit into `dev` groups.
@@ -173,7 +175,7 @@ def split_corpus(
             part = "dev" if path is path_dev else "train"
             made_by = f"{of.made_by}; {part} part of a split with dev {dev}, seed {seed}"
             rows = corpus.rows(np.flatnonzero(chosen))
-            manifests.append(fill_corpus(fresh, rows, Report(), of.source, of.licence, of.revision, made_by))
+            manifests.append(fill_corpus(fresh, rows, ReadingReport(), of.source, of.licence, of.revision, made_by))
     return manifests[0], manifests[1]
 
 

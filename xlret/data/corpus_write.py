@@ -10,12 +10,14 @@ import numpy as np
 import pyarrow as pa
 
 from xlret.data.cluster import joined
-from xlret.data.manifest import GROUPS, FileEntry, Manifest, SideEntry, SideName, file_entries, side_file, write_manifest
+from xlret.data.manifest import GROUPS, CorpusManifest, FileEntry, SideEntry, file_entries, side_file, write_manifest
 from xlret.data.mapped import MappedTable
-from xlret.data.pool import IntArray, Pool
-from xlret.data.rows import MAX_CHARACTERS, Report, Row, checked_rows, folded
+from xlret.data.pool import GroupPool
+from xlret.data.rows import MAX_CHARACTERS, ReadingReport, Row, checked_rows, folded
 from xlret.errors import UserError
 from xlret.files import directory_beside
+from xlret.shapes import IntArray
+from xlret.text.sides import Side
 
 _SPOOL_CHARACTERS = 1 << 19
 _BATCH_CHARACTERS = 1 << 23
@@ -34,9 +36,9 @@ def write_corpus(
     revision: str,
     made_by: str,
     replace: bool = False,
-    report: Report | None = None,
+    report: ReadingReport | None = None,
     max_characters: int = MAX_CHARACTERS,
-) -> Manifest:
+) -> CorpusManifest:
     """Writes rows, in any order, as the corpus directory `path`, which appears when it is whole.
 
     Memory holds the group ids and a few numbers for each group and each text of one language, never the texts:
@@ -53,14 +55,14 @@ def write_corpus(
         DataError: a bad row, unless `report` skips them.
         UserError: no usable row at all, `path` exists and `replace` is false, or the disk is full.
     """
-    report = report or Report()
+    report = report or ReadingReport()
     with directory_beside(path, replace=replace) as fresh:
         return fill_corpus(fresh, checked_rows(rows, report, max_characters), report, source, licence, revision, made_by)
 
 
 def fill_corpus(
-    directory: Path, rows: Iterable[Row], report: Report, source: str, licence: str, revision: str, made_by: str
-) -> Manifest:
+    directory: Path, rows: Iterable[Row], report: ReadingReport, source: str, licence: str, revision: str, made_by: str
+) -> CorpusManifest:
     """Writes checked rows as the files and the manifest of a corpus into an empty directory that the caller renames."""
     spooled = _Spooled(directory / "spool")
     try:
@@ -75,7 +77,7 @@ def fill_corpus(
     _write_groups(directory, list(spooled.ordinal_of), order, clusters)
     shutil.rmtree(spooled.directory)
     files: dict[str, FileEntry] = file_entries(directory, [GROUPS, *(entry.file for entry in sides)])
-    manifest = Manifest(
+    manifest = CorpusManifest(
         n_groups=len(order),
         n_clusters=len(np.unique(clusters)),
         sides=sides,
@@ -134,15 +136,15 @@ class _Spooled:
         directory.mkdir()
         self.ordinal_of: dict[str, int] = {}
         """Group id to ordinal of appearance."""
-        self.sides: dict[tuple[SideName, str], _Side] = {}
-        self._bit_of: dict[tuple[SideName, str], int] = {}
+        self.sides: dict[tuple[Side, str], _Side] = {}
+        self._bit_of: dict[tuple[Side, str], int] = {}
         self._signature = array("q")  # of each group: index into _signatures
         self._signatures: list[int] = [0]  # bit s: has side number s
         self._index_of: dict[int, int] = {0: 0}
         self._first_of_cluster: dict[str, int] = {}
         self._same_cluster = array("q")  # pairs of ordinals, flat
 
-    def take(self, rows: Iterable[Row], report: Report) -> None:
+    def take(self, rows: Iterable[Row], report: ReadingReport) -> None:
         """Spools all rows; a side that a group already has in that language is a bad row."""
         for row in rows:
             group = self.ordinal_of.get(row.group_id)
@@ -198,7 +200,7 @@ class _Spooled:
             pairs.append(np.stack([groups[:-1][equal], groups[1:][equal]], axis=1))
         return joined(len(final), np.concatenate(pairs))
 
-    def _bit(self, side: SideName, lang: str) -> int:
+    def _bit(self, side: Side, lang: str) -> int:
         """The bit that stands for a side and language in signatures; its spool file is opened at its first text."""
         bit = self._bit_of.get((side, lang))
         if bit is None:
@@ -214,12 +216,12 @@ class _Spooled:
         return index
 
 
-def _texts(row: Row) -> list[tuple[SideName, str]]:
-    texts: list[tuple[SideName, str | None]] = [("query", row.query), ("passage", row.passage)]
+def _texts(row: Row) -> list[tuple[Side, str]]:
+    texts: list[tuple[Side, str | None]] = [("query", row.query), ("passage", row.passage)]
     return [(side, text) for side, text in texts if text is not None]
 
 
-def _write_side(directory: Path, spooled: _Spooled, key: tuple[SideName, str], final: IntArray) -> SideEntry:
+def _write_side(directory: Path, spooled: _Spooled, key: tuple[Side, str], final: IntArray) -> SideEntry:
     """Writes the texts of one side in the order of their groups, and says which groups those are."""
     side, lang = key
     table = MappedTable(spooled.sides[key].path)
@@ -228,7 +230,7 @@ def _write_side(directory: Path, spooled: _Spooled, key: tuple[SideName, str], f
     with open(directory / side_file(side, lang), "wb") as file, pa.ipc.new_file(file, _TEXT) as writer:
         for texts in _batches_of_texts(table, order):
             writer.write_batch(pa.record_batch([pa.array(texts, pa.large_string())], schema=_TEXT))
-    pool = Pool.from_members(groups)
+    pool = GroupPool.from_members(groups)
     ranges = tuple(zip(pool.starts.tolist(), pool.stops.tolist(), strict=True))
     return SideEntry(side=side, lang=lang, rows=len(groups), ranges=ranges)
 

@@ -11,10 +11,10 @@ import numpy as np
 import pyarrow as pa
 
 from xlret.data.corpus import ParallelCorpus
-from xlret.data.manifest import HARD_NEGATIVES, Manifest, file_entries, write_manifest
-from xlret.data.pool import IntArray
+from xlret.data.manifest import HARD_NEGATIVES, CorpusManifest, file_entries, write_manifest
 from xlret.errors import UserError
 from xlret.files import directory_beside
+from xlret.shapes import IntArray
 
 Mined = tuple[int, Sequence[int], Sequence[float]]
 """A group, its negatives (group ordinals, best first) and their scores."""
@@ -25,7 +25,7 @@ _SCHEMA = pa.schema([("negatives", pa.large_list(pa.int64())), ("scores", pa.lar
 
 def write_hard_negatives(
     corpus_path: Path, path: Path, mined: Iterable[Mined], *, made_by: str, replace: bool = False
-) -> Manifest:
+) -> CorpusManifest:
     """Writes a copy of a corpus that also holds hard negatives; the corpus it came from stays as it is.
 
     Unchanged files are hard links to the old ones where the file system allows it, else copies.

@@ -8,13 +8,11 @@ from typing import Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from xlret.data.pool import Pool
+from xlret.data.pool import GroupPool
 from xlret.errors import CorruptError, UserError
 from xlret.files import sha256_of, write_text
+from xlret.text.sides import Side
 
-SideName = Literal["query", "passage"]
-
-SIDES: tuple[SideName, SideName] = ("query", "passage")
 MANIFEST = "manifest.json"
 GROUPS = "groups.arrow"
 HARD_NEGATIVES = "hard_negatives.arrow"
@@ -34,7 +32,7 @@ class FileEntry(_Part):
 class SideEntry(_Part):
     """One language of one side: which groups have it. Row r of its file is the r-th of them."""
 
-    side: SideName
+    side: Side
     lang: str
     rows: int = Field(ge=1)
     ranges: tuple[tuple[int, int], ...]
@@ -45,12 +43,12 @@ class SideEntry(_Part):
         """Name of its file in the corpus directory."""
         return side_file(self.side, self.lang)
 
-    def pool(self) -> Pool:
+    def pool(self) -> GroupPool:
         """The groups of this side."""
-        return Pool(*np.array(self.ranges, dtype=np.int64).T)
+        return GroupPool(*np.array(self.ranges, dtype=np.int64).T)
 
 
-class Manifest(_Part):
+class CorpusManifest(_Part):
     """`manifest.json` of a prepared corpus."""
 
     schema_version: Literal[1] = 1
@@ -72,7 +70,7 @@ class Manifest(_Part):
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
-def side_file(side: SideName, lang: str) -> str:
+def side_file(side: Side, lang: str) -> str:
     """The file of one side and language: `query.de.arrow`."""
     return f"{side}.{lang}.arrow"
 
@@ -84,12 +82,12 @@ def file_entries(directory: Path, names: Iterable[str]) -> dict[str, FileEntry]:
     }
 
 
-def write_manifest(directory: Path, manifest: Manifest) -> None:
+def write_manifest(directory: Path, manifest: CorpusManifest) -> None:
     """Writes `manifest.json` into `directory`."""
     write_text(directory / MANIFEST, manifest.model_dump_json(indent=1) + "\n")
 
 
-def read_manifest(directory: Path, *, verify: bool) -> Manifest:
+def read_manifest(directory: Path, *, verify: bool) -> CorpusManifest:
     """Reads and checks the manifest of a corpus directory: sizes always, checksums where `verify` (reads every byte).
 
     Raises:
@@ -102,7 +100,7 @@ def read_manifest(directory: Path, *, verify: bool) -> Manifest:
     if not path.is_file():
         raise UserError(f"{directory} holds no {MANIFEST}, so it is no prepared corpus; make one with python -m jobs.prepare")
     try:
-        manifest = Manifest.model_validate_json(path.read_bytes())
+        manifest = CorpusManifest.model_validate_json(path.read_bytes())
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"])

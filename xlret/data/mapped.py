@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from xlret.data.pool import IntArray
 from xlret.errors import CorruptError
+from xlret.shapes import IntArray
 
 _ROWS_HELD = 16
 """Rows read before their pages are given back: Linux maps up to 2 MB around each byte that is touched."""

@@ -3,12 +3,11 @@
 from collections.abc import Iterable
 
 import numpy as np
-from numpy.typing import NDArray
 
-IntArray = NDArray[np.int64]
+from xlret.shapes import IntArray
 
 
-class Pool:
+class GroupPool:
     """A sorted set of group ordinals kept as half-open ranges: random access and membership without an array of its members.
 
     Args:
@@ -19,7 +18,7 @@ class Pool:
     Raises:
         ValueError: the ranges are not increasing or not disjoint.
 
-    >>> pool = Pool(np.array([0, 10]), np.array([3, 12]))
+    >>> pool = GroupPool(np.array([0, 10]), np.array([3, 12]))
     >>> len(pool), pool.take(np.array([0, 2, 3])).tolist(), pool.rank_of(np.array([11, 5])).tolist()
     (5, [0, 2, 10], [4, -1])
     """
@@ -42,7 +41,7 @@ class Pool:
             array.flags.writeable = False
 
     @classmethod
-    def from_members(cls, groups: Iterable[int]) -> "Pool":
+    def from_members(cls, groups: Iterable[int]) -> "GroupPool":
         """The pool of exactly these ordinals, given in any order; duplicates count once."""
         members = np.unique(np.fromiter(groups, dtype=np.int64))
         if not members.size:
@@ -51,7 +50,7 @@ class Pool:
         return cls(members[np.concatenate([[0], breaks + 1])], members[np.concatenate([breaks, [-1]])] + 1)
 
     @classmethod
-    def empty(cls) -> "Pool":
+    def empty(cls) -> "GroupPool":
         """The pool without members."""
         return cls(np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64))
 
@@ -79,16 +78,16 @@ class Pool:
         inside = (span >= 0) & (groups < self.stops[span])
         return np.where(inside, self._before[span] + groups - self.starts[span], np.int64(-1))
 
-    def __and__(self, other: "Pool") -> "Pool":
+    def __and__(self, other: "GroupPool") -> "GroupPool":
         """The members of both; O((R + R') log(R + R'))."""
         points = np.concatenate([self.stops, other.stops, self.starts, other.starts])
         change = np.repeat([-1, 1], [len(self.stops) + len(other.stops), len(self.starts) + len(other.starts)])
         order = np.argsort(points, kind="stable")  # stops come before starts at the same point
         points, in_both = points[order], np.flatnonzero(np.cumsum(change[order]) == 2)
-        return Pool(points[in_both], points[in_both + 1])
+        return GroupPool(points[in_both], points[in_both + 1])
 
     def __eq__(self, other: object) -> bool:
-        if not isinstance(other, Pool):
+        if not isinstance(other, GroupPool):
             return NotImplemented
         return np.array_equal(self.starts, other.starts) and np.array_equal(self.stops, other.stops)
 

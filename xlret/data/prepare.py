@@ -12,10 +12,9 @@ from pydantic import Field, StringConstraints
 
 from xlret.config import PathSetting, Settings
 from xlret.data.corpus import ParallelCorpus, split_corpus, write_corpus
-from xlret.data.layouts import BeirSource, MsMarcoSource, TrecSource
-from xlret.data.manifest import SIDES
-from xlret.data.rows import MAX_CHARACTERS, BadRowPolicy, Report
+from xlret.data.rows import MAX_CHARACTERS, BadRowPolicy, ReadingReport
 from xlret.data.sources.afriqa import AfriqaSource
+from xlret.data.sources.judged import BeirSource, MsMarcoSource, TrecSource
 from xlret.data.sources.miracl import MiraclSource
 from xlret.data.sources.mmarco import MmarcoSource
 from xlret.data.sources.ntrex import NtrexSource
@@ -24,6 +23,7 @@ from xlret.data.sources.squad import SquadSource
 from xlret.data.sources.swim_ir import SwimIrSource
 from xlret.errors import UserError
 from xlret.files import directory_beside
+from xlret.text.sides import SIDES
 
 AnySource = Annotated[
     OwnSource
@@ -71,7 +71,7 @@ class Prepared:
     name: str
     train: Path
     dev: Path | None
-    report: Report
+    report: ReadingReport
 
 
 def prepare(settings: PrepareSettings) -> Iterator[Prepared]:
@@ -88,7 +88,7 @@ def prepare(settings: PrepareSettings) -> Iterator[Prepared]:
 
 
 def _prepare_one(name: str, corpus: CorpusSettings, settings: PrepareSettings) -> Prepared:
-    report = Report(settings.on_bad_row)
+    report = ReadingReport(settings.on_bad_row)
     origin, target = corpus.read, settings.output / name
     options = {"max_characters": settings.max_characters, "on_bad_row": settings.on_bad_row}
     made_by = f"jobs.prepare {json.dumps({'read': origin.model_dump(mode='json')} | options, ensure_ascii=False)}"

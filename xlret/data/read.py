@@ -13,10 +13,10 @@ from typing import Any, BinaryIO, cast
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from xlret.data.rows import Report
+from xlret.data.rows import ReadingReport
 from xlret.errors import DataError, UserError
 
-Record = tuple[str, dict[str, Any]]
+RawRow = tuple[str, dict[str, Any]]
 """`file:line` and the values by column."""
 
 KINDS = ".jsonl, .ndjson, .json (one record a line), .csv, .tsv, each also with .gz, and .parquet"
@@ -24,7 +24,7 @@ _LONGEST_LINE = 1 << 26
 _ROWS_AT_ONCE = 1024
 
 
-def read_records(path: Path, report: Report) -> Iterator[Record]:
+def read_records(path: Path, report: ReadingReport) -> Iterator[RawRow]:
     """The records of a file, its kind told by its name; memory is bounded by one line or one small part of the file.
 
     CSV follows RFC 4180 with a header; TSV has a header and knows no quotes. Records that cannot be read (not JSON, not
@@ -51,7 +51,7 @@ def read_records(path: Path, report: Report) -> Iterator[Record]:
         raise DataError(f"{path} holds no records")
 
 
-def read_lines(path: Path, report: Report) -> Iterator[tuple[str, str]]:
+def read_lines(path: Path, report: ReadingReport) -> Iterator[tuple[str, str]]:
     """(`file:line`, text) of each line of a plain or gzipped text file, without the line end; lines that are not UTF-8 are bad.
 
     Raises:
@@ -77,7 +77,7 @@ def read_lines(path: Path, report: Report) -> Iterator[tuple[str, str]]:
             yield where, text.rstrip("\r\n")
 
 
-def read_columns(path: Path, names: Sequence[str], report: Report) -> Iterator[Record]:
+def read_columns(path: Path, names: Sequence[str], report: ReadingReport) -> Iterator[RawRow]:
     """Records of a tab-separated file without a header, such as `collection.tsv`; another number of columns is a bad row."""
     for where, line in read_lines(path, report):
         values = line.split("\t")
@@ -87,7 +87,7 @@ def read_columns(path: Path, names: Sequence[str], report: Report) -> Iterator[R
             report.bad(where, f"{len(values)} columns between tabs; allowed are {len(names)}: {', '.join(names)}")
 
 
-def _json_records(path: Path, report: Report) -> Iterator[Record]:
+def _json_records(path: Path, report: ReadingReport) -> Iterator[RawRow]:
     for where, line in read_lines(path, report):
         if not line or line.isspace():
             continue
@@ -102,7 +102,7 @@ def _json_records(path: Path, report: Report) -> Iterator[Record]:
             report.bad(where, f"a JSON {type(record).__name__}; each line must be an object with columns as keys")
 
 
-def _table_records(path: Path, report: Report, *, tab: bool) -> Iterator[Record]:
+def _table_records(path: Path, report: ReadingReport, *, tab: bool) -> Iterator[RawRow]:
     csv.field_size_limit(_LONGEST_LINE)  # the module's own limit, which is global, would stop at 128 KB
     with _opened(path) as file:
         # Bytes that are not UTF-8 become half surrogates here, which the check of every row finds.
@@ -129,7 +129,7 @@ def _table_records(path: Path, report: Report, *, tab: bool) -> Iterator[Record]
                 report.bad(where, f"{len(values)} fields; the header has {len(header)}: {', '.join(header)}")
 
 
-def _parquet_records(path: Path, report: Report) -> Iterator[Record]:
+def _parquet_records(path: Path, report: ReadingReport) -> Iterator[RawRow]:
     with _opened(path) as file:
         number = 0
         try:

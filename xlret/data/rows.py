@@ -43,7 +43,7 @@ class Row:
 
 
 @dataclass
-class Report:
+class ReadingReport:
     """What was met while reading: bad rows (an error at once, or counted with a sample), ignored columns and notes."""
 
     on_bad_row: BadRowPolicy = "error"
@@ -71,7 +71,7 @@ class Report:
             self.notes.append(text)
 
 
-def checked_rows(rows: Iterable[Row], report: Report, max_characters: int = MAX_CHARACTERS) -> Iterator[Row]:
+def checked_rows(rows: Iterable[Row], report: ReadingReport, max_characters: int = MAX_CHARACTERS) -> Iterator[Row]:
     """The rows that can be written: language codes in BCP-47 form, texts without surrounding blanks, bad rows reported."""
     for row in rows:
         try:

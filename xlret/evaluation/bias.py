@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from scipy.special import chdtrc  # type: ignore[import-untyped]
 from scipy.stats import rankdata  # type: ignore[import-untyped]
 
-from xlret.evaluation.metrics import FloatArray, IntArray
+from xlret.shapes import FloatArray, IntArray
 
 
 def rank_distance(query_N: IntArray, rank_N: IntArray, language_N: IntArray, n_queries: int) -> FloatArray:

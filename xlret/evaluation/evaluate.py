@@ -8,9 +8,10 @@ import numpy as np
 
 from xlret.evaluation import metrics
 from xlret.evaluation.bias import rank_distance
-from xlret.evaluation.metrics import FloatArray, IntArray, mean
+from xlret.evaluation.metrics import mean
 from xlret.evaluation.retrieve import FloatMatrix, Reorder, Retrieved, retrieve
 from xlret.evaluation.sets import RetrievalSet
+from xlret.shapes import FloatArray, IntArray
 
 
 class Metric(Protocol):

@@ -11,9 +11,10 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from xlret.evaluation.metrics import IntArray, average_precision, mean
+from xlret.evaluation.metrics import average_precision, mean
 from xlret.evaluation.sets import RetrievalSet
 from xlret.keys import generator
+from xlret.shapes import IntArray
 
 ListKind = Literal["mo", "cr", "mul"]
 

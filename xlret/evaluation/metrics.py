@@ -15,8 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-IntArray = NDArray[np.int64]
-FloatArray = NDArray[np.float64]
+from xlret.shapes import FloatArray, IntArray
 
 
 def average_precision(query_N: IntArray, rank_N: IntArray, relevant_Q: IntArray, k: int | None = None) -> FloatArray:

@@ -7,7 +7,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from xlret.evaluation.metrics import IntArray
+from xlret.shapes import IntArray
 
 FloatMatrix = NDArray[np.float32]
 

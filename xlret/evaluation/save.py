@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from xlret.data.read import read_records
-from xlret.data.rows import Report
+from xlret.data.rows import ReadingReport
 from xlret.errors import DataError, UserError
 from xlret.evaluation.evaluate import Evaluation
 from xlret.evaluation.report import difference_rows, without_nan
@@ -80,7 +80,7 @@ def read_scores(path: Path) -> dict[str, QueryScore]:
     if not table.is_file():
         raise UserError(f"there is no {table} to compare with; name the evaluation.json of an earlier evaluation")
     scores = {}
-    for where, record in read_records(table, Report()):
+    for where, record in read_records(table, ReadingReport()):
         try:
             value = float(record["average_precision"] or "nan")
             scores[record["id"]] = QueryScore(record["lang"], record["group"], value)

@@ -7,8 +7,8 @@ import numpy as np
 
 from xlret.data.corpus import ParallelCorpus
 from xlret.errors import UserError
-from xlret.evaluation.metrics import IntArray
 from xlret.keys import generator
+from xlret.shapes import IntArray
 from xlret.text.languages import language
 
 

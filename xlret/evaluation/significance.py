@@ -7,8 +7,8 @@ import numpy as np
 from scipy.stats import ttest_rel  # type: ignore[import-untyped]
 
 from xlret.errors import UserError
-from xlret.evaluation.metrics import FloatArray
 from xlret.keys import generator
+from xlret.shapes import FloatArray
 
 _NUMBERS_AT_ONCE = 1 << 22
 

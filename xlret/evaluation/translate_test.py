@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from xlret.evaluation.sets import RetrievalSet
-from xlret.text.translate import WordTranslator
+from xlret.switch.translate import WordTranslator
 
 
 def translated(one: RetrievalSet, translator: WordTranslator) -> RetrievalSet:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xlret.data.read import read_lines
-from xlret.data.rows import Report
+from xlret.data.rows import ReadingReport
 from xlret.errors import DataError
 from xlret.evaluation.retrieve import Retrieved
 from xlret.evaluation.sets import RetrievalSet
@@ -91,7 +91,7 @@ def strictly_falling(scores_K: Scores) -> Scores:
 
 
 def _columns(path: Path, width: int) -> Iterator[tuple[str, list[str]]]:
-    for where, line in read_lines(path, Report()):
+    for where, line in read_lines(path, ReadingReport()):
         values = line.split()
         if not values:
             continue

@@ -11,7 +11,6 @@ from rich.progress import track
 from torch import Tensor, nn
 from torch.nn import functional
 
-from xlret.config import EncoderSettings
 from xlret.errors import UserError
 from xlret.files import directory_beside, write_json
 from xlret.model.backbone import load_backbone, quiet, tokenizer_files
@@ -19,9 +18,12 @@ from xlret.model.fresh import fresh_parts
 from xlret.model.parts import Parts
 from xlret.model.pooling import pool
 from xlret.model.projection import Projection
+from xlret.model.settings import EncoderSettings
 from xlret.model.start import read_start
-from xlret.text.ragged import chunks, padded
-from xlret.text.tokenise import CARD, EncoderCard, SideName, Tokeniser, read_backend, read_card
+from xlret.text.sides import Side
+from xlret.tokens.card import CARD, EncoderCard, read_card
+from xlret.tokens.ragged import chunks, padded
+from xlret.tokens.texts import Tokeniser, read_backend
 
 _POOLING_KEY = {"mean": "pooling_mode_mean_tokens", "cls": "pooling_mode_cls_token", "last": "pooling_mode_lasttoken"}
 _PROJECTION = "2_Dense"
@@ -68,7 +70,7 @@ class Encoder(nn.Module):
     def encode(
         self,
         texts: Sequence[str],
-        side: SideName,
+        side: Side,
         *,
         tokens_per_batch: int = 8192,
         precision: Literal["float32", "bfloat16"] = "float32",

@@ -6,12 +6,12 @@ import torch
 from torch import nn
 from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
 
-from xlret.config import FreshEncoder
 from xlret.errors import UserError
 from xlret.keys import key_of
 from xlret.model.backbone import freeze_pooler, saved_files
 from xlret.model.parts import Parts
-from xlret.text.unigram import SPECIAL, train_unigram
+from xlret.model.settings import FreshEncoder
+from xlret.tokens.unigram import SPECIAL, train_unigram
 
 
 def fresh_parts(settings: FreshEncoder, texts: Iterable[str], seed: int) -> Parts:

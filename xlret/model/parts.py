@@ -8,7 +8,7 @@ import tokenizers
 from torch import nn
 
 from xlret.model.projection import Projection
-from xlret.text.tokenise import PoolingMode
+from xlret.tokens.card import PoolingMode
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from typing import assert_never
 import torch
 from torch import Tensor
 
-from xlret.text.tokenise import PoolingMode
+from xlret.tokens.card import PoolingMode
 
 
 def pool(mode: PoolingMode, hidden_BTD: Tensor, attention_mask_BT: Tensor) -> Tensor:

@@ -14,17 +14,18 @@ import transformers
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from xlret.config import EncoderSettings
 from xlret.errors import UserError
 from xlret.files import directory_beside, write_json
 from xlret.keys import key_of
 from xlret.model.backbone import load_classifier, load_tokenizer, quiet, tokenizer_files
 from xlret.model.fresh import fresh_parts
 from xlret.model.parts import Parts
+from xlret.model.settings import EncoderSettings
 from xlret.model.start import locate, read_directory
-from xlret.text.pairs import Pair, PairIds, PairTokeniser, RerankerCard, read_reranker_card
-from xlret.text.ragged import chunks, padded
-from xlret.text.tokenise import CARD, read_backend
+from xlret.tokens.card import CARD
+from xlret.tokens.pairs import Pair, PairIds, PairTokeniser, RerankerCard, read_reranker_card
+from xlret.tokens.ragged import chunks, padded
+from xlret.tokens.texts import read_backend
 
 _TOKENIZER_CONFIG = "tokenizer_config.json"
 _LIKENESS = 6.0

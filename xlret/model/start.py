@@ -15,7 +15,7 @@ from xlret.files import expand_path
 from xlret.model.backbone import first_line, load_backbone, load_tokenizer, positions, saved_files
 from xlret.model.parts import Parts
 from xlret.model.projection import Projection
-from xlret.text.tokenise import PoolingMode
+from xlret.tokens.card import PoolingMode
 
 _HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
 _HUB_FILES = ["*.json", "*.txt", "*.model", "*.jinja", "*model.safetensors", "model-*.safetensors"]

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from xlret.errors import CorruptError, UserError
 from xlret.files import write_error, write_text
-from xlret.release.record import CURRENT, RECORD, checked_name
+from xlret.release.record import CURRENT_ALIAS, RECORD, checked_name
 
 _HISTORY = ".history.jsonl"
 _LONGEST = 1000
@@ -36,7 +36,7 @@ class Move(BaseModel):
     forced: bool = False
 
 
-def read_alias(root: Path, alias: str = CURRENT) -> str | None:
+def read_alias(root: Path, alias: str = CURRENT_ALIAS) -> str | None:
     """The release that an alias names; None where there is no such alias.
 
     Raises:
@@ -65,7 +65,7 @@ def aliases(root: Path) -> dict[str, str]:
     return found
 
 
-def resolve(path: Path, alias: str = CURRENT) -> Path:
+def resolve(path: Path, alias: str = CURRENT_ALIAS) -> Path:
     """The directory of a release: `path` itself if it is one, else what `alias` names in the directory of releases `path`.
 
     Raises:
@@ -116,7 +116,7 @@ def move(root: Path, alias: str, step: Move) -> None:
     write_text(path, step.release + "\n")
 
 
-def history(root: Path, alias: str = CURRENT) -> list[Move]:
+def history(root: Path, alias: str = CURRENT_ALIAS) -> list[Move]:
     """The steps that led to where the alias is, oldest first.
 
     Raises:

@@ -4,16 +4,16 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from xlret.errors import CorruptError, UserError
-from xlret.release.record import ENCODER, INDEX, IndexPart, Record
-from xlret.search.manifest import MANIFEST, Manifest
+from xlret.release.record import ENCODER, INDEX, IndexPart, ReleaseRecord
+from xlret.search.manifest import MANIFEST, IndexManifest
 
 
-def index_part(manifest: Manifest) -> IndexPart:
+def index_part(manifest: IndexManifest) -> IndexPart:
     """What release.json says of an index."""
     return IndexPart(version=manifest.version, passages=manifest.count, shards=len(manifest.shards), factory=manifest.factory)
 
 
-def index_quality(manifest: Manifest) -> dict[str, float]:
+def index_quality(manifest: IndexManifest) -> dict[str, float]:
     """Recall against exact search where a query names no dial, from the index's certificate; empty where nobody measured.
 
     An index that compares all vectors as they are stored has recall 1, measured or not.
@@ -27,7 +27,7 @@ def index_quality(manifest: Manifest) -> dict[str, float]:
     return {}
 
 
-def check_same_encoder(manifest: Manifest, files: Mapping[str, str], where: Path) -> None:
+def check_same_encoder(manifest: IndexManifest, files: Mapping[str, str], where: Path) -> None:
     """Checks that an index was made with an encoder that has these files.
 
     Args:
@@ -49,7 +49,7 @@ def check_same_encoder(manifest: Manifest, files: Mapping[str, str], where: Path
             )
 
 
-def check_fits(manifest: Manifest, record: Record, index: Path) -> None:
+def check_fits(manifest: IndexManifest, record: ReleaseRecord, index: Path) -> None:
     """Checks that release.json, the index and the encoder beside it belong together.
 
     With the files found to be as release.json says, they are then also as the index's own manifest says.

@@ -14,11 +14,11 @@ from xlret.files import directory_beside, write_text
 from xlret.release.content import check_model, check_reranker, files_below
 from xlret.release.index import check_same_encoder, index_part, index_quality
 from xlret.release.quality import read_quality
-from xlret.release.record import CHECKSUM, ENCODER, INDEX, RECORD, RERANKER, Record, checked_name, checksum_line
+from xlret.release.record import CHECKSUM, ENCODER, INDEX, RECORD, RERANKER, ReleaseRecord, checked_name, checksum_line
 from xlret.release.verify import check_whole
-from xlret.search.fingerprint import encoder_files
 from xlret.search.manifest import current_version
 from xlret.search.manifest import verify as verify_index
+from xlret.search.vectors.fingerprint import encoder_files
 
 _PACKAGES = ("xlret", "torch", "transformers", "tokenizers", "faiss-cpu", "pyarrow")
 
@@ -85,7 +85,7 @@ def make_release(
                 _copy(models[what] / one, fresh / what / one)
         for one in files_below(source):
             _place(source / one, fresh / INDEX / one, link)
-        record = Record(
+        record = ReleaseRecord(
             name=name,
             created=datetime.now(UTC).isoformat(timespec="seconds"),
             dimension=manifest.dimension,

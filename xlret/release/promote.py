@@ -9,7 +9,7 @@ from xlret.errors import CorruptError, UserError
 from xlret.files import sha256_of
 from xlret.release.alias import Move, aliases, history, move, moving, read_alias, standing_after
 from xlret.release.quality import numbers_of, worse
-from xlret.release.record import CURRENT, INDEX, RECORD, Quality, Record, Release, checked_name, read_record
+from xlret.release.record import CURRENT_ALIAS, INDEX, RECORD, Quality, Release, ReleaseRecord, checked_name, read_record
 from xlret.release.verify import verify_release
 
 TOLERANCE = 0.005
@@ -21,7 +21,7 @@ class Listed:
     """One line of the list of releases."""
 
     name: str
-    record: Record | None
+    record: ReleaseRecord | None
     """None where it cannot be read."""
     damage: str | None
     aliases: tuple[str, ...]
@@ -30,7 +30,7 @@ class Listed:
 def promote(
     root: Path,
     name: str,
-    alias: str = CURRENT,
+    alias: str = CURRENT_ALIAS,
     *,
     benchmark: str | None = None,
     metric: str = "mul",
@@ -85,7 +85,7 @@ def promote(
     return release
 
 
-def rollback(root: Path, alias: str = CURRENT) -> Release:
+def rollback(root: Path, alias: str = CURRENT_ALIAS) -> Release:
     """Moves the alias back to the release it named before; called again, to the one before that.
 
     Quality is not looked at; that the release is whole is.
@@ -102,7 +102,7 @@ def rollback(root: Path, alias: str = CURRENT) -> Release:
     return release
 
 
-def previous(root: Path, alias: str = CURRENT) -> str:
+def previous(root: Path, alias: str = CURRENT_ALIAS) -> str:
     """The release that `rollback` would go to.
 
     Raises:
@@ -137,7 +137,7 @@ def list_releases(root: Path) -> list[Listed]:
     return sorted(found, key=lambda one: (one.record.created if one.record else "", one.name))
 
 
-def known_quality(root: Path, name: str, alias: str = CURRENT, measured: Mapping[str, Quality] | None = None) -> Quality:
+def known_quality(root: Path, name: str, alias: str = CURRENT_ALIAS, measured: Mapping[str, Quality] | None = None) -> Quality:
     """Quality of a release by its release.json, by measurements of earlier promotions, and by those given.
 
     Raises:

@@ -18,7 +18,7 @@ CHECKSUM = "release.json.sha256"
 ENCODER = "encoder"
 INDEX = "index"
 RERANKER = "reranker"
-CURRENT = "current"
+CURRENT_ALIAS = "current"
 """The alias that `serve` follows."""
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
@@ -43,7 +43,7 @@ class IndexPart(_Part):
     factory: str
 
 
-class Record(_Part):
+class ReleaseRecord(_Part):
     """`release.json`."""
 
     schema_version: Literal[1] = 1
@@ -89,7 +89,7 @@ class Release:
     languages: Mapping[str, int]
     """Language -> passages in the index."""
     dimension: int
-    record: Record
+    record: ReleaseRecord
 
     @property
     def passages(self) -> int:
@@ -97,7 +97,7 @@ class Release:
         return self.record.index.passages
 
 
-def release_at(path: Path, record: Record) -> Release:
+def release_at(path: Path, record: ReleaseRecord) -> Release:
     """The release of which `path` is the directory and `record` the release.json."""
     return Release(
         path=path,
@@ -140,7 +140,7 @@ def is_inside(path: str) -> bool:
     return plain and "/".join(parts) == path and len(parts) > 1 and parts[0] in (ENCODER, INDEX, RERANKER)
 
 
-def read_record(path: Path) -> Record:
+def read_record(path: Path) -> ReleaseRecord:
     """Reads and checks `release.json` of the release directory `path` against its checksum; no other file is looked at.
 
     Raises:
@@ -164,7 +164,7 @@ def read_record(path: Path) -> Record:
     if (path / CHECKSUM).read_bytes() != checksum_line(record):
         raise CorruptError(f"{record} is damaged: its checksum is not the one in {CHECKSUM}; make the release again")
     try:
-        found = Record.model_validate_json(record.read_bytes())
+        found = ReleaseRecord.model_validate_json(record.read_bytes())
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"])

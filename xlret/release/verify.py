@@ -7,7 +7,7 @@ from xlret.errors import CorruptError, UserError
 from xlret.files import sha256_of
 from xlret.release.content import check_model, check_reranker, files_below
 from xlret.release.index import check_fits
-from xlret.release.record import CHECKSUM, ENCODER, INDEX, RECORD, RERANKER, Record, Release, read_record, release_at
+from xlret.release.record import CHECKSUM, ENCODER, INDEX, RECORD, RERANKER, Release, ReleaseRecord, read_record, release_at
 from xlret.search.manifest import MANIFEST, read_manifest
 
 
@@ -33,7 +33,7 @@ def verify_release(path: Path) -> Release:
     return release_at(path, record)
 
 
-def check_whole(path: Path, record: Record) -> None:
+def check_whole(path: Path, record: ReleaseRecord) -> None:
     """`verify_release` for a release.json that was read already.
 
     Raises:
@@ -56,7 +56,7 @@ def check_whole(path: Path, record: Record) -> None:
     check_fits(read_manifest(release.index), record, release.index)
 
 
-def _check_names(path: Path, record: Record) -> None:
+def _check_names(path: Path, record: ReleaseRecord) -> None:
     found = set(files_below(path)) - {RECORD, CHECKSUM}
     for name in sorted(found - set(record.files)):
         raise CorruptError(f"{path / name} is not listed in {RECORD}; remove it or make the release again")

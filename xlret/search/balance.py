@@ -114,32 +114,32 @@ def _sorted(value_N: NDArray[np.floating[Any]], ids: Sequence[str]) -> NDArray[n
     return order
 
 
-class Share(NamedTuple):
+class LanguageQuota(NamedTuple):
     """How much of something is in one language, from 0 to 1."""
 
     hits: float
     corpus: float
 
 
-def language_share(langs: Sequence[str], counts: Mapping[str, int]) -> dict[str, Share]:
+def language_share(langs: Sequence[str], counts: Mapping[str, int]) -> dict[str, LanguageQuota]:
     """Share of each language among hits against its share of the corpus; languages in alphabetical order.
 
     >>> language_share(["de", "de", "en"], {"de": 1, "en": 8, "fr": 1})["de"]
-    Share(hits=0.6666666666666666, corpus=0.1)
+    LanguageQuota(hits=0.6666666666666666, corpus=0.1)
     """
     languages = sorted({*langs, *counts})
     total = sum(counts.values())
     found = Counter(langs)
     return {
-        lang: Share(found[lang] / len(langs) if langs else 0.0, counts.get(lang, 0) / total if total else 0.0)
+        lang: LanguageQuota(found[lang] / len(langs) if langs else 0.0, counts.get(lang, 0) / total if total else 0.0)
         for lang in languages
     }
 
 
-def share_distance(shares: Mapping[str, Share]) -> float:
+def share_distance(shares: Mapping[str, LanguageQuota]) -> float:
     """How far hits are from the languages of the corpus: half the sum of differences, 0 (same shares) to 1 (none in common).
 
-    >>> round(share_distance({"de": Share(1.0, 0.25), "en": Share(0.0, 0.75)}), 6)
+    >>> round(share_distance({"de": LanguageQuota(1.0, 0.25), "en": LanguageQuota(0.0, 0.75)}), 6)
     0.75
     """
     return sum(abs(one.hits - one.corpus) for one in shares.values()) / 2

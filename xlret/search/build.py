@@ -19,19 +19,9 @@ from xlret.search.certificate import certify
 from xlret.search.factory import Factory, choose, describe, factory_of, new_index, train, training_rows
 from xlret.search.faiss_files import write_index
 from xlret.search.index import SearchIndex
-from xlret.search.manifest import SAMPLE, TRAINED, Certificate, File, Manifest, ShardEntry, file_entry
-from xlret.search.store import Vectors, VectorStore, vectors_of
-from xlret.search.write import (
-    hashes,
-    joined,
-    live_manifest,
-    publish,
-    sample_of,
-    scratch,
-    write_lists,
-    write_rows,
-    write_shard,
-)
+from xlret.search.manifest import SAMPLE, TRAINED, Certificate, File, IndexManifest, ShardEntry, file_entry
+from xlret.search.vectors.store import Vectors, VectorStore, vectors_of
+from xlret.search.write import hashes, joined, live_manifest, publish, sample_of, scratch, write_lists, write_rows, write_shard
 
 QUERIES = "queries.arrow"
 MOST_SHARDS = 1024
@@ -155,7 +145,7 @@ def language_counts(entries: list[ShardEntry]) -> dict[str, int]:
     return dict(sorted(counts.items()))
 
 
-def finish(place: Path, about: Mapping[str, Any], trained: Any, sample: pa.Table, queries: pa.Table, say: Say) -> Manifest:
+def finish(place: Path, about: Mapping[str, Any], trained: Any, sample: pa.Table, queries: pa.Table, say: Say) -> IndexManifest:
     """Writes the files about the whole index, measures it, and returns its manifest."""
     files = dict(about["files"])
     if trained is not None and "trained" not in files:
@@ -190,7 +180,7 @@ def query_sample(sample: pa.Table, queries: Mapping[str, NDArray[np.float32]] | 
     return pa.table({"lang": langs, "exclude": pa.array(excluded, pa.large_string()), "vector": column})
 
 
-def _certificate(place: Path, manifest: Manifest, queries: pa.Table, target: float, say: Say) -> Certificate:
+def _certificate(place: Path, manifest: IndexManifest, queries: pa.Table, target: float, say: Say) -> Certificate:
     exclude = [frozenset() if one is None else frozenset([one]) for one in queries.column("exclude").to_pylist()]
     vectors = np.asarray(vectors_of(queries), dtype=np.float32)
     certificate = certify(SearchIndex.of(place, manifest), vectors, exclude, _made_of(queries), target)

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from xlret.errors import CorruptError, UserError
 from xlret.files import write_text
 from xlret.keys import generator
+from xlret.shapes import FloatArray
 
 CALIBRATION = "calibration.json"
 PER_LANGUAGE = 2000
@@ -26,7 +27,7 @@ _LEAST = 1e-6
 """The least standard deviation: passages that are all alike have none."""
 
 Vector = NDArray[np.float32]
-FloatArray = NDArray[np.float64]
+
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Spread = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 

@@ -16,9 +16,9 @@ from xlret.search.calibration import sampled
 from xlret.search.factory import encoded, lists_of
 from xlret.search.faiss_files import read_index
 from xlret.search.index import SearchIndex
-from xlret.search.manifest import LISTS, SAMPLE, TRAINED, Manifest, ShardEntry, current_version
+from xlret.search.manifest import LISTS, SAMPLE, TRAINED, IndexManifest, ShardEntry, current_version
 from xlret.search.shard import Shard
-from xlret.search.store import Vectors, VectorStore, open_part, vectors_of
+from xlret.search.vectors.store import Vectors, VectorStore, open_part, vectors_of
 from xlret.search.write import (
     hashes,
     joined,
@@ -273,7 +273,7 @@ def _counts(old: SearchIndex) -> Counts:
     return dict(zip(old.manifest.languages, table, strict=True))
 
 
-def check_fit(manifest: Manifest, dimension: int, dtype: str, encoder: Mapping[str, Any]) -> None:
+def check_fit(manifest: IndexManifest, dimension: int, dtype: str, encoder: Mapping[str, Any]) -> None:
     """Checks that passages so encoded can be appended to an index; `encoder` as in `VectorStore`.
 
     Raises:
@@ -291,7 +291,7 @@ def check_fit(manifest: Manifest, dimension: int, dtype: str, encoder: Mapping[s
             )
 
 
-def _fields(manifest: Manifest, store: VectorStore) -> dict[str, Any]:
+def _fields(manifest: IndexManifest, store: VectorStore) -> dict[str, Any]:
     """The metadata fields of both; whole numbers and others mix."""
     fields: dict[str, Any] = dict(manifest.fields)
     for name, kind in store.fields.items():

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from xlret.search.manifest import Manifest, current_version, read_manifest, verify
+from xlret.search.manifest import IndexManifest, current_version, read_manifest, verify
 from xlret.search.merge import Hits, merge
 from xlret.search.passages import Passage
-from xlret.search.plan import Plan
+from xlret.search.probing import ProbingPlan
 from xlret.search.query import SearchOptions, options_of_each
 from xlret.search.shard import Shard
 
@@ -25,7 +25,7 @@ class SearchIndex:
         index.passages(hits, 0)
     """
 
-    def __init__(self, path: Path, manifest: Manifest, shards: Sequence[Shard]) -> None:
+    def __init__(self, path: Path, manifest: IndexManifest, shards: Sequence[Shard]) -> None:
         self.path = path
         self.manifest = manifest
         self.shards = list(shards)
@@ -47,9 +47,9 @@ class SearchIndex:
         return cls.of(version_dir, manifest)
 
     @classmethod
-    def of(cls, version_dir: Path, manifest: Manifest) -> "SearchIndex":
+    def of(cls, version_dir: Path, manifest: IndexManifest) -> "SearchIndex":
         """Opens files that are known to be what the manifest says."""
-        plan = Plan.open(version_dir, manifest)
+        plan = ProbingPlan.open(version_dir, manifest)
         numbers = range(len(manifest.shards))
         shards = [Shard.open(version_dir, number, manifest, plan, verify=False) for number in numbers]
         return cls(version_dir, manifest, shards)

@@ -14,7 +14,7 @@ from xlret.errors import CorruptError, UserError
 from xlret.files import sha256_of, write_text
 
 MANIFEST = "manifest.json"
-CURRENT = "CURRENT"
+CURRENT_FILE = "CURRENT"
 VERSIONS = "versions"
 TRAINED = "trained.faiss"
 LISTS = "lists.npy"
@@ -83,7 +83,7 @@ class Certificate(_Part):
     """The least dial that reaches the target, else the best one; None where there is nothing to dial."""
 
 
-class Manifest(_Part):
+class IndexManifest(_Part):
     """`manifest.json` of one version of an index."""
 
     format: Literal[1] = 1
@@ -132,21 +132,21 @@ class Manifest(_Part):
         for shard in self.shards:
             yield from shard.files()
 
-    def sealed(self) -> "Manifest":
+    def sealed(self) -> "IndexManifest":
         """With `version` and `seal` as the rest demands."""
         content = self.model_dump(mode="json", exclude={"version", "seal", "certificate", "parent"})
         named = self.model_copy(update={"version": _digest(content)[:12], "seal": ""})
         return named.model_copy(update={"seal": _digest(named.model_dump(mode="json", exclude={"seal"}))})
 
 
-def write_manifest(version_dir: Path, manifest: Manifest) -> Manifest:
+def write_manifest(version_dir: Path, manifest: IndexManifest) -> IndexManifest:
     """Seals and writes it."""
     manifest = manifest.sealed()
     write_text(version_dir / MANIFEST, manifest.model_dump_json(indent=1) + "\n")
     return manifest
 
 
-def read_manifest(version_dir: Path) -> Manifest:
+def read_manifest(version_dir: Path) -> IndexManifest:
     """Reads and checks `manifest.json` alone; `verify` checks the files too.
 
     Raises:
@@ -159,7 +159,7 @@ def read_manifest(version_dir: Path) -> Manifest:
     if path.stat().st_size > _MAX_BYTES:
         raise CorruptError(f"{path} is damaged: {path.stat().st_size:,} bytes; build the index again")
     try:
-        manifest = Manifest.model_validate_json(path.read_bytes())
+        manifest = IndexManifest.model_validate_json(path.read_bytes())
     except (ValidationError, RecursionError) as error:
         first = error.errors()[0] if isinstance(error, ValidationError) else {"loc": (), "msg": "too deep"}
         place = ".".join(str(part) for part in first["loc"])
@@ -170,7 +170,7 @@ def read_manifest(version_dir: Path) -> Manifest:
     return manifest
 
 
-def verify(version_dir: Path) -> Manifest:
+def verify(version_dir: Path) -> IndexManifest:
     """Reads the manifest and compares every file with it, before any reader sees one; costs about 1 s per GB.
 
     Raises:
@@ -219,9 +219,9 @@ def current_version(index_dir: Path) -> Path:
     index_dir = Path(index_dir)
     if (index_dir / MANIFEST).is_file():
         return index_dir
-    path = index_dir / CURRENT
+    path = index_dir / CURRENT_FILE
     if not path.is_file():
-        raise UserError(f"no index at {index_dir} (no {CURRENT} and no {MANIFEST}); make one with jobs.index")
+        raise UserError(f"no index at {index_dir} (no {CURRENT_FILE} and no {MANIFEST}); make one with jobs.index")
     with open(path, "rb") as file:
         name = file.read(100).decode("utf-8", "replace").strip()
     if _VERSION.fullmatch(name) is None or not (index_dir / VERSIONS / name).is_dir():
@@ -229,7 +229,7 @@ def current_version(index_dir: Path) -> Path:
     return index_dir / VERSIONS / name
 
 
-def _check_agreement(path: Path, manifest: Manifest) -> None:
+def _check_agreement(path: Path, manifest: IndexManifest) -> None:
     """Numbers that must fit each other, whoever sealed them."""
     names = [file.file for file in manifest.all_files()]
     starts_ok = all(_covers(shard) for shard in manifest.shards)

@@ -10,9 +10,9 @@ import numpy as np
 
 from xlret.data.corpus import ParallelCorpus
 from xlret.data.read import read_records
-from xlret.data.rows import MAX_CHARACTERS, BadRowError, BadRowPolicy, Report, clean_text
+from xlret.data.rows import MAX_CHARACTERS, BadRowError, BadRowPolicy, ReadingReport, clean_text
 from xlret.errors import UserError
-from xlret.search.seen import FirstSeen
+from xlret.search.vectors.seen import FirstSeen
 from xlret.text.languages import language
 
 Value = str | int | float | bool | None
@@ -76,7 +76,7 @@ def read_passages(
     *,
     on_bad_row: BadRowPolicy = "error",
     lang: str | None = None,
-    report: Report | None = None,
+    report: ReadingReport | None = None,
     max_characters: int = MAX_CHARACTERS,
 ) -> Iterator[Passage]:
     """The passages of files in their order. Memory: 24 bytes a passage.
@@ -93,7 +93,7 @@ def read_passages(
         DataError: a row is bad: `file:line: reason`. Ids that came before and fields whose type changes name both rows.
         UserError: a file cannot be read, or is of another kind.
     """
-    report = report or Report(on_bad_row)
+    report = report or ReadingReport(on_bad_row)
     files = [Path(file) for file in files]
     default = language(lang) if lang is not None else None
 
@@ -124,7 +124,7 @@ def checked_passages(passages: Iterable[Passage], fields: Fields, max_characters
     Raises:
         DataError: a passage is bad; the message says which, counted from 1.
     """
-    report = Report()
+    report = ReadingReport()
 
     def rows() -> Iterator[tuple[int, Passage]]:
         for number, one in enumerate(passages, 1):
@@ -137,7 +137,7 @@ def checked_passages(passages: Iterable[Passage], fields: Fields, max_characters
 
 
 def distinct(
-    rows: Iterable[tuple[int, Passage]], fields: Fields, where_of: Callable[[int], str], report: Report
+    rows: Iterable[tuple[int, Passage]], fields: Fields, where_of: Callable[[int], str], report: ReadingReport
 ) -> Iterator[Passage]:
     """Leaves out passages whose id came before or whose metadata is of another type than before; both are bad rows.
 

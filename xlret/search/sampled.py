@@ -3,7 +3,7 @@
 import heapq
 import re
 
-from xlret.search.store import VectorStore
+from xlret.search.vectors.store import VectorStore
 from xlret.search.write import hashes
 
 _END = re.compile(r"(?<=[.!?。！？؟।։።])\s*")

@@ -14,17 +14,17 @@ from numpy.typing import NDArray
 from xlret.errors import CorruptError, UserError
 from xlret.search.faiss_files import NO_BLAS, codes_of, faiss, inner_ivf, read_index, rotations, unwrapped
 from xlret.search.filters import matching
-from xlret.search.manifest import Manifest, ShardEntry, check_file
+from xlret.search.manifest import IndexManifest, ShardEntry, check_file
 from xlret.search.merge import ShardHits, best
 from xlret.search.passages import Passage
-from xlret.search.plan import Plan
+from xlret.search.probing import ProbingPlan
 from xlret.search.query import SearchOptions, check_options, checked_vectors, options_of_each
-from xlret.search.store import open_part, passages_of
+from xlret.search.vectors.store import open_part, passages_of
 
 __all__ = ["Shard", "ShardHits"]
 
 _REMEMBERED = 64
-Found = tuple[NDArray[np.float32], NDArray[np.int64]]
+ScoredRows = tuple[NDArray[np.float32], NDArray[np.int64]]
 """Scores, highest first, and rows."""
 
 
@@ -41,7 +41,9 @@ class _Selection:
 class Shard:
     """Searched by many threads at once; nothing in it changes."""
 
-    def __init__(self, number: int, manifest: Manifest, plan: Plan, table: pa.Table, vectors: Any, index: Any) -> None:
+    def __init__(
+        self, number: int, manifest: IndexManifest, plan: ProbingPlan, table: pa.Table, vectors: Any, index: Any
+    ) -> None:
         self.number = number
         self.manifest = manifest
         self.entry: ShardEntry = manifest.shards[number]
@@ -64,7 +66,7 @@ class Shard:
 
     @classmethod
     def open(
-        cls, version_dir: Path, number: int, manifest: Manifest, plan: Plan | None = None, *, verify: bool = True
+        cls, version_dir: Path, number: int, manifest: IndexManifest, plan: ProbingPlan | None = None, *, verify: bool = True
     ) -> "Shard":
         """Opens one shard of a version: checksums first, then the readers.
 
@@ -101,7 +103,7 @@ class Shard:
                 raise CorruptError(f"{version_dir / entry.index.file} is not of the kind {manifest.factory}")
         elif not (manifest.kind == "flat" and manifest.lossless):
             raise CorruptError(f"{version_dir}: shard {number} has no index file; build the index again")
-        shard = cls(number, manifest, plan or Plan.open(version_dir, manifest), table, vectors, index)
+        shard = cls(number, manifest, plan or ProbingPlan.open(version_dir, manifest), table, vectors, index)
         if entry.tombstones is not None:
             bits = np.frombuffer((version_dir / entry.tombstones.file).read_bytes(), dtype=np.uint8)
             if len(bits) != -(-entry.count // 8):
@@ -201,7 +203,9 @@ class Shard:
             size = min(selection.count, 2 * size)  # FAISS cuts ties anyhow
         return keys, scores, rows
 
-    def _finder(self, vector_1D: NDArray[np.float32], options: SearchOptions, selection: _Selection) -> Callable[[int], Found]:
+    def _finder(
+        self, vector_1D: NDArray[np.float32], options: SearchOptions, selection: _Selection
+    ) -> Callable[[int], ScoredRows]:
         """What finds the best so many candidates."""
         if self._index is None or self._plan.exact(options):
             return lambda size: _plain(self._vectors, vector_1D, size, faiss.SearchParameters(sel=selection.selector))
@@ -260,7 +264,7 @@ class Shard:
         return _Selection(int(fits.sum()), faiss.IDSelectorBitmap(bits), bits)
 
 
-def _plain(index: Any, vector_1D: NDArray[np.float32], size: int, parameters: Any) -> Found:
+def _plain(index: Any, vector_1D: NDArray[np.float32], size: int, parameters: Any) -> ScoredRows:
     scores, rows = index.search(vector_1D, size, params=parameters)
     return _real(scores[0], rows[0])
 
@@ -272,7 +276,7 @@ def _in_lists(
     lists: NDArray[np.int64],
     centroid_scores: NDArray[np.float32],
     selector: Any,
-) -> Found:
+) -> ScoredRows:
     scores, rows = np.empty((1, size), np.float32), np.empty((1, size), np.int64)
     if lists.size == 0:
         return scores[0, :0], rows[0, :0]
@@ -282,7 +286,7 @@ def _in_lists(
     return _real(scores[0], rows[0])
 
 
-def _real(scores: NDArray[np.float32], rows: NDArray[np.int64]) -> Found:
+def _real(scores: NDArray[np.float32], rows: NDArray[np.int64]) -> ScoredRows:
     """Without the places that FAISS had nothing for."""
     found = rows >= 0
     return (scores, rows) if found.all() else (scores[found], rows[found])
@@ -292,7 +296,7 @@ def _stored_as(dtype: str) -> Any:
     return faiss.IndexScalarQuantizer if dtype == "float16" else faiss.IndexFlat
 
 
-def _check(path: Path, index: Any, manifest: Manifest, count: int) -> None:
+def _check(path: Path, index: Any, manifest: IndexManifest, count: int) -> None:
     ivf = inner_ivf(index)
     if (
         index.d != manifest.dimension

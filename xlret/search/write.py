@@ -20,8 +20,18 @@ from xlret.files import directory_beside, write_text
 from xlret.search.calibration import sampled
 from xlret.search.factory import encoded, lists_of
 from xlret.search.faiss_files import codes_of, faiss, inner_ivf, unwrapped, write_index
-from xlret.search.manifest import CURRENT, LISTS, VERSIONS, File, Manifest, ShardEntry, file_entry, verify, write_manifest
-from xlret.search.store import Vectors
+from xlret.search.manifest import (
+    CURRENT_FILE,
+    LISTS,
+    VERSIONS,
+    File,
+    IndexManifest,
+    ShardEntry,
+    file_entry,
+    verify,
+    write_manifest,
+)
+from xlret.search.vectors.store import Vectors
 
 _ROWS_AT_ONCE = 65_536
 _SCRATCH = ".building."
@@ -138,9 +148,9 @@ def joined(tables: Sequence[pa.Table]) -> pa.Table:
     return pa.concat_tables([alike(table) for table in tables], promote_options="permissive")
 
 
-def live_manifest(values: dict[str, Any]) -> Manifest:
+def live_manifest(values: dict[str, Any]) -> IndexManifest:
     """A manifest of files that were just written."""
-    return Manifest.model_validate(values | {"faiss": faiss.__version__})
+    return IndexManifest.model_validate(values | {"faiss": faiss.__version__})
 
 
 @contextmanager
@@ -168,7 +178,7 @@ def scratch(index_dir: Path) -> Iterator[Path]:
         half_published = (index_dir / VERSIONS).glob(f".{'?' * 12}.*")
         for left in (*index_dir.glob(f"{_SCRATCH}*"), *half_published):
             shutil.rmtree(left, ignore_errors=True)
-        for left in index_dir.glob(f".{CURRENT}.*"):
+        for left in index_dir.glob(f".{CURRENT_FILE}.*"):
             left.unlink(missing_ok=True)
         place = Path(tempfile.mkdtemp(prefix=_SCRATCH, dir=index_dir))
         try:
@@ -183,7 +193,7 @@ def scratch(index_dir: Path) -> Iterator[Path]:
             shutil.rmtree(place, ignore_errors=True)
 
 
-def publish(index_dir: Path, place: Path, manifest: Manifest) -> Path:
+def publish(index_dir: Path, place: Path, manifest: IndexManifest) -> Path:
     """Moves what was written into `versions/`, checked once more, and lets CURRENT name it.
 
     A version that is there already is left as it is, unless it is damaged: then the new one takes its place.
@@ -198,7 +208,7 @@ def publish(index_dir: Path, place: Path, manifest: Manifest) -> Path:
             for path in fresh.iterdir():
                 path.chmod(0o444)
             verify(fresh)
-    write_text(index_dir / CURRENT, manifest.version + "\n")
+    write_text(index_dir / CURRENT_FILE, manifest.version + "\n")
     return version
 
 

@@ -11,7 +11,7 @@ _log = logging.getLogger("xlret.serve")
 
 
 @dataclass
-class Record:
+class RequestRecord:
     """One request. The endpoint fills in what it knows; the border sends the whole to the observers at the end."""
 
     request_id: str
@@ -42,11 +42,11 @@ class Record:
     """Their texts, where the settings say so; nobody's words are logged by default."""
 
 
-Observer = Callable[[Record], None]
+Observer = Callable[[RequestRecord], None]
 """Called once for each request, on the event loop: it must be quick and must not raise."""
 
 
-def log_request(record: Record) -> None:
+def log_request(record: RequestRecord) -> None:
     """One line of JSON to the logger `xlret.serve`. It is ASCII: no line break or escape of a client's gets into the log."""
     line: dict[str, Any] = {
         "request_id": record.request_id,

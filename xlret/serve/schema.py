@@ -11,6 +11,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from pydantic_core import PydanticCustomError
 
 from xlret.search.filters import Filter
+from xlret.text.sides import Side
 
 _MARKS = 64
 """Combining marks in a row. Unicode's stream-safe text has up to 30; normalising n of them takes n squared steps."""
@@ -59,7 +60,6 @@ Query = Annotated[str, Field(min_length=1, max_length=4096), AfterValidator(_sai
 Text = Annotated[str, Field(min_length=1, max_length=32_768), AfterValidator(_said)]
 Id = Annotated[str, Field(max_length=1024), AfterValidator(clean)]
 Model = Annotated[str, Field(max_length=256), AfterValidator(clean)]
-Side = Literal["query", "passage"]
 
 
 class Body(BaseModel):
@@ -136,7 +136,7 @@ class QueryLanguage(BaseModel):
     detected: bool
 
 
-class Share(BaseModel):
+class LanguageShare(BaseModel):
     """A language's share of the hits beside its share of the passages in the languages searched, whatever the filter."""
 
     hits: float
@@ -149,7 +149,7 @@ class SearchResult(BaseModel):
     query: str
     query_language: QueryLanguage
     hits: list[SearchHit]
-    language_share: dict[str, Share]
+    language_share: dict[str, LanguageShare]
 
 
 class Took(BaseModel):

@@ -1,8 +1,11 @@
 """Languages as BCP-47 codes: checking them, reading ISO 639-3 names, and what xlret needs to know of each."""
 
+from collections.abc import Iterable
 from functools import lru_cache
+from typing import Annotated
 
 import langcodes
+from pydantic import BeforeValidator
 
 from xlret.errors import UserError
 
@@ -33,6 +36,24 @@ def language(code: str) -> str:
     if not langcodes.tag_is_valid(code):
         raise UserError(f"unknown language code {code!r}; give a BCP-47 code such as en, de or pt-BR")
     return langcodes.standardize_tag(code.replace("_", "-"))
+
+
+def distinct_languages(codes: Iterable[str] | None) -> tuple[str, ...] | None:
+    """The BCP-47 forms of `codes`; None stays None.
+
+    Raises:
+        ValueError: a code names no language, or two name the same one.
+    """
+    if codes is None:
+        return None
+    languages = tuple(language(code) for code in codes)
+    if len(set(languages)) != len(languages):
+        raise ValueError(f"{list(languages)} names a language twice")
+    return languages
+
+
+LanguageCodes = Annotated[tuple[str, ...], BeforeValidator(distinct_languages)]
+"""A setting that lists languages, each once, in any of the forms that `language` understands."""
 
 
 def primary(code: str) -> str:

@@ -9,10 +9,10 @@ from xlret.model.encoder import Encoder, start_encoder
 from xlret.model.losses.infonce import InfoNCE
 from xlret.model.losses.matryoshka import Matryoshka
 from xlret.model.reranker import Reranker, start_reranker
-from xlret.train.base import Step
-from xlret.train.reranker import RerankerStep
 from xlret.train.settings import TrainJob
-from xlret.train.step import RetrieverStep
+from xlret.train.steps.base import Step
+from xlret.train.steps.reranker import RerankerStep
+from xlret.train.steps.retriever import RetrieverStep
 
 
 def start_model(job: TrainJob, texts: Callable[[], Iterable[str]]) -> Encoder | Reranker:

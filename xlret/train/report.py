@@ -7,7 +7,7 @@ from typing import Any
 
 from xlret.config import as_yaml
 from xlret.files import write_text
-from xlret.text.show import Sample, page_of, sample_table
+from xlret.switch.show import Sample, page_of, sample_table
 from xlret.train.log import read_lines
 from xlret.train.settings import TrainJob
 

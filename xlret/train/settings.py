@@ -5,8 +5,11 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from xlret.config import EncoderSettings, PathSetting, PlanSettings, Settings, SwitchSettings
+from xlret.batches.settings import PlanSettings
+from xlret.config import PathSetting, Settings
 from xlret.model.losses.infonce import LossSettings
+from xlret.model.settings import EncoderSettings
+from xlret.switch.settings import SwitchSettings
 
 
 class OptimiserSettings(Settings):

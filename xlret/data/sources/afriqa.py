@@ -6,7 +6,7 @@ from typing import Literal
 
 from xlret.config import PathSetting
 from xlret.data.read import read_records
-from xlret.data.rows import Report, Row
+from xlret.data.rows import ReadingReport, Row
 from xlret.data.sources.base import SourceSettings, wanted
 from xlret.errors import UserError
 from xlret.text.languages import language
@@ -29,7 +29,7 @@ class AfriqaSource(SourceSettings):
     source: str = "AfriQA gold passages, https://github.com/masakhane-io/afriqa"
     licence: str = "CC BY 4.0"
 
-    def rows(self, report: Report) -> Iterator[Row]:
+    def rows(self, report: ReadingReport) -> Iterator[Row]:
         """Two rows for each question.
 
         Raises:
@@ -47,7 +47,7 @@ class AfriqaSource(SourceSettings):
                 yield from _rows_of(path, lang, pivot, report)
 
 
-def _rows_of(path: Path, lang: str, pivot: str, report: Report) -> Iterator[Row]:
+def _rows_of(path: Path, lang: str, pivot: str, report: ReadingReport) -> Iterator[Row]:
     without = 0
     for where, record in read_records(path, report):
         if record.get("question_lang") is None or record.get("id") is None:

@@ -6,7 +6,7 @@ from typing import Protocol
 from pydantic import Field
 
 from xlret.config import Settings
-from xlret.data.rows import Report, Row
+from xlret.data.rows import ReadingReport, Row
 from xlret.errors import UserError
 from xlret.text.languages import language
 
@@ -18,7 +18,7 @@ class Source(Protocol):
     licence: str
     revision: str
 
-    def rows(self, report: Report) -> Iterator[Row]:
+    def rows(self, report: ReadingReport) -> Iterator[Row]:
         """All rows; what cannot be used goes to the report."""
 
 

@@ -5,9 +5,9 @@ from dataclasses import replace
 from typing import Literal
 
 from xlret.config import PathSetting
-from xlret.data.layouts import json_texts, judged_rows, read_qrels, tsv_texts
-from xlret.data.rows import Report, Row
+from xlret.data.rows import ReadingReport, Row
 from xlret.data.sources.base import SourceSettings, wanted
+from xlret.data.sources.judged import json_texts, judged_rows, read_qrels, tsv_texts
 from xlret.errors import UserError
 
 
@@ -26,7 +26,7 @@ class MiraclSource(SourceSettings):
     source: str = "MIRACL v1.0, https://huggingface.co/datasets/miracl/miracl"
     licence: str = "Apache 2.0"
 
-    def rows(self, report: Report) -> Iterator[Row]:
+    def rows(self, report: ReadingReport) -> Iterator[Row]:
         """One group for each relevant pair; languages share none, since their queries and passages were written apart.
 
         Raises:

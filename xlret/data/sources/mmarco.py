@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Literal
 
 from xlret.config import PathSetting
-from xlret.data.layouts import either, judged_rows, read_qrels, tsv_texts
-from xlret.data.rows import Report, Row
+from xlret.data.rows import ReadingReport, Row
 from xlret.data.sources.base import SourceSettings, wanted
+from xlret.data.sources.judged import either, judged_rows, read_qrels, tsv_texts
 
 LANGUAGES = {
     "ar": "arabic",
@@ -42,7 +42,7 @@ class MmarcoSource(SourceSettings):
     source: str = "mMARCO, https://huggingface.co/datasets/unicamp-dl/mmarco"
     licence: str = "Apache 2.0; MS MARCO: non-commercial research"
 
-    def rows(self, report: Report) -> Iterator[Row]:
+    def rows(self, report: ReadingReport) -> Iterator[Row]:
         """One group for each relevant pair, in every language that is there.
 
         Raises:

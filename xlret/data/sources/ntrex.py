@@ -8,7 +8,7 @@ from pydantic import Field
 
 from xlret.config import PathSetting
 from xlret.data.read import read_lines
-from xlret.data.rows import Report, Row
+from xlret.data.rows import ReadingReport, Row
 from xlret.data.sources.base import SourceSettings, wanted
 from xlret.errors import DataError, UserError
 from xlret.text.languages import language, written_without_spaces
@@ -31,7 +31,7 @@ class NtrexSource(SourceSettings):
     source: str = "NTREX-128, https://github.com/MicrosoftTranslator/NTREX"
     licence: str = "CC BY-SA 4.0"
 
-    def rows(self, report: Report) -> Iterator[Row]:
+    def rows(self, report: ReadingReport) -> Iterator[Row]:
         """A row for each sentence and language whose document has others.
 
         Raises:

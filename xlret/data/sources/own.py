@@ -8,7 +8,7 @@ from pydantic import Field, field_validator
 
 from xlret.config import PathSetting, Settings
 from xlret.data.read import read_records
-from xlret.data.rows import Report, Row
+from xlret.data.rows import ReadingReport, Row
 from xlret.data.sources.base import SourceSettings
 from xlret.errors import DataError
 from xlret.text.languages import language
@@ -48,7 +48,7 @@ class OwnSource(SourceSettings):
     def _paths(cls, files: Any) -> Any:
         return [{"path": one} if isinstance(one, str) else one for one in files] if isinstance(files, list | tuple) else files
 
-    def rows(self, report: Report) -> Iterator[Row]:
+    def rows(self, report: ReadingReport) -> Iterator[Row]:
         """All rows, file by file.
 
         Raises:
@@ -62,7 +62,7 @@ class OwnSource(SourceSettings):
                 yield row
 
 
-def _rows_of(file: OwnFile, report: Report, passages: dict[str, int]) -> Iterator[Row]:
+def _rows_of(file: OwnFile, report: ReadingReport, passages: dict[str, int]) -> Iterator[Row]:
     """The rows of one file; `passages` holds those in another language than their query's, which many queries may repeat."""
     names = {column: file.columns.get(column, column) for column in COLUMNS if column != "lang" or file.lang is None}
     unused: set[str] = set()

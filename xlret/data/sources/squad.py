@@ -7,7 +7,7 @@ from typing import Any, Literal
 from pydantic import Field, field_validator
 
 from xlret.config import PathSetting, Settings
-from xlret.data.rows import Report, Row
+from xlret.data.rows import ReadingReport, Row
 from xlret.data.sources.base import SourceSettings
 from xlret.errors import DataError, UserError
 from xlret.text.languages import language
@@ -31,7 +31,7 @@ class SquadSource(SourceSettings):
     format: Literal["squad"]
     files: tuple[SquadFile, ...] = Field(min_length=1)
 
-    def rows(self, report: Report) -> Iterator[Row]:
+    def rows(self, report: ReadingReport) -> Iterator[Row]:
         """A row for each question; a file is held in memory while it is read.
 
         Raises:

@@ -7,7 +7,7 @@ from pydantic import Field
 
 from xlret.config import PathSetting
 from xlret.data.read import read_records
-from xlret.data.rows import Report, Row
+from xlret.data.rows import ReadingReport, Row
 from xlret.data.sources.base import SourceSettings
 
 
@@ -24,7 +24,7 @@ class SwimIrSource(SourceSettings):
     source: str = "SWIM-IR, https://huggingface.co/datasets/nthakur/swim-ir-cross-lingual and swim-ir-monolingual"
     licence: str = "CC BY-SA 4.0"
 
-    def rows(self, report: Report) -> Iterator[Row]:
+    def rows(self, report: ReadingReport) -> Iterator[Row]:
         """The rows of each record: one, or one for the query and one for its English passage."""
         for path in self.files:
             for where, record in read_records(path, report):

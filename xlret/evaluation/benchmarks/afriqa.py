@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from xlret.data.read import read_records
-from xlret.data.rows import Report
+from xlret.data.rows import ReadingReport
 from xlret.errors import DataError, UserError
 from xlret.evaluation.benchmarks.base import Benchmark
 from xlret.evaluation.sets import RetrievalSet
@@ -30,7 +30,7 @@ def _sets(directory: Path, languages: tuple[str, ...]) -> Iterator[RetrievalSet]
     index: dict[tuple[str, str], int] = {}
     for lang, path in ((lang, path) for lang, paths in files.items() for path in paths):
         pivot = language(path.name.removeprefix(_START).split(".")[1])
-        for number, (where, record) in enumerate(read_records(path, Report())):
+        for number, (where, record) in enumerate(read_records(path, ReadingReport())):
             question, context, title = record.get("question_lang"), record.get("context"), record.get("title")
             if not isinstance(question, str) or not question.strip():
                 raise DataError(f"{where}: no question_lang; found: {', '.join(record)}")

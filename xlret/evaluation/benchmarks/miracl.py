@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
-from xlret.data.layouts import json_texts, read_qrels, tsv_texts
-from xlret.data.rows import Report
+from xlret.data.rows import ReadingReport
+from xlret.data.sources.judged import json_texts, read_qrels, tsv_texts
 from xlret.errors import DataError, UserError
 from xlret.evaluation.benchmarks.base import Benchmark
 from xlret.evaluation.sets import RetrievalSet
@@ -22,7 +22,7 @@ def _sets(directory: Path, languages: tuple[str, ...]) -> Iterator[RetrievalSet]
         missing = next(lang for lang in languages if lang not in there)
         raise UserError(f"there is no miracl-v1.0-{missing} in {directory}; it should hold {MIRACL.files}")
     for lang in there:
-        folder, report = directory / f"miracl-v1.0-{lang}", Report()
+        folder, report = directory / f"miracl-v1.0-{lang}", ReadingReport()
         found = (directory / f"miracl-corpus-v1.0-{lang}").glob("docs-*.jsonl*")
         parts = sorted(found, key=lambda path: (len(path.name), path.name))
         if not parts:

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from xlret.data.read import read_lines
-from xlret.data.rows import Report
+from xlret.data.rows import ReadingReport
 from xlret.errors import DataError
 from xlret.evaluation.benchmarks.base import Benchmark, first_existing
 from xlret.evaluation.sets import RetrievalSet
@@ -35,7 +35,7 @@ def _sets(directory: Path, languages: tuple[str, ...]) -> Iterator[RetrievalSet]
         sides = []
         for side in (code, "eng"):
             path = first_existing(directory, f"{pair}.{side}", f"{pair}.{side}.gz")
-            sides.append([line for _, line in read_lines(path, Report())])
+            sides.append([line for _, line in read_lines(path, ReadingReport())])
         queries, passages = sides
         if len(queries) != len(passages) or not queries:
             raise DataError(f"{directory}/{pair}: {len(queries)} and {len(passages)} lines; they should be as many")

@@ -1,0 +1,1 @@
+"""The heart: which pairs make up each batch, and how they become tensors."""

@@ -1,0 +1,238 @@
+"""From a step of the plan to token ids: fetch texts, switch words, tokenise. A pure function of (inputs, step, rank, world)."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+
+from xlret.batches.pairs import AssembledPairs, draw_negatives
+from xlret.batches.plan import BatchPlan, StepPlan
+from xlret.batches.settings import PlanSettings
+from xlret.data.corpus import ParallelCorpus
+from xlret.errors import DataError, UserError
+from xlret.lexicon.lexicon import Lexicon
+from xlret.shapes import IntArray
+from xlret.switch.settings import SwitchSettings
+from xlret.switch.show import Sample
+from xlret.switch.switched import Switched
+from xlret.switch.switcher import Key, Switcher
+from xlret.tokens.pairs import PairTokeniser
+from xlret.tokens.ragged import Ragged
+from xlret.tokens.texts import Tokeniser
+
+KINDS = ("mono", "cross", "mixed")
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """All that decides what a step's batch holds. Small: processes share the files it names, not their contents."""
+
+    corpora: tuple[Path, ...]
+    plan: PlanSettings
+    switch: SwitchSettings
+    tokeniser: Path
+    hard_negatives: int = 0
+    negatives: int | None = None
+    """For a reranker: negatives of each row from its batch. None: a retriever, which takes the whole batch as negatives."""
+
+
+@dataclass(frozen=True)
+class Assembled:
+    """One worker's share of one step: b queries, b positives and b x H hard negatives, as token ids.
+
+    With objective `contrast` the switched copies of the queries come along.
+    """
+
+    step: int
+    rank: int
+    kind: str
+    queries: Ragged  # [b], or [2b]: queries, then their copies
+    passages: Ragged  # [b + b*H]: positives, then the negatives of row 0, row 1, ...
+    clusters: IntArray  # [b]
+    negative_clusters: IntArray  # [b*H]; -1 where a row has fewer negatives
+    words: int  # words of the sides that may be switched
+    switched: int
+
+    @property
+    def tokens(self) -> int:
+        """Tokens without padding."""
+        return int(self.queries.lengths.sum() + self.passages.lengths.sum())
+
+
+Batch = Assembled | AssembledPairs
+
+
+class Assembler:
+    """Makes batches from memory-mapped corpora. One a process: `assembler(inputs)` keeps the one that it made."""
+
+    def __init__(self, inputs: Inputs) -> None:
+        self._inputs = inputs
+        self._corpora = [ParallelCorpus.open(path, verify=False) for path in inputs.corpora]
+        self.plan = BatchPlan(self._corpora, inputs.plan)
+        self._tokeniser: Tokeniser | None = None
+        self._pair_tokeniser: PairTokeniser | None = None
+        if inputs.negatives is None:
+            self._tokeniser = Tokeniser.load(inputs.tokeniser)
+        else:
+            self._pair_tokeniser = PairTokeniser.load(inputs.tokeniser)
+        self._switcher: Switcher | None = None
+        if inputs.switch.policy != "none":
+            lexicon = Lexicon.load(inputs.switch.lexicons, inputs.switch.languages)
+            only_queries = {"side": "query"} if inputs.switch.objective == "contrast" else {}
+            self._switcher = Switcher(lexicon, inputs.switch.model_copy(update=only_queries))
+
+    def __call__(self, step: int, rank: int, world: int) -> Batch:
+        """The share of worker `rank` of `world` in step `step`: pairs where the inputs ask for negatives, else two sides.
+
+        Raises:
+            DataError: the batch cannot be made; names the step, the languages and the groups.
+        """
+        whole = self.plan.step(step)
+        share = whole.worker(rank, world)
+        first_row = self.plan.batch_size * rank // world
+        try:
+            if self._inputs.negatives is not None:
+                return self._assemble_pairs(whole, share, rank, first_row)
+            return self._assemble(share, rank, first_row)
+        except UserError as error:
+            raise DataError(f"step {step}: {error}") from error
+        except Exception as error:
+            corpus = self._corpora[share.corpus]
+            pairs = sorted(set(zip(share.query_lang, share.passage_lang, strict=True)))
+            groups = ", ".join(corpus.group_ids(share.group[:3]))
+            raise DataError(
+                f"step {step}, worker {rank}: cannot make the batch from {corpus.path}, languages {pairs[:4]}, "
+                f"groups {groups}, ...: {type(error).__name__}: {error}"
+            ) from error
+
+    def samples(self, steps: Iterable[int], rows: int) -> list[Sample]:
+        """The texts of the first `rows` rows of some steps, as training sees them, for a person to look at."""
+        found = []
+        for step in steps:
+            plan = self.plan.step(step)
+            share = plan.worker(0, len(plan.group) // min(rows, len(plan.group)))
+            sides = zip(("query", "passage"), (share.query_lang, share.passage_lang), self._texts(share, 0)[1], strict=True)
+            found += [
+                Sample(f"step {step}, {share.kind}, {side} {row}", lang, text)
+                for side, langs, texts in sides
+                for row, (lang, text) in enumerate(zip(langs, texts, strict=True))
+            ]
+        return found
+
+    def _texts(self, share: StepPlan, first_row: int) -> tuple[list[str], tuple[list[Switched], list[Switched]]]:
+        """The queries as they are, and both sides after switching."""
+        corpus = self._corpora[share.corpus]
+        queries = fetch_texts(corpus, "query", share.query_lang, share.group)
+        passages = fetch_texts(corpus, "passage", share.passage_lang, share.group)
+        if self._switcher is None:
+            as_is = ([Switched(text, 0, 0) for text in side] for side in (queries, passages))
+            return queries, (next(as_is), next(as_is))
+        langs = share.query_lang, share.passage_lang
+        return queries, self._switcher.switch_pairs(queries, langs[0], passages, langs[1], self._key(share), first_row)
+
+    def _key(self, share: StepPlan) -> Key:
+        """What switching in this step depends on."""
+        return (self._inputs.plan.seed, "switch", share.step)
+
+    def _assemble(self, share: StepPlan, rank: int, first_row: int) -> Assembled:
+        corpus = self._corpora[share.corpus]
+        clean, both = self._texts(share, first_row)
+        queries, passages = ([one.text for one in side] for side in both)
+        if self._inputs.switch.objective == "contrast":
+            queries = clean + queries
+        words, switched = _count(both)
+        negatives, negative_clusters = self._hard_negatives(corpus, share, first_row)
+        assert self._tokeniser is not None, "a retriever's batch"
+        return Assembled(
+            step=share.step,
+            rank=rank,
+            kind=share.kind,
+            queries=Ragged(*self._tokeniser.ragged(queries, "query")),
+            passages=Ragged(*self._tokeniser.ragged(passages + negatives, "passage")),
+            clusters=corpus.clusters(share.group),
+            negative_clusters=negative_clusters,
+            words=words,
+            switched=switched,
+        )
+
+    def _assemble_pairs(self, whole: StepPlan, share: StepPlan, rank: int, first_row: int) -> AssembledPairs:
+        """The pairs of a share. Negatives may be any row's, so that the texts of the whole batch are made on every worker."""
+        assert self._pair_tokeniser is not None, "a reranker's batch"
+        assert self._inputs.negatives is not None, "a reranker's batch"
+        corpus, rows = self._corpora[whole.corpus], range(first_row, first_row + len(share.group))
+        _, (queries, passages) = self._texts(whole, 0)
+        hard, hard_clusters = self._hard_negatives(corpus, share, first_row)
+        drawn = draw_negatives(whole, corpus.clusters(whole.group), rows, self._inputs.negatives, self._inputs.plan.seed)
+        pairs, labels = [], []
+        for place, row in enumerate(rows):
+            own = slice(place * self._inputs.hard_negatives, (place + 1) * self._inputs.hard_negatives)
+            there = [text for text, cluster in zip(hard[own], hard_clusters[own], strict=True) if cluster >= 0]
+            answers = [passages[row].text, *(passages[other].text for other in drawn[place]), *there]
+            pairs += [(queries[row].text, answer) for answer in answers]
+            labels += [1] + [0] * (len(answers) - 1)
+        ids = self._pair_tokeniser.ragged(pairs)
+        mine = slice(rows.start, rows.stop)
+        words, switched = _count((queries[mine], passages[mine]))
+        return AssembledPairs(
+            step=share.step,
+            rank=rank,
+            kind=share.kind,
+            pairs=Ragged(ids.ids, ids.lengths),
+            types=ids.types,
+            labels=np.array(labels, dtype=np.int64),
+            words=words,
+            switched=switched,
+        )
+
+    def _hard_negatives(self, corpus: ParallelCorpus, share: StepPlan, first_row: int) -> tuple[list[str], IntArray]:
+        """Texts and clusters of b x H negatives, in the passage language of their row and switched as its passage is.
+
+        Absent ones are "" and -1.
+        """
+        count = self._inputs.hard_negatives
+        if count == 0:
+            return [], np.empty(0, np.int64)
+        if not corpus.has_hard_negatives:
+            raise UserError(f"hard_negatives is {count}, but {corpus.path} holds none; mine them first or set it to 0")
+        groups = corpus.hard_negatives(share.group, count).reshape(-1)
+        languages = np.repeat(np.array(share.passage_lang, dtype=object), count)
+        texts = [""] * len(groups)
+        clusters = np.full(len(groups), -1, np.int64)
+        for lang in sorted(set(share.passage_lang)):
+            rows = np.flatnonzero((languages == lang) & (groups >= 0))
+            rows = rows[corpus.side("passage", lang).rank_of(groups[rows]) >= 0]
+            for row, text in zip(rows, corpus.passages(lang, groups[rows]), strict=True):
+                texts[row] = text
+            clusters[rows] = corpus.clusters(groups[rows])
+        if self._switcher is not None:
+            for place in np.flatnonzero(clusters >= 0).tolist():
+                of, number = divmod(place, count)
+                key, lang = self._key(share), share.passage_lang[of]
+                texts[place] = self._switcher.switch_negative(texts[place], lang, key, first_row + of, number).text
+        return texts, clusters
+
+
+@lru_cache(maxsize=2)
+def assembler(inputs: Inputs) -> Assembler:
+    """This process's assembler for `inputs`, made at the first call."""
+    return Assembler(inputs)
+
+
+def fetch_texts(corpus: ParallelCorpus, side: str, languages: tuple[str, ...], groups: IntArray) -> list[str]:
+    """The texts of one side, one language at a time, in the order of `groups`."""
+    fetch = corpus.queries if side == "query" else corpus.passages
+    rows_of: Mapping[str, list[int]] = {lang: [] for lang in languages}
+    for row, lang in enumerate(languages):
+        rows_of[lang].append(row)
+    texts = [""] * len(languages)
+    for lang, rows in rows_of.items():
+        for row, text in zip(rows, fetch(lang, groups[rows]), strict=True):
+            texts[row] = text
+    return texts
+
+
+def _count(sides: tuple[list[Switched], list[Switched]]) -> tuple[int, int]:
+    rows = [one for side in sides for one in side]
+    return sum(one.words for one in rows), sum(one.switched for one in rows)

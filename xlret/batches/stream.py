@@ -1,0 +1,142 @@
+"""Batches assembled by Ray Data ahead of the training worker that asks for them.
+
+Each worker runs data sets of its own: a row is a step, a block is `steps_per_block` consecutive steps, a task assembles one
+block. Consecutive steps keep a plan's window and a lexicon's cache warm, and a worker that restarts simply begins at the step
+of its checkpoint. A data set covers a few blocks only and is executed whole, in the background, while the one before is
+consumed: an executor that waits for its consumer spins, and inside a training process it takes the interpreter from the
+training thread (measured: docs/LOG.md).
+"""
+
+import logging
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import ray
+import ray.data
+from ray.data import DataContext
+
+from xlret.batches.assemble import Assembled, Batch, Inputs, assembler
+from xlret.batches.pairs import AssembledPairs
+from xlret.errors import DataError, UserError
+from xlret.tokens.ragged import Ragged
+
+
+@dataclass(frozen=True)
+class StreamOptions:
+    """How much is assembled at once, how far ahead, and what Ray reserves for it."""
+
+    steps_per_block: int = 32
+    blocks_ahead: int = 4
+    """Blocks of a data set; up to two data sets wait while one is consumed."""
+    cpus_per_task: float = 0.25
+
+
+def batches(inputs: Inputs, rank: int, world: int, start: int, stop: int, options: StreamOptions) -> Iterator[Batch]:
+    """Worker `rank`'s share of the steps from `start` up to `stop`, in order.
+
+    Raises:
+        DataError: a batch cannot be made. (It travels as a row: an error raised in a task reaches us as a text of Ray's.)
+    """
+    context = DataContext.get_current()
+    context.enable_progress_bars = False
+    context.execution_options.preserve_order = True
+    logging.getLogger("ray.data").setLevel(logging.WARNING)
+    kind: type[Batch] = Assembled if inputs.negatives is None else AssembledPairs
+    expected = start
+    spans = _spans(start, stop, options)
+    background = ThreadPoolExecutor(1, thread_name_prefix="xlret-stream")
+    try:
+        coming = deque(background.submit(_execute, inputs, rank, world, *span, options) for span in _take(spans, 2))
+        while coming:
+            blocks = coming.popleft().result()
+            coming.extend(background.submit(_execute, inputs, rank, world, *span, options) for span in _take(spans, 1))
+            for block in blocks:
+                table = ray.get(block)
+                for row in range(table.num_rows):
+                    batch = from_row(table, row, kind)
+                    assert (batch.step, batch.rank) == (expected, rank), f"expected step {expected}, got {batch.step}"
+                    expected += 1
+                    yield batch
+    finally:
+        background.shutdown(wait=True, cancel_futures=True)  # a data set that outlives its Ray ends the process
+    assert expected == stop or start >= stop, f"the stream ended at step {expected} of {stop}"
+
+
+def _spans(start: int, stop: int, options: StreamOptions) -> Iterator[tuple[int, int]]:
+    """The steps of each data set: one block first, so that training begins soon, then `blocks_ahead` blocks each."""
+    blocks = 1
+    while start < stop:
+        end = min(stop, start + blocks * options.steps_per_block)
+        yield start, end
+        start, blocks = end, options.blocks_ahead
+
+
+def _take(spans: Iterator[tuple[int, int]], count: int) -> list[tuple[int, int]]:
+    return [span for _, span in zip(range(count), spans, strict=False)]
+
+
+def _execute(inputs: Inputs, rank: int, world: int, start: int, stop: int, options: StreamOptions) -> list[Any]:
+    """References to the assembled blocks of these steps, in order; waits until all are made."""
+
+    def assemble_block(ids: pa.Table) -> pa.Table:
+        steps = [start + i for i in ids["id"].to_pylist()]
+        made: list[Batch] = []
+        try:
+            made.extend(assembler(inputs)(step, rank, world) for step in steps)
+        except UserError as error:
+            return to_table([*made, None], str(error))
+        return to_table(made)
+
+    blocks = -(-(stop - start) // options.steps_per_block)
+    data = ray.data.range(stop - start, override_num_blocks=blocks).map_batches(
+        assemble_block, batch_format="pyarrow", batch_size=None, num_cpus=options.cpus_per_task
+    )
+    references: list[Any] = data.to_arrow_refs()
+    return references
+
+
+def to_table(batches: Sequence[Batch | None], error: str | None = None) -> pa.Table:
+    """Batches of one type as rows of an Arrow table, a column or two for each field; ragged arrays are lists.
+
+    The last may be None, for a batch that could not be made: its row carries `error`.
+    """
+    columns = {"error": pa.array([*[None] * (len(batches) - 1), error], pa.string())}
+    first = batches[0]
+    for name in [] if first is None else [one.name for one in fields(first)]:
+        values = [None if one is None else getattr(one, name) for one in batches]
+        if isinstance(values[0], Ragged):
+            columns[f"{name}.ids"] = _lists([None if one is None else one.ids for one in values])
+            columns[f"{name}.lengths"] = _lists([None if one is None else one.lengths for one in values])
+        else:
+            columns[name] = _lists(values) if isinstance(values[0], np.ndarray) else pa.array(values)
+    return pa.table(columns)
+
+
+def from_row(table: pa.Table, row: int, kind: type[Batch]) -> Batch:
+    """The inverse of `to_table` for one row.
+
+    Raises:
+        DataError: the row carries an error.
+    """
+    if (error := table["error"][row].as_py()) is not None:
+        raise DataError(error)
+
+    def value(name: str) -> Any:
+        if f"{name}.ids" in table.column_names:
+            return Ragged(value(f"{name}.ids"), value(f"{name}.lengths"))
+        found = table[name][row]
+        return found.values.to_numpy(zero_copy_only=False) if pa.types.is_list(found.type) else found.as_py()
+
+    return kind(**{one.name: value(one.name) for one in fields(kind)})
+
+
+def _lists(arrays: Sequence[np.ndarray | None]) -> pa.Array:
+    there = [one for one in arrays if one is not None]
+    offsets = np.zeros(len(arrays) + 1, np.int32)
+    np.cumsum([0 if one is None else len(one) for one in arrays], out=offsets[1:])
+    return pa.ListArray.from_arrays(pa.array(offsets), pa.array(np.concatenate(there)))

@@ -1,0 +1,1 @@
+"""Bilingual lexicons: reading, making and transforming them."""

@@ -1,0 +1,47 @@
+"""Settings of encoders."""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, field_validator
+
+from xlret.config import Settings
+from xlret.files import expand_path
+from xlret.text.languages import LanguageCodes
+from xlret.tokens.card import Dimensions
+
+
+class FreshEncoder(Settings):
+    """A small encoder from random weights, with a Unigram tokenizer trained on the corpus."""
+
+    vocabulary: int = Field(16_000, ge=200)
+    layers: int = Field(3, ge=1)
+    hidden: int = Field(192, ge=16)
+    heads: int = Field(6, ge=1)
+    feed_forward: int = Field(768, ge=16)
+    max_positions: int = Field(256, ge=16)
+    languages: LanguageCodes | None = None
+    """Corpus languages whose texts the vocabulary is learned from; by default those that the batches are made of."""
+
+
+class EncoderSettings(Settings):
+    """Which encoder to start from and how a text becomes a vector."""
+
+    start: str = "fresh"
+    """`fresh`, a directory in Hugging Face or sentence-transformers layout, or a hub name such as xlm-roberta-base."""
+    fresh: FreshEncoder = FreshEncoder()
+    pooling: Literal["mean", "cls", "last"] | None = None
+    """None: what the directory says, else mean."""
+    query_prompt: str | None = None
+    passage_prompt: str | None = None
+    max_query_tokens: int = Field(64, ge=4)
+    max_passage_tokens: int = Field(192, ge=4)
+    dimensions: Dimensions = ()
+    """Lengths below the whole that vectors may be cut to; a retriever is trained so that their beginnings are good vectors
+    too (Matryoshka). The encoder's card keeps them."""
+
+    @field_validator("start", mode="after")
+    @classmethod
+    def _absolute(cls, start: str) -> str:
+        is_path = start.startswith(("/", ".", "~", "$")) or expand_path(Path(start)).is_dir()
+        return str(expand_path(Path(start))) if is_path and start != "fresh" else start

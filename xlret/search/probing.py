@@ -1,0 +1,130 @@
+"""How a query is searched: exactly or not, and which lists. Decided from the whole index, never from what one shard holds,
+so that the answer is the same however the passages are spread over shards."""
+
+import math
+import threading
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from xlret.errors import CorruptError
+from xlret.search.filters import matching
+from xlret.search.manifest import LISTS, SAMPLE, IndexManifest
+from xlret.search.query import SearchOptions
+from xlret.search.vectors.store import open_part
+
+_MOST_TIMES = 16
+_ROWS_PER_HIT = 2
+_REMEMBERED = 256
+
+
+class ProbingPlan:
+    """What is known of a whole index: passages per language and list, and a sample of the metadata."""
+
+    def __init__(self, manifest: IndexManifest, lists_LN: NDArray[np.int32] | None, sample: pa.Table | None) -> None:
+        self.manifest = manifest
+        self.languages = list(manifest.languages)
+        self._lists_LN = lists_LN
+        self._sample = sample
+        self._remembered: dict[tuple[Any, ...], Any] = {}
+        self._lock = threading.Lock()
+
+    @classmethod
+    def open(cls, version_dir: Path, manifest: IndexManifest) -> "ProbingPlan":
+        """Reads the files of a version that are about the whole index; they are checked already."""
+        lists, sample = None, None
+        if manifest.kind == "ivf":
+            try:
+                lists = np.load(version_dir / LISTS, mmap_mode="r", allow_pickle=False)
+            except (ValueError, OSError, EOFError) as error:
+                raise CorruptError(f"{version_dir / LISTS} is damaged: {error!s:.200}; build the index again") from error
+            if lists.shape != (len(manifest.languages), manifest.nlist) or lists.dtype != np.int32:
+                raise CorruptError(f"{version_dir / LISTS} is foreign: shape {list(lists.shape)}; build the index again")
+        if "sample" in manifest.files:
+            sample = open_part(version_dir / SAMPLE)
+        return cls(manifest, lists, sample)
+
+    def eligible(self, options: SearchOptions) -> float:
+        """About how many passages of the whole index the languages and the filter let through."""
+        key = ("eligible", options.languages, options.filter)
+        return float(self._remember(key, lambda: self._eligible(options)))
+
+    def exact(self, options: SearchOptions) -> bool:
+        """Whether all passages in question are compared, not only likely ones."""
+        manifest = self.manifest
+        if options.exact or (manifest.kind == "flat" and manifest.lossless):
+            return True
+        restricted = options.languages is not None or options.filter is not None
+        if manifest.kind == "flat" and "PQ" in manifest.factory and (restricted or any(one.deleted for one in manifest.shards)):
+            return True  # FAISS scans flat PQ codes all or none
+        return restricted and self.eligible(options) <= manifest.exact_rows
+
+    def depth(self, options: SearchOptions) -> int:
+        """How many candidates by code are compared by their vectors, over all shards."""
+        return options.top_k * (1 if self.exact(options) else self.manifest.refine)
+
+    def ef(self, options: SearchOptions) -> int:
+        """Candidates that an HNSW index keeps; more where few passages come into question."""
+        return math.ceil((options.ef or self.manifest.default_dial) * self._times(options))
+
+    def probes(
+        self, quantizer: Any, vector_1D: NDArray[np.float32], options: SearchOptions
+    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """The lists to look into, nearest first, and their centroids' scores, both [1, P].
+
+        As many lists that hold a passage in one of the languages as nprobe says, more where a filter leaves few passages
+        in each, and at least so many that `top_k` hits are to be expected.
+        """
+        nlist = self.manifest.nlist or 1
+        counts_N = self._remember(("lists", options.languages), lambda: self._counts(options.languages))
+        wanted = min(nlist, math.ceil((options.nprobe or self.manifest.default_dial) * self._times(options)))
+        of_languages = max(1, int(counts_N.sum()))
+        share = min(1.0, max(self.eligible(options), 1.0) / of_languages) if options.filter is not None else 1.0
+        rows = _ROWS_PER_HIT * (options.top_k + len(options.exclude_ids)) / share
+        look = min(nlist, max(64, 2 * wanted))
+        while True:
+            scores, lists = quantizer.search(vector_1D, look)
+            inside = lists[0] >= 0
+            counts = np.where(inside, counts_N[lists[0]], 0)
+            enough = (np.cumsum(counts > 0) >= wanted) & (np.cumsum(counts) >= rows)
+            if enough.any() or look == nlist:
+                break
+            look = min(nlist, 4 * look)
+        end = int(np.argmax(enough)) + 1 if enough.any() else look
+        kept = np.flatnonzero(counts[:end] > 0)
+        return np.ascontiguousarray(lists[:, kept]), np.ascontiguousarray(scores[:, kept])
+
+    def _times(self, options: SearchOptions) -> float:
+        """How much harder to look where only a share of the passages counts."""
+        share = max(self.eligible(options), 1.0) / max(1, self.manifest.count)
+        return min(float(_MOST_TIMES), 1 / math.sqrt(min(1.0, share)))
+
+    def _eligible(self, options: SearchOptions) -> float:
+        """The share of each language's sampled passages that fits, times the language's passages."""
+        counts = self.manifest.languages
+        wanted = list(counts) if options.languages is None else sorted(set(options.languages))
+        if options.filter is None or self._sample is None:
+            return float(sum(counts[one] for one in wanted))
+        fits = matching(options.filter, self._sample)
+        langs = np.array(self._sample.column("lang").to_pylist(), dtype=np.str_)
+        return sum(counts[one] * float(fits[langs == one].mean()) for one in wanted if (langs == one).any())
+
+    def _counts(self, languages: tuple[str, ...] | None) -> NDArray[np.int64]:
+        assert self._lists_LN is not None
+        rows = range(len(self.languages)) if languages is None else sorted({self.languages.index(one) for one in languages})
+        counts: NDArray[np.int64] = self._lists_LN[list(rows)].sum(axis=0, dtype=np.int64)
+        return counts
+
+    def _remember(self, key: tuple[Any, ...], make: Any) -> Any:
+        with self._lock:
+            if key in self._remembered:
+                return self._remembered[key]
+        made = make()
+        with self._lock:
+            while len(self._remembered) >= _REMEMBERED:
+                del self._remembered[next(iter(self._remembered))]
+            self._remembered[key] = made
+        return made

@@ -1,0 +1,1 @@
+"""Passages as vectors: encoding them in bulk and keeping them."""

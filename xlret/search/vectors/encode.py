@@ -1,0 +1,312 @@
+"""Bulk encoding: any number of passages to a vector store, on the processors or GPUs that Ray has, resumable at any moment.
+
+The input is checked and laid aside in parts first, so that nothing is encoded in vain. Then Ray Data tokenises parts in tasks
+and encodes them in a pool of actors; they come back in order and are written one by one. What a part holds depends on the
+input and the settings alone, so a run that was killed and started again ends in the same bytes as one that was not.
+"""
+
+import fcntl
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from xlret.config import Settings
+from xlret.errors import CorruptError, UserError
+from xlret.files import expand_path, flush, write_error, write_text
+from xlret.search.passages import Passage
+from xlret.search.vectors.fingerprint import about_encoder, encoder_files
+from xlret.search.vectors.spool import Input, input_file, laid_aside, lay_aside
+from xlret.search.vectors.store import (
+    DType,
+    Vectors,
+    VectorStore,
+    open_part,
+    part_file,
+    stored,
+    vectors_of,
+    write_manifest,
+    write_part,
+)
+from xlret.search.vectors.workers import EncoderWorkers, Part, cluster, encoded_parts
+from xlret.session import ray_session
+
+Print = Callable[[str], None]
+_MOST_ENCODERS = 8
+_PLAN, _INPUT, _LOCK, _PARTS = "plan.json", "input.json", "lock", "store"
+
+
+class EncodeSettings(Settings):
+    """How passages are encoded."""
+
+    tokens_per_batch: int | None = Field(None, ge=16)
+    """Padded tokens that go through the encoder at once; by default 1,024 on CPUs (8,192 in bfloat16, which costs something
+    for each batch) and 32,768 on GPUs."""
+    precision: Literal["float32", "bfloat16"] = "float32"
+    store: DType = "float16"
+    """How vectors are stored."""
+    passages_per_part: int = Field(8192, ge=1, le=65_536)
+    """Passages that are sorted by length and encoded together; what is lost when a run is killed."""
+    gpu: bool = False
+    encoders: int | None = Field(None, ge=1)
+    """Actors; by default one for each GPU, or for each CPU up to eight."""
+    threads: int | None = Field(None, ge=1)
+    """Threads of each actor; by default all CPUs shared among them."""
+    tasks: int = Field(1, ge=1)
+    """Parts that are tokenised at the same time."""
+
+
+class EncodingPlan(BaseModel):
+    """All that decides what a store holds, apart from the passages."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    encoder: dict[str, str]
+    """Checksums of its files."""
+    tokens_per_batch: int
+    precision: Literal["float32", "bfloat16"]
+    store: DType
+    passages_per_part: int
+    gpu: bool
+    threads: int
+
+
+def encode_passages(
+    passages: Iterable[Passage],
+    encoder: Path,
+    out: Path,
+    settings: EncodeSettings | None = None,
+    *,
+    show: Print = print,
+    progress: bool = True,
+) -> VectorStore:
+    """Encodes passages with Ray into the directory `out`, which appears when it is whole.
+
+    Until then everything is in `OUT.partial`. After a kill, the same call goes on where it stopped (the passages are read
+    again, to see that they are the same). A call whose store is there already checks and returns it. Equal texts get equal
+    vectors and are encoded once. On a cluster, all machines must see `encoder` and `out`.
+
+    Args:
+        passages: in an order that is the same at every call; titles are encoded before their texts.
+        encoder: directory that `Encoder.save` wrote.
+        out: directory to make.
+        settings: those left at None are as an earlier start had them, else as the cluster suggests.
+        show: where lines for the user go.
+        progress: whether to draw a bar.
+
+    Cost: disk for the texts twice; memory for some parts in each actor and 48 bytes a passage.
+
+    Raises:
+        DataError: a bad passage, or one whose vector is not finite or zero; the message names it.
+        UserError: other passages, settings or another encoder than those of the earlier start, `out` is something else, another
+            process is at it, or the encoder cannot be loaded.
+    """
+    settings = settings or EncodeSettings()
+    directory, out = expand_path(encoder), expand_path(out)
+    files = encoder_files(directory)
+    work = out.with_name(out.name + ".partial")
+    if out.exists():
+        store = VectorStore.open(out)
+        _refuse_other(store, passages, settings, files, progress)
+        show(f"{out} is there already")
+        if work.exists():
+            with _locked(work):
+                shutil.rmtree(work)  # what a run that was killed at its very end has left
+        return store
+    with _locked(work):
+        plan = _read(work / _PLAN, EncodingPlan)
+        if plan is not None:
+            _check(plan, settings, files, work)
+        found = _lay_aside(passages, work, plan, settings, progress)
+        repeated = f", {found.repeated:,} of them with a text that came before" if found.repeated else ""
+        show(f"{found.count:,} passages in {len(found.languages)} languages{repeated}")
+        todo = [number for number in range(len(found.parts)) if not _done(work, found, number)]
+        if len(todo) < len(found.parts):
+            show(f"{len(found.parts) - len(todo)} of {len(found.parts)} parts are there already")
+        if todo:
+            with ray_session():
+                pool = _pool(settings, plan)
+                if plan is None:
+                    plan = _plan(settings, pool, files)
+                    write_text(work / _PLAN, plan.model_dump_json(indent=1) + "\n")
+                _encode(todo, found, directory, work, plan.store, pool, progress)
+        assert plan is not None, "a part was encoded without a plan"
+        _finish(work, out, found, plan, about_encoder(directory, encoder, files, _dimension(work)))
+    return VectorStore.open(out, verify=False)
+
+
+def _refuse_other(
+    store: VectorStore, passages: Iterable[Passage], settings: EncodeSettings, files: dict[str, str], progress: bool
+) -> None:
+    """Raises UserError unless a store that is there is what would be made."""
+    try:
+        plan = EncodingPlan.model_validate(store.manifest.made_with)
+    except ValidationError:
+        raise UserError(f"{store.path} exists already, and was not encoded from passages; choose another place") from None
+    _check(plan, settings, files, store.path)
+    with _bar("reading passages", None, progress) as advance, tempfile.TemporaryDirectory() as nothing:
+        found = lay_aside(
+            passages, Path(nothing), plan.passages_per_part, known=None, needed=lambda number: False, advance=advance
+        )
+    if found.digest != store.manifest.input:
+        raise UserError(f"{store.path} exists already and holds other passages; choose another place or remove it")
+
+
+def _check(plan: EncodingPlan, settings: EncodeSettings, files: dict[str, str], place: Path) -> None:
+    """Raises UserError where settings or encoder are not those of an earlier start."""
+    if plan.encoder != files:
+        other = sorted(name for name in {*plan.encoder, *files} if plan.encoder.get(name) != files.get(name))
+        raise UserError(f"{place} was begun with another encoder ({', '.join(other)} differ); give that one or remove {place}")
+    for name in EncodingPlan.model_fields.keys() - {"encoder"}:
+        given, known = getattr(settings, name), getattr(plan, name)
+        if given is not None and given != known:
+            raise UserError(f"{place} was begun with {name} {known}, not {given}; give that, or remove {place} to begin again")
+
+
+def _lay_aside(
+    passages: Iterable[Passage], work: Path, plan: EncodingPlan | None, settings: EncodeSettings, progress: bool
+) -> Input:
+    """Reads the input; what an earlier start read counts from when it had a plan."""
+    known = _read(work / _INPUT, Input) if plan is not None else None
+    if known is None:
+        for stale in work.glob("input-*.arrow"):
+            stale.unlink()
+    rows = plan.passages_per_part if plan is not None else settings.passages_per_part
+
+    def needed(number: int) -> bool:
+        return known is None or not _done(work, known, number)
+
+    with _bar("reading passages", None, progress) as advance:
+        found = lay_aside(passages, work, rows, known=known, needed=needed, advance=advance)
+    if known is None:
+        write_text(work / _INPUT, found.model_dump_json() + "\n")
+    return found
+
+
+def _done(work: Path, found: Input, number: int) -> bool:
+    """Whether a part is encoded: it appears when it is whole, but a disk may lose it."""
+    path = work / _PARTS / part_file(number)
+    try:
+        return path.exists() and open_part(path).num_rows == found.parts[number].rows
+    except CorruptError:
+        return False
+
+
+def _pool(settings: EncodeSettings, plan: EncodingPlan | None) -> EncoderWorkers:
+    cpus = cluster(gpu=False)
+    gpu = settings.gpu
+    encoders = settings.encoders or (cluster(gpu=True) if gpu else min(cpus, _MOST_ENCODERS))
+    tokens = 32_768 if gpu else 1_024 if settings.precision == "float32" else 8_192
+    return EncoderWorkers(
+        encoders=encoders,
+        threads=plan.threads if plan else settings.threads or max(1, cpus // encoders),
+        tasks=settings.tasks,
+        gpu=gpu,
+        tokens_per_batch=plan.tokens_per_batch if plan else settings.tokens_per_batch or tokens,
+        precision=settings.precision,
+    )
+
+
+def _plan(settings: EncodeSettings, pool: EncoderWorkers, files: dict[str, str]) -> EncodingPlan:
+    return EncodingPlan(
+        encoder=files,
+        tokens_per_batch=pool.tokens_per_batch,
+        precision=settings.precision,
+        store=settings.store,
+        passages_per_part=settings.passages_per_part,
+        gpu=settings.gpu,
+        threads=pool.threads,
+    )
+
+
+def _encode(
+    todo: Sequence[int], found: Input, encoder: Path, work: Path, dtype: DType, pool: EncoderWorkers, progress: bool
+) -> None:
+    """Encodes the parts in their order and writes each when it comes."""
+    (work / _PARTS).mkdir(exist_ok=True)
+    parts = [Part(number, work / input_file(number), found.parts[number].start) for number in todo]
+    starts = np.array([part.start for part in found.parts])
+    with _bar("encoding", found, progress) as advance:
+        advance(found.count - sum(found.parts[number].rows for number in todo))
+        for part, vectors_UD in encoded_parts(parts, encoder, pool):
+            passages, first = laid_aside(part.file)
+            own = first == np.arange(part.start, part.start + len(first))
+            vectors_ND: Vectors = np.empty((len(first), vectors_UD.shape[1]), dtype)
+            vectors_ND[own] = stored([one.id for one, new in zip(passages, own, strict=True) if new], vectors_UD, dtype)
+            here = ~own & (first >= part.start)
+            vectors_ND[here] = vectors_ND[first[here] - part.start]
+            _take_earlier(vectors_ND, first, starts, part, work)
+            write_part(work / _PARTS / part_file(part.number), passages, vectors_ND, found.fields)
+            part.file.unlink()
+            advance(len(first))
+
+
+def _take_earlier(vectors_ND: Vectors, first: NDArray[np.int64], starts: NDArray[np.int64], part: Part, work: Path) -> None:
+    """Fills in the vectors of texts that came first in an earlier part."""
+    earlier = np.flatnonzero(first < part.start)
+    number = np.searchsorted(starts, first[earlier], side="right") - 1
+    for one in np.unique(number):
+        rows = earlier[number == one]
+        vectors_ND[rows] = vectors_of(open_part(work / _PARTS / part_file(int(one))))[first[rows] - starts[one]]
+
+
+def _dimension(work: Path) -> int:
+    return int(vectors_of(open_part(work / _PARTS / part_file(0))).shape[1])
+
+
+def _finish(work: Path, out: Path, found: Input, plan: EncodingPlan, about: dict[str, Any]) -> None:
+    """Adds the manifest and moves the whole store to its place."""
+    parts = work / _PARTS
+    for stray in {path.name for path in parts.iterdir()} - {part_file(number) for number in range(len(found.parts))}:
+        (parts / stray).unlink()  # half-written by a run that was killed
+    write_manifest(parts, plan.store, about["dimension"], found.languages, found.fields, about, plan.model_dump(), found.digest)
+    flush(parts)
+    os.rename(parts, out)
+    flush(out.parent)
+    shutil.rmtree(work)
+
+
+R = TypeVar("R", bound=BaseModel)
+
+
+def _read(path: Path, kind: type[R]) -> R | None:
+    """What an earlier start has written, if it came that far."""
+    try:
+        return kind.model_validate_json(path.read_bytes())
+    except FileNotFoundError:
+        return None
+    except ValidationError as error:
+        raise CorruptError(f"{path} is damaged; remove {path.parent} to begin again") from error
+
+
+@contextmanager
+def _locked(work: Path) -> Iterator[None]:
+    """Keeps other processes away from `work`; the system lifts the lock when this process ends, however it does."""
+    try:
+        work.mkdir(parents=True, exist_ok=True)
+        lock = open(work / _LOCK, "w")  # noqa: SIM115  closed below
+    except OSError as error:
+        raise write_error(work, error) from error
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UserError(f"another process is encoding into {work}; wait for it or choose another place") from None
+        yield
+
+
+@contextmanager
+def _bar(what: str, found: Input | None, progress: bool) -> Iterator[Callable[[int], None]]:
+    """A bar to the end of the passages; where their number is not known yet, a count."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+    with Progress(*columns, disable=not progress) as bar:
+        task = bar.add_task(what, total=found.count if found else None)
+        yield lambda count: bar.advance(task, count)

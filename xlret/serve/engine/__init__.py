@@ -1,0 +1,1 @@
+"""What a search does, from the question to its hits; knows neither HTTP nor Ray."""

@@ -1,0 +1,109 @@
+"""What the ingress knows of a release without loading a weight or a vector of it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Literal
+
+from babel import Locale, UnknownLocaleError
+
+from xlret.errors import CorruptError
+from xlret.release import verify_release
+from xlret.search.calibration import CALIBRATION, Calibration
+from xlret.search.manifest import IndexManifest, read_manifest
+from xlret.text.languages import RIGHT_TO_LEFT, primary
+from xlret.tokens.texts import Tokeniser
+
+
+@dataclass(frozen=True)
+class ReleaseInfo:
+    """A release that was found whole."""
+
+    name: str
+    path: str
+    dimension: int
+    tokeniser: Tokeniser
+    """Counts tokens, and knows the length limits."""
+    version: str
+    """Of the index."""
+    factory: str
+    shards: int
+    languages: Mapping[str, int]
+    """Language -> passages."""
+    fields: Mapping[str, str]
+    """Metadata field -> type."""
+    certificate: Mapping[str, Any] | None = None
+    calibration: Calibration | None = None
+    reranker: bool = False
+    quality: Mapping[str, Any] = field(default_factory=dict)
+    dimensions: tuple[int, ...] = ()
+    """Lengths below `dimension` that vectors may be cut to."""
+
+    @property
+    def passages(self) -> int:
+        """Passages of all languages."""
+        return sum(self.languages.values())
+
+    def balances(self) -> list[str]:
+        """What `balance` of a search may be."""
+        return ["none", "quota", *(["calibrated"] if self.calibration is not None else [])]
+
+
+def read_info(path: Path) -> ReleaseInfo:
+    """Verifies a release, every byte of it, and reads what the ingress needs.
+
+    Raises:
+        UserError: there is no release, or it is damaged; names the file.
+    """
+    release = verify_release(path)
+    manifest = read_manifest(release.index)
+    calibration = Calibration.load(release.index / CALIBRATION) if CALIBRATION in _names(manifest) else None
+    if calibration is not None and calibration.dimension != release.dimension:
+        raise CorruptError(f"{release.index / CALIBRATION} is of another encoder than the release's; make the index again")
+    tokeniser = Tokeniser.load(release.encoder)
+    return ReleaseInfo(
+        name=release.name,
+        path=str(release.path),
+        dimension=release.dimension,
+        tokeniser=tokeniser,
+        version=manifest.version,
+        factory=manifest.factory,
+        shards=len(manifest.shards),
+        languages={code: count for code, count in release.languages.items() if count},
+        fields=dict(manifest.fields),
+        certificate=manifest.certificate.model_dump(mode="json") if manifest.certificate is not None else None,
+        calibration=calibration,
+        reranker=release.reranker is not None,
+        quality=dict(release.quality),
+        dimensions=tokeniser.card.dimensions,
+    )
+
+
+def direction(code: str) -> Literal["ltr", "rtl"]:
+    """How a language is usually written.
+
+    >>> direction("ar"), direction("az-Arab"), direction("de")
+    ('rtl', 'rtl', 'ltr')
+    """
+    script = next((part for part in code.split("-")[1:] if len(part) == 4 and part.isalpha()), None)
+    is_rtl = script in ("Arab", "Hebr", "Thaa", "Syrc", "Nkoo", "Adlm") if script else primary(code) in RIGHT_TO_LEFT
+    return "rtl" if is_rtl else "ltr"
+
+
+@lru_cache(maxsize=1024)
+def names(code: str) -> tuple[str, str]:
+    """A language's name in itself and in English; the code where CLDR has none.
+
+    >>> names("de"), names("pt-BR")
+    (('Deutsch', 'German'), ('português (Brasil)', 'Portuguese (Brazil)'))
+    """
+    try:
+        locale = Locale.parse(code, sep="-")
+        return locale.get_display_name() or code, locale.get_display_name("en") or code
+    except (ValueError, UnknownLocaleError):
+        return code, Locale("en").languages.get(primary(code), code)
+
+
+def _names(manifest: IndexManifest) -> set[str]:
+    return {file.file for file in manifest.files.values()}

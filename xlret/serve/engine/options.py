@@ -1,0 +1,110 @@
+"""What a search request asks for, held against the limits and against what the index has."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from xlret.errors import UserError
+from xlret.search.filters import check_filter
+from xlret.search.query import SearchOptions, check_options
+from xlret.serve.engine.info import ReleaseInfo
+from xlret.serve.errors import ApiError
+from xlret.serve.schema import SearchRequest
+from xlret.serve.settings import LimitSettings
+from xlret.text.languages import language, primary
+
+
+def check_size(request: SearchRequest, limits: LimitSettings) -> None:
+    """Holds a request against the limits, which may be lower than what its schema allows.
+
+    Raises:
+        ApiError: 422.
+    """
+    texts = request.texts
+    if len(texts) > limits.queries:
+        raise ApiError(422, f"queries has {len(texts)} questions; allowed are {limits.queries}", field="queries")
+    longest = max(map(len, texts))
+    if longest > limits.query_chars:
+        raise ApiError(422, f"a question has {longest} characters; allowed are {limits.query_chars}", field="query")
+    if request.top_k > limits.top_k:
+        raise ApiError(422, f"top_k is {request.top_k}; allowed is 1 to {limits.top_k}", field="top_k")
+    if request.top_k * len(texts) > limits.hits:
+        raise ApiError(
+            422, f"{len(texts)} questions with {request.top_k} hits each; allowed are {limits.hits} hits in all", field="top_k"
+        )
+
+
+def search_options(request: SearchRequest, info: ReleaseInfo, limits: LimitSettings, depth: int) -> SearchOptions:
+    """What each shard is asked.
+
+    Args:
+        request: what the client asks for.
+        info: the release that is to answer.
+        limits: of the work that one request may make.
+        depth: hits wanted from each shard.
+
+    Raises:
+        ApiError: 422: the release has not what the request names, or the work is too much; the message says what there is.
+    """
+    if request.rerank and not info.reranker:
+        raise ApiError(422, f"rerank: the release {info.name} has no reranker; leave it out", field="rerank")
+    if request.balance not in info.balances():
+        raise ApiError(
+            422, f"balance {request.balance!r} needs a calibrated index; there is {info.balances()}", field="balance"
+        )
+    languages = _languages(request.languages, info.languages) if request.languages is not None else None
+    _check_work(request, limits, depth, len(languages or info.languages))
+    options = SearchOptions(
+        top_k=depth,
+        languages=languages,
+        exclude_ids=frozenset(request.exclude_ids),
+        nprobe=request.nprobe,
+        ef=request.ef,
+    )
+    try:
+        check_options(options, info.languages, info.fields)
+        if request.filter is not None:
+            check_filter(request.filter, info.fields)
+    except UserError as error:
+        raise ApiError(422, str(error), field="filter" if str(error).startswith("filter") else None) from error
+    return replace(options, filter=request.filter)
+
+
+def _check_work(request: SearchRequest, limits: LimitSettings, depth: int, languages: int) -> None:
+    count = len(request.texts)
+    if request.rerank and count * depth > limits.pairs:
+        raise ApiError(
+            422, f"rerank: {count} questions with {depth} hits each; allowed are {limits.pairs} pairs in all", field="rerank"
+        )
+    if request.balance != "none" and count * depth * languages > limits.candidates:
+        raise ApiError(
+            422,
+            f"balance: {count} questions with {depth} hits of each of {languages} languages; allowed are {limits.candidates} "
+            "candidates in all; ask for fewer hits, questions or languages",
+            field="balance",
+        )
+
+
+def _languages(codes: Sequence[str], there: Mapping[str, int]) -> tuple[str, ...]:
+    """The index's languages that are meant; `pt` means `pt-BR` too where the index has no plain `pt`."""
+    found: dict[str, None] = {}
+    for code in codes:
+        wanted = code_of(code, "languages")
+        same = [wanted] if wanted in there else [one for one in there if primary(one) == wanted]
+        if not same:
+            raise ApiError(
+                422, f"languages: there are no passages in {code!r}; there are {', '.join(there)}", field="languages"
+            )
+        found.update(dict.fromkeys(same))
+    return tuple(found)
+
+
+def code_of(code: str, field: str) -> str:
+    """The BCP-47 form of a language code.
+
+    Raises:
+        ApiError: 422: it is none.
+    """
+    try:
+        return language(code)
+    except UserError as error:
+        raise ApiError(422, f"{field}: {error}", field=field) from error

@@ -1,0 +1,1 @@
+"""The border: requests checked, answers and errors as JSON, the page."""

@@ -1,0 +1,244 @@
+"""The HTTP application: addresses, their descriptions, and which function answers."""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Annotated, Any
+
+from fastapi import Depends, FastAPI, Request, Response
+from fastapi.routing import APIRoute
+from fastapi.security import HTTPBearer
+from pydantic import BaseModel
+from starlette.types import ASGIApp
+
+import xlret
+from xlret.errors import UserError
+from xlret.serve import errors
+from xlret.serve.engine import models, searching
+from xlret.serve.engine.backends import Control
+from xlret.serve.engine.gateway import Gateway
+from xlret.serve.engine.hits import reason
+from xlret.serve.engine.info import direction, names
+from xlret.serve.errors import ApiError
+from xlret.serve.http.access import Keys
+from xlret.serve.http.border import Border
+from xlret.serve.http.docs import STYLE, docs_page
+from xlret.serve.http.page_files import page_routes
+from xlret.serve.http.strict import StrictRequest
+from xlret.serve.record import Observer, RequestRecord, log_request
+from xlret.serve.schema import (
+    EmbeddingsAnswer,
+    EmbeddingsRequest,
+    EncoderInfo,
+    ErrorAnswer,
+    IndexInfo,
+    Info,
+    LanguageInfo,
+    RerankAnswer,
+    RerankRequest,
+    SearchAnswer,
+    SearchRequest,
+    SwapRequest,
+)
+
+_WHEN = {
+    400: "The body is not JSON, or asks for what OpenAI's API has and this one has not.",
+    401: "A key is needed, or this one is not valid.",
+    404: "There is nothing of this name.",
+    408: "The body did not arrive in time.",
+    413: "The body is too large.",
+    415: "The body is not application/json.",
+    422: "A value is not allowed, or names something that the index has not.",
+    429: "Too much is in work; see Retry-After.",
+    503: "Something that is needed is not there at the moment; see Retry-After.",
+    504: "Nothing answered within the time limit.",
+}
+_POSTED = frozenset({"/v1/search", "/v1/embeddings", "/v1/rerank", "/admin/release"})
+_KEY = [Depends(HTTPBearer(auto_error=False, description="Needed where the server has keys. Checked before the body is read."))]
+
+
+def build_app(
+    gateway: Gateway,
+    *,
+    control: Control | None = None,
+    keys: Keys | None = None,
+    observers: Sequence[Observer] = (),
+) -> FastAPI:
+    """The application around a gateway; any ASGI server can run it, and Ray Serve.
+
+    Args:
+        gateway: answers.
+        control: swaps releases for the admin endpoints; without it they are not there.
+        keys: who may call; by default from XLRET_API_KEYS and XLRET_ADMIN_KEY.
+        observers: called with the record of each request, after the log.
+
+    Raises:
+        UserError: a key of the environment cannot be used.
+    """
+    keys = Keys.from_environment() if keys is None else keys
+
+    def bordered(app: ASGIApp) -> ASGIApp:
+        return Border(app, gateway.settings.limits, gateway.gate, keys, [log_request, *observers], _POSTED)
+
+    app = _App(bordered)
+    app.router.route_class = _StrictRoute
+    errors.install(app)
+    _add_models(app, gateway)
+    _add_about(app, gateway)
+    if control is not None:
+        _add_admin(app, control)
+    app.include_router(page_routes())
+    return app
+
+
+class _App(FastAPI):
+    """FastAPI with the border outside of everything, its own answer to unexpected errors included."""
+
+    def __init__(self, bordered: Callable[[ASGIApp], ASGIApp]) -> None:
+        super().__init__(
+            title="xlret",
+            version=xlret.__version__,
+            description="Search in many languages at once: ask in one, find passages in any.",
+            docs_url=None,
+            redoc_url=None,
+            redirect_slashes=False,
+            responses={},
+        )
+        self._bordered = bordered
+
+    def build_middleware_stack(self) -> ASGIApp:
+        return self._bordered(super().build_middleware_stack())
+
+
+class _StrictRoute(APIRoute):
+    def get_route_handler(self) -> Callable[[Request], Any]:
+        handle = super().get_route_handler()
+
+        async def strict(request: Request) -> Response:
+            return await handle(StrictRequest(request.scope, request.receive))
+
+        return strict
+
+
+def _responses(answer: type[BaseModel] | None, *statuses: int) -> dict[int | str, dict[str, Any]]:
+    found: dict[int | str, dict[str, Any]] = {} if answer is None else {200: {"model": answer, "description": "The answer."}}
+    return found | {status: {"model": ErrorAnswer, "description": _WHEN[status]} for status in statuses}
+
+
+def _json(answer: BaseModel, status: int = 200) -> Response:
+    return Response(answer.model_dump_json(), status, media_type="application/json")
+
+
+async def _record(request: Request) -> RequestRecord:  # async: FastAPI would send anything else to a thread
+    record: RequestRecord = request.scope["state"]["record"]
+    return record
+
+
+Known = Annotated[RequestRecord, Depends(_record)]
+
+
+def _add_models(app: FastAPI, gateway: Gateway) -> None:
+    body = (400, 401, 408, 413, 415, 422, 429, 503, 504)
+
+    @app.post("/v1/search", response_model=None, responses=_responses(SearchAnswer, *body), dependencies=_KEY)
+    async def search(request: SearchRequest, record: Known) -> Response:
+        """Finds the passages nearest to a question, in whatever languages they are."""
+        return _json(await searching.search(gateway, request, record))
+
+    @app.post("/v1/embeddings", response_model=None, responses=_responses(EmbeddingsAnswer, 404, *body), dependencies=_KEY)
+    async def embeddings(request: EmbeddingsRequest, record: Known) -> Response:
+        """Unit vectors of texts, in the shape of OpenAI's API."""
+        return _json(await models.embed(gateway, request, record))
+
+    @app.post("/v1/rerank", response_model=None, responses=_responses(RerankAnswer, 404, *body), dependencies=_KEY)
+    async def rerank(request: RerankRequest, record: Known) -> Response:
+        """Documents ordered by how well they answer a question, in the shape of Jina's and Cohere's APIs."""
+        return _json(await models.rerank(gateway, request, record))
+
+
+def _add_about(app: FastAPI, gateway: Gateway) -> None:
+    @app.get("/v1/info", response_model=None, responses=_responses(Info, 401, 503), dependencies=_KEY)
+    async def info() -> Response:
+        """What is served: release, encoder, index, languages, metadata fields, limits."""
+        return _json(describe(gateway))
+
+    @app.head("/healthz", include_in_schema=False)
+    @app.get("/healthz", response_model=None, responses={200: {"description": "The server runs."}})
+    async def healthz() -> dict[str, bool]:
+        """Whether the server runs."""
+        return {"ok": True}
+
+    @app.head("/readyz", include_in_schema=False)
+    @app.get("/readyz", response_model=None, responses={200: {"description": "Requests are taken."}, **_responses(None, 503)})
+    async def readyz() -> dict[str, str | None]:
+        """Whether a search would be taken on: a release is loaded, its backends answer, the server is not shutting down."""
+        if not gateway.ready:
+            raise ApiError(503, "not ready: no release is loaded, its backends do not answer, or the server is shutting down")
+        return {"release": gateway.release}
+
+    @app.get("/docs", include_in_schema=False)
+    async def docs() -> Response:
+        return Response(docs_page(app.openapi()), media_type="text/html")
+
+    @app.get("/docs/style.css", include_in_schema=False)
+    async def docs_style() -> Response:
+        return Response(STYLE, media_type="text/css")
+
+
+def _add_admin(app: FastAPI, control: Control) -> None:
+    @app.post(
+        "/admin/release", response_model=None, responses=_responses(None, 400, 401, 408, 413, 415, 422, 503), dependencies=_KEY
+    )
+    async def swap(request: SwapRequest) -> dict[str, Any]:
+        """Serves another release of the same directory. The old one serves on until the new one is loaded and whole."""
+        return dict(await _of_control(control.swap(request.release)))
+
+    @app.get("/admin/status", response_model=None, responses=_responses(None, 401, 503), dependencies=_KEY)
+    async def status() -> dict[str, Any]:
+        """What is loaded and in work."""
+        return dict(await _of_control(control.status()))
+
+
+async def _of_control(answer: Awaitable[Mapping[str, Any]]) -> Mapping[str, Any]:
+    try:
+        return await answer
+    except UserError as error:
+        raise ApiError(422, str(error), field="release") from error
+    except Exception as error:
+        raise ApiError(503, f"the control does not answer ({reason(error)}); try again after Retry-After") from error
+
+
+def describe(gateway: Gateway) -> Info:
+    """The answer of /v1/info.
+
+    Raises:
+        ApiError: 503 while no release is loaded.
+    """
+    settings, info = gateway.settings, gateway.live.info
+    languages = {}
+    for code, count in sorted(info.languages.items()):
+        own, english = names(code)
+        languages[code] = LanguageInfo(count=count, name=own, english=english, direction=direction(code))
+    card = info.tokeniser.card
+    return Info(
+        release=info.name,
+        encoder=EncoderInfo(
+            dimension=info.dimension,
+            max_query_tokens=card.max_query_tokens,
+            max_passage_tokens=card.max_passage_tokens,
+            dimensions=[*info.dimensions, info.dimension],
+        ),
+        index=IndexInfo(
+            version=info.version,
+            passages=info.passages,
+            shards=info.shards,
+            factory=info.factory,
+            languages=languages,
+            fields=dict(info.fields),
+            certificate=dict(info.certificate) if info.certificate is not None else None,
+        ),
+        reranker=info.reranker,
+        balance=info.balances(),
+        detect=settings.detect,
+        limits={**settings.limits.model_dump(), "default_timeout_ms": settings.deadline.timeout_ms},
+        examples=list(settings.examples),
+        quality=dict(info.quality),
+    )

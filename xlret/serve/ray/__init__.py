@@ -1,0 +1,1 @@
+"""The Ray Serve application: deployments, their calls, control and start."""

@@ -1,0 +1,315 @@
+"""The service on Ray Serve: an ingress, an encoder, groups of shards, a reranker and the control, each with its replicas.
+(The shards of a small index are in the ingress.)
+
+The replicas are shells around what runs without Ray too: `app.build_app` and `Gateway` in the ingress, the backends of
+`local` in the others, `control.Releases` in the control. A swap changes what living replicas hold; nothing starts again.
+"""
+
+import asyncio
+import logging
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from ray import serve
+
+from xlret.config import settings_from
+from xlret.errors import UserError
+from xlret.release import resolve, verify_release
+from xlret.release.record import read_record
+from xlret.search.passages import Passage
+from xlret.search.query import SearchOptions
+from xlret.serve.engine.backends import GroupHits
+from xlret.serve.ray.control import INGRESS, Releases, ReplicaReport, ServingPlan
+from xlret.serve.ray.follow import Duties, Follower, Traffic
+from xlret.serve.ray.remote import RemoteControl, RemoteEncoder, RemoteReranker, RemoteShards
+from xlret.serve.settings import ReplicaSettings, ServeSettings
+from xlret.text.sides import Side
+
+APP = "xlret"
+"""The application's name in Ray Serve."""
+CONTROL = "Control"
+SMALL = 100_000
+"""Passages that an ingress may search itself: exact search of so many takes some milliseconds of a thread."""
+METRICS_S = 2.0
+"""How often gauges are set."""
+HEALTH_TIMEOUT_S = 10.0
+"""A replica that does not answer health checks for three times so long is replaced. (One that dies is noticed at once.)"""
+
+
+class ControlReplica:
+    """The control's deployment: one replica. When it is killed, its successor learns the plan from the others."""
+
+    async def __init__(self, settings: ServeSettings) -> None:  # type: ignore[misc]  # Ray Serve awaits it
+        path = resolve(_release(settings))
+        restarted = _others_run()
+        if not restarted:
+            await asyncio.to_thread(verify_release, path)
+        self._releases = Releases(
+            root=path.parent,
+            active=path.name,
+            kinds=_kinds(settings),
+            verify=verify_release,
+            deadline=settings.deadline,
+            restarted=restarted,
+        )
+
+    async def first(self) -> ServingPlan:
+        """See `Releases.first`."""
+        return await self._releases.first()
+
+    async def tell(self, report: ReplicaReport) -> ServingPlan:
+        """See `Releases.tell`."""
+        return await self._releases.tell(report)
+
+    async def follow(self, report: ReplicaReport, wait_s: float) -> ServingPlan:
+        """See `Releases.follow`."""
+        return await self._releases.follow(report, wait_s)
+
+    async def swap(self, name: str) -> Mapping[str, Any]:
+        """See `Releases.swap`."""
+        return await self._releases.swap(name)
+
+    async def status(self) -> Mapping[str, Any]:
+        """See `Releases.status`."""
+        return {**await self._releases.status(), "control": os.getpid()}
+
+    async def drain(self, wait_s: float) -> int:
+        """See `Releases.drain`."""
+        return await self._releases.drain(wait_s)
+
+
+class EncoderReplica:
+    """One replica of the encoder."""
+
+    async def __init__(self, settings: ServeSettings, control: Any) -> None:  # type: ignore[misc]  # Ray Serve awaits it
+        from xlret.serve.engine.local import LocalEncoder
+
+        self._local = LocalEncoder(settings)
+        self._follower = _follower("encoder", Duties(self._local.load, self._local.drop), control)
+        await self._follower.start()
+
+    async def encode(self, release: str, texts: Sequence[str], side: Side) -> NDArray[np.float32]:
+        """See `EncoderBackend.encode`."""
+        return await self._local.encode(release, texts, side)
+
+    def check_health(self) -> None:
+        """Called by Ray Serve."""
+        self._follower.check()
+
+
+class ShardReplica:
+    """One replica of one group of shards. It needs FAISS and Arrow, not torch."""
+
+    async def __init__(self, settings: ServeSettings, control: Any, group: int) -> None:  # type: ignore[misc]  # Ray Serve awaits it
+        from xlret.serve.engine.local import LocalShards
+
+        self._local = LocalShards(settings, group, _groups(settings))
+        self._follower = _follower(_shards(group), Duties(self._local.load, self._local.drop), control)
+        self._group = group
+        await self._follower.start()
+
+    async def numbers(self, release: str) -> Sequence[int]:
+        """The shards of a release that this group serves."""
+        return self._local.numbers(release)
+
+    async def search(
+        self, release: str, vectors_QD: NDArray[np.float32], options: Sequence[SearchOptions], along: Sequence[int]
+    ) -> GroupHits:
+        """See `ShardBackend.search`."""
+        return await self._local.search(release, vectors_QD, options, along)
+
+    async def passages(self, release: str, places: Sequence[tuple[int, int]]) -> list[Passage]:
+        """See `ShardBackend.passages`."""
+        return await self._local.passages(release, places)
+
+    def check_health(self) -> None:
+        """Called by Ray Serve."""
+        self._follower.check()
+
+
+class RerankerReplica:
+    """One replica of the reranker."""
+
+    async def __init__(self, settings: ServeSettings, control: Any) -> None:  # type: ignore[misc]  # Ray Serve awaits it
+        from xlret.serve.engine.local import LocalReranker
+
+        self._local = LocalReranker(settings)
+        self._follower = _follower("reranker", Duties(self._local.load, self._local.drop), control)
+        await self._follower.start()
+
+    async def score(self, release: str, pairs: Sequence[tuple[str, str]]) -> NDArray[np.float32]:
+        """See `RerankerBackend.score`."""
+        return await self._local.score(release, pairs)
+
+    def check_health(self) -> None:
+        """Called by Ray Serve."""
+        self._follower.check()
+
+
+@serve.ingress()
+class IngressReplica:
+    """One replica of the HTTP endpoint: the gateway and the application around it."""
+
+    async def __init__(  # type: ignore[misc]  # Ray Serve awaits it
+        self, settings: ServeSettings, control: Any, encoder: Any, shards: Sequence[Any], reranker: Any | None
+    ) -> None:
+        from xlret.serve.engine.gateway import Gateway
+        from xlret.serve.engine.local import LocalShards
+        from xlret.serve.ray.metrics import Metrics
+
+        used: set[str] = set()
+        self._settings = settings
+        self._control = RemoteControl(control)
+        self._metrics = Metrics()
+        self._gateway = gateway = Gateway(
+            RemoteEncoder(encoder, used),
+            [RemoteShards(group, used) for group in shards] or [LocalShards(settings)],
+            None if reranker is None else RemoteReranker(reranker, used),
+            settings,
+        )
+        prepared: dict[str, Any] = {}
+
+        async def load(name: str, path: str) -> None:
+            prepared[name] = await gateway.prepare(Path(path))
+
+        async def drop(name: str) -> None:
+            if (live := prepared.pop(name, None)) is not None:
+                await gateway.discard(live)
+
+        async def turn(name: str, path: str) -> None:
+            live = prepared.pop(name, None)
+            if live is not None:
+                gateway.activate(live)
+            else:
+                await gateway.swap(Path(path))
+
+        def drain() -> None:
+            gateway.gate.draining = True
+
+        def traffic() -> Traffic:
+            return Traffic(gateway.release, tuple(sorted(used)), gateway.gate.requests)
+
+        self._follower = _follower(INGRESS, Duties(load, drop, turn, drain, traffic), control)
+        await self._follower.start()
+        self._measuring = asyncio.create_task(self._measure())
+
+    def __serve_build_asgi_app__(self) -> Any:
+        from xlret.serve.http.app import build_app
+
+        return build_app(self._gateway, control=self._control, observers=[self._metrics.observe])
+
+    def check_health(self) -> None:
+        """Called by Ray Serve."""
+        self._follower.check()
+
+    async def _measure(self) -> None:
+        while True:
+            self._metrics.state(self._gateway.status())
+            await asyncio.sleep(METRICS_S)
+
+
+def application(settings: ServeSettings) -> serve.Application:
+    """The service as a Ray Serve application, for `serve.run`.
+
+    Raises:
+        UserError: there is no release.
+    """
+    record = read_record(resolve(_release(settings)))
+    if settings.rerank == "auto":
+        settings = settings.model_copy(update={"rerank": "on" if record.reranker else "off"})
+    if settings.shard_groups == "auto":
+        wants_replicas = max(settings.shard.least, settings.shard.most) > 1
+        in_ingress = record.index.passages <= SMALL and not wants_replicas
+        settings = settings.model_copy(update={"shard_groups": 0 if in_ingress else 1})
+    control = _deployment(ControlReplica, CONTROL, ReplicaSettings(cpus=0, ongoing=1000), settings).bind(settings)
+    encoder = _deployment(EncoderReplica, "Encoder", settings.encoder, settings).bind(settings, control)
+    shards = [
+        _deployment(ShardReplica, f"Shards{group}", settings.shard, settings).bind(settings, control, group)
+        for group in range(_groups(settings))
+    ]
+    reranker = None
+    if settings.rerank == "on":
+        reranker = _deployment(RerankerReplica, "Reranker", settings.reranker, settings).bind(settings, control)
+    ingress = _deployment(IngressReplica, "Ingress", settings.ingress, settings)
+    return ingress.bind(settings, control, encoder, shards, reranker)
+
+
+def app_from_config(args: dict[str, Any]) -> serve.Application:
+    """The application for `serve deploy`: `args` of the YAML file are the settings of `ServeSettings`.
+
+    Raises:
+        UserError: a setting is wrong.
+    """
+    return application(settings_from(ServeSettings, args))
+
+
+def _deployment(kind: type, name: str, replicas: ReplicaSettings, settings: ServeSettings) -> Any:
+    scale: dict[str, Any] = {"num_replicas": replicas.least}
+    if replicas.most > replicas.least:
+        scale = {
+            "autoscaling_config": {
+                "min_replicas": replicas.least,
+                "max_replicas": replicas.most,
+                "target_ongoing_requests": replicas.target,
+            }
+        }
+    return serve.deployment(kind).options(
+        name=name,
+        max_ongoing_requests=replicas.ongoing,
+        # Calls that wait for a replica. Each has a deadline, but while no replica runs nothing else would bound them.
+        max_queued_requests=4 * replicas.ongoing,
+        ray_actor_options={"num_cpus": replicas.cpus, "num_gpus": replicas.gpus},
+        health_check_period_s=settings.health_s,
+        health_check_timeout_s=HEALTH_TIMEOUT_S,
+        graceful_shutdown_wait_loop_s=0.2,
+        graceful_shutdown_timeout_s=settings.deadline.drain_s,
+        **scale,
+    )
+
+
+def _follower(kind: str, duties: Duties, control: Any) -> Follower:
+    _log_to_stderr()
+    return Follower(serve.get_replica_context().replica_tag, kind, os.getpid(), duties, RemoteControl(control))
+
+
+def _log_to_stderr() -> None:
+    """A line for each request, and what goes wrong, into the replica's log (logs/worker-*.err of Ray's session; `ray logs`)."""
+    logger = logging.getLogger("xlret.serve")
+    if not logger.handlers:
+        handler = logging.StreamHandler()
+        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+        logger.addHandler(handler)
+        logger.setLevel(logging.INFO)
+        logger.propagate = False
+
+
+def _groups(settings: ServeSettings) -> int:
+    assert settings.shard_groups != "auto", "application() has chosen"
+    return settings.shard_groups
+
+
+def _shards(group: int) -> str:
+    return f"shards {group}"
+
+
+def _kinds(settings: ServeSettings) -> list[str]:
+    groups = [_shards(group) for group in range(_groups(settings))]
+    return [INGRESS, "encoder", *groups, *(["reranker"] if settings.rerank == "on" else [])]
+
+
+def _release(settings: ServeSettings) -> Path:
+    if settings.release is None:
+        raise UserError("release: is needed and was not given; name a release or a directory of releases")
+    return settings.release
+
+
+def _others_run() -> bool:
+    """Whether replicas of this application run already: then this control takes over from one that was lost."""
+    name = serve.get_replica_context().app_name
+    application = serve.status().applications.get(name)
+    deployments = application.deployments if application is not None else {}
+    return any(one.replica_states.get("RUNNING", 0) for other, one in deployments.items() if other != CONTROL)

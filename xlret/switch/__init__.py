@@ -1,0 +1,1 @@
+"""Code-switching: words of a text in other languages."""

@@ -1,0 +1,105 @@
+"""Texts to token ids without torch or transformers, for the many processes that hold no model."""
+
+import os
+from collections.abc import Sequence
+from itertools import chain
+from pathlib import Path
+from threading import Lock
+
+import numpy as np
+import tokenizers
+from numpy.typing import NDArray
+
+from xlret.errors import DataError, UserError
+from xlret.text.sides import Side
+from xlret.tokens.card import EncoderCard, read_card
+
+# One thread by default: a Ray node runs a process for each share of a CPU already, and a process that forks after the
+# thread pool of `tokenizers` has started may hang. Set TOKENIZERS_PARALLELISM=true where one process has the machine.
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+
+
+class Tokeniser:
+    """Texts to token ids exactly as the encoder does it. Threads may share one.
+
+    It uses one thread unless TOKENIZERS_PARALLELISM says true.
+    """
+
+    def __init__(self, backend: tokenizers.Tokenizer, card: EncoderCard) -> None:
+        """`backend` belongs to this object from here on: its truncation changes with the side."""
+        backend.no_padding()
+        backend.no_truncation()
+        self.card = card
+        self._backend = backend
+        self._kept: int | None = None
+        self._lock = Lock()
+
+    def __reduce__(self) -> tuple[type, tuple[tokenizers.Tokenizer, EncoderCard]]:
+        return type(self), (self._backend, self.card)  # a lock cannot be copied
+
+    @classmethod
+    def load(cls, directory: Path) -> "Tokeniser":
+        """Reads `tokenizer.json` and `xlret.json` of a directory that `Encoder.save` wrote.
+
+        Raises:
+            UserError: no such directory, not an encoder's, or a damaged file.
+        """
+        card = read_card(directory)
+        return cls(read_backend(directory), card)
+
+    @property
+    def pad_id(self) -> int:
+        """The id that fills up short rows of a batch."""
+        return self.card.pad_id
+
+    @property
+    def vocabulary_size(self) -> int:
+        """Number of distinct ids, special ones included."""
+        return int(self._backend.get_vocab_size())
+
+    def ragged(self, texts: Sequence[str], side: Side) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+        """The ids of all texts one after the other, [sum of lengths], and the lengths, [texts].
+
+        The side's prompt is put before each text; a text that is too long is cut so that its special tokens stay.
+
+        Raises:
+            DataError: something is no text that UTF-8 can hold; names its place.
+        """
+        prompt, kept = self.card.prompt(side), self.card.max_tokens(side)
+        prompted = [prompt + text for text in texts] if prompt else list(texts)
+        with self._lock:
+            if kept != self._kept:
+                self._backend.enable_truncation(kept, direction=self.card.cut)
+                self._kept = kept
+            try:
+                encodings = self._backend.encode_batch_fast(prompted)
+            except (TypeError, UnicodeEncodeError) as error:
+                raise bad_text(texts, error) from error
+        ids = [encoding.ids for encoding in encodings]
+        lengths = np.fromiter(map(len, ids), np.int32, len(ids))
+        return np.fromiter(chain.from_iterable(ids), np.int32, int(lengths.sum())), lengths
+
+
+def read_backend(directory: Path) -> tokenizers.Tokenizer:
+    """`tokenizer.json` of an encoder's directory.
+
+    Raises:
+        UserError: no such file, or it is damaged.
+    """
+    path = Path(directory) / "tokenizer.json"
+    try:
+        return tokenizers.Tokenizer.from_str(path.read_text(encoding="utf-8"))
+    except Exception as error:  # `tokenizers` raises bare Exception for a file that it cannot read
+        raise UserError(f"cannot read tokenizer {path}: {error}") from error
+
+
+def bad_text(texts: Sequence[str], error: Exception) -> DataError:
+    """The error that names which of `texts` could not be tokenised, and why."""
+    for place, text in enumerate(texts):
+        if not isinstance(text, str):
+            return DataError(f"text {place} is {type(text).__name__}, not a string")
+        try:
+            text.encode("utf-8")
+        except UnicodeEncodeError:
+            return DataError(f"text {place} holds characters that UTF-8 cannot: {text[:40]!r}")
+    return DataError(f"texts cannot be tokenised: {error}")

@@ -1,0 +1,1 @@
+"""What one optimiser step does, a file for each kind of model."""

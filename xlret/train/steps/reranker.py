@@ -1,0 +1,87 @@
+"""One step of training a reranker: binary cross-entropy on the logit of each pair, and its evaluation inside the run."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.distributed as dist
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+
+from xlret.batches.pairs import AssembledPairs
+from xlret.evaluation.lists import candidate_lists, list_scores
+from xlret.evaluation.metrics import mean
+from xlret.evaluation.sets import RetrievalSet
+from xlret.model.reranker import Reranker
+from xlret.tokens.pairs import PairIds
+from xlret.tokens.ragged import Ragged, padded_tokens
+from xlret.train.dev import DevSets
+from xlret.train.steps.base import Step
+
+
+class RerankerStep(Step):
+    """Reranker and loss: is this passage the query's (1) or another's (0), each pair by itself (REFERENCE.md section 2)."""
+
+    def __init__(self, reranker: Reranker, tokens_per_forward: int, autocast: bool, dev_negatives: int = 15) -> None:
+        super().__init__()
+        self.reranker = reranker
+        self._tokens_per_forward = tokens_per_forward
+        self._autocast = autocast
+        self._dev_negatives = dev_negatives
+
+    def forward(self, batch: AssembledPairs) -> Tensor:
+        """The mean loss over the pairs of all workers is the mean of what they return: workers may have unequal numbers."""
+        pairs = PairIds(batch.pairs.ids, batch.types, batch.pairs.lengths)
+        device = next(self.parameters()).device
+        with torch.autocast(device.type, torch.bfloat16, enabled=self._autocast):
+            logits_N = self.reranker.logits(pairs, self._tokens_per_forward)
+        labels_N = torch.from_numpy(batch.labels.copy()).to(logits_N)
+        total = functional.binary_cross_entropy_with_logits(logits_N, labels_N, reduction="sum")
+        return total / _mean_over_workers(len(labels_N), device)
+
+    def made_up(self) -> AssembledPairs:
+        """Two pairs of two padding tokens each."""
+        ids = np.full(4, self.reranker.card.pad_id, np.int32)
+        pairs = Ragged(ids, np.array([2, 2], np.int32))
+        return AssembledPairs(0, 0, "mono", pairs, np.zeros(4, np.int32), np.array([1, 0]), 0, 0)
+
+    def padded_tokens(self, batch: AssembledPairs) -> int:
+        """Tokens that go through the model for this batch, padding included."""
+        return padded_tokens(batch.pairs.lengths, self._tokens_per_forward)
+
+    def evaluate(self, dev: DevSets, rank: int, world: int) -> dict[str, float] | None:
+        """mAP over short lists (`evaluation/lists.py`) within a language, across and mixed, each the mean over the sets."""
+        scored = [self._one(of, rank, world) for of in dev.sets]
+        return None if rank else {name: mean(np.array([one[name] for one in scored])) for name in scored[0]}
+
+    def save(self, directory: Path) -> None:
+        """Writes the reranker, in place of one that is there."""
+        self.reranker.save(directory, replace=True)
+
+    def _one(self, of: RetrievalSet, rank: int, world: int) -> dict[str, float]:
+        lists = candidate_lists(of, self._dev_negatives)
+        pairs = [(of.query_texts[one.query], of.passage_texts[passage]) for one in lists for passage in one.passages]
+        scores_N = np.zeros(len(pairs), np.float32)
+        mine = pairs[rank::world]
+        scores_N[rank::world] = self.reranker.score(mine, precision="bfloat16" if self._autocast else "float32")
+        return list_scores(lists, _summed(scores_N, world, next(self.parameters()).device))
+
+
+def _summed(scores_N: NDArray[np.float32], world: int, device: torch.device) -> NDArray[np.float32]:
+    """The sum over all workers; every score is zero on all of them but one."""
+    if world == 1:
+        return scores_N
+    shared = torch.from_numpy(scores_N).to(device)
+    dist.all_reduce(shared)
+    total: NDArray[np.float32] = shared.cpu().numpy()
+    return total
+
+
+def _mean_over_workers(count: int, device: torch.device) -> Tensor:
+    """Pairs of the global batch divided by the number of workers: what makes DDP's mean of gradients that of the mean loss."""
+    if not (dist.is_available() and dist.is_initialized()):
+        return torch.tensor(float(count), device=device)
+    total = torch.tensor(float(count), dtype=torch.float64, device=device)
+    dist.all_reduce(total)
+    return (total / dist.get_world_size()).float()
