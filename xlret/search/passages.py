@@ -52,22 +52,22 @@ class Fields:
         """Fields that have a value somewhere."""
         self._first: dict[str, int] = {}
 
-    def clash(self, metadata: dict[str, Value], place: int) -> tuple[str, FieldType, int] | None:
+    def clash(self, metadata: dict[str, Value], row: int) -> tuple[str, FieldType, int] | None:
         """Takes note of a passage's fields, or says which field has another type than before, which, and where it had it."""
-        found: dict[str, FieldType] = {}
+        types: dict[str, FieldType] = {}
         for name, value in metadata.items():
             if value is None:
                 continue
             kind, known = _TYPES[type(value)], self.types.get(name)
             if known is None or kind == known:
-                found[name] = kind
+                types[name] = kind
             elif {kind, known} == {"int", "float"}:
-                found[name] = "float"
+                types[name] = "float"
             else:
                 return name, known, self._first[name]
-        for name, kind in found.items():
+        for name, kind in types.items():
             self.types[name] = kind
-            self._first.setdefault(name, place)
+            self._first.setdefault(name, row)
         return None
 
 
@@ -107,8 +107,8 @@ def read_passages(
                     continue
                 yield number << _LINE_BITS | int(where.rpartition(":")[2]), passage
 
-    def where_of(place: int) -> str:
-        return f"{files[place >> _LINE_BITS]}:{place & ((1 << _LINE_BITS) - 1)}"
+    def where_of(row: int) -> str:
+        return f"{files[row >> _LINE_BITS]}:{row & ((1 << _LINE_BITS) - 1)}"
 
     return distinct(rows(), Fields(), where_of, report)
 
@@ -127,13 +127,13 @@ def checked_passages(passages: Iterable[Passage], fields: Fields, max_characters
     report = ReadingReport()
 
     def rows() -> Iterator[tuple[int, Passage]]:
-        for number, one in enumerate(passages, 1):
+        for number, given in enumerate(passages, 1):
             try:
-                yield number, _checked(one.id, one.lang, one.title, one.text, one.metadata, max_characters)
+                yield number, _checked(given.id, given.lang, given.title, given.text, given.metadata, max_characters)
             except BadRowError as error:
                 report.bad(f"passage {number}", str(error))
 
-    return distinct(rows(), fields, lambda place: f"passage {place}", report)
+    return distinct(rows(), fields, lambda number: f"passage {number}", report)
 
 
 def distinct(
@@ -148,15 +148,15 @@ def distinct(
         report: what to do with bad rows.
     """
     seen, rows = FirstSeen(), iter(rows)
-    while some := list(islice(rows, _ROWS_AT_ONCE)):
-        places = [place for place, _ in some]
-        for (place, passage), first in zip(some, seen.add([one.id for _, one in some], places).tolist(), strict=True):
-            if first != place:
-                report.bad(where_of(place), f"id {passage.id!r} came before, at {where_of(first)}; an id may come once")
-            elif (clash := fields.clash(passage.metadata, place)) is not None:
+    while block := list(islice(rows, _ROWS_AT_ONCE)):
+        firsts = seen.add([passage.id for _, passage in block], [row for row, _ in block])
+        for (row, passage), first in zip(block, firsts.tolist(), strict=True):
+            if first != row:
+                report.bad(where_of(row), f"id {passage.id!r} came before, at {where_of(first)}; an id may come once")
+            elif (clash := fields.clash(passage.metadata, row)) is not None:
                 name, known, first = clash
                 now = f"{passage.metadata[name]!r:.60} ({_TYPES[type(passage.metadata[name])]})"
-                report.bad(where_of(place), f"{name} is {now}, but was {known} at {where_of(first)}; a field has one type")
+                report.bad(where_of(row), f"{name} is {now}, but was {known} at {where_of(first)}; a field has one type")
             else:
                 yield passage
 
@@ -172,7 +172,7 @@ def passages_of_corpus(corpus: ParallelCorpus, languages: Sequence[str] | None =
         UserError: the corpus has no passages in one of the languages.
     """
     known = corpus.passage_languages
-    wanted = known if languages is None else tuple(language(one) for one in languages)
+    wanted = known if languages is None else tuple(language(code) for code in languages)
     for lang in wanted:
         if lang not in known:
             raise UserError(f"{corpus.path} has no passages in {lang}; it has {', '.join(known)}")
@@ -199,12 +199,12 @@ def _checked(name: object, lang: object, title: object, text: object, metadata: 
     """A passage from anything, or why there can be none."""
     if isinstance(name, int) and not isinstance(name, bool):
         name = str(name)
-    found = clean_text("id", name, MAX_ID)
-    words = clean_text("text", text, max_characters)
-    if found is None or words is None:
-        raise BadRowError(f"{'id' if found is None else 'text'} is missing")
-    if len(found.splitlines()) > 1:
-        raise BadRowError(f"id {found!r:.60} holds a line break")
+    passage_id = clean_text("id", name, MAX_ID)
+    body = clean_text("text", text, max_characters)
+    if passage_id is None or body is None:
+        raise BadRowError(f"{'id' if passage_id is None else 'text'} is missing")
+    if len(passage_id.splitlines()) > 1:
+        raise BadRowError(f"id {passage_id!r:.60} holds a line break")
     if not isinstance(lang, str):
         raise BadRowError(f"lang is {lang!r:.60}; it must be a language code such as en")
     try:
@@ -217,7 +217,7 @@ def _checked(name: object, lang: object, title: object, text: object, metadata: 
         raise BadRowError(f"metadata is {metadata!r:.60}; it must be a mapping of fields to values")
     if len(metadata) > MAX_FIELDS:
         raise BadRowError(f"{len(metadata)} metadata fields; allowed are {MAX_FIELDS}")
-    return Passage(found, code, head, words, {field: _value(field, value) for field, value in metadata.items()})
+    return Passage(passage_id, code, head, body, {field: _value(field, value) for field, value in metadata.items()})
 
 
 def _value(field: object, value: Any) -> Value:
