@@ -9,7 +9,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 
 FLOORS = (
-    ("errors", "keys", "files", "session", "shapes", "artifacts", "provenance"),
+    ("errors", "keys", "files", "session", "shapes", "pages", "artifacts", "provenance"),
     ("text", "config"),
     ("lexicon",),
     ("switch", "tokens", "data"),

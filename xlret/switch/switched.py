@@ -61,10 +61,15 @@ class Switched:
             here = stop
         return tuple(spans)
 
+    def pieces(self) -> list[tuple[str, Span | None]]:
+        """The text cut where spans begin and end, each piece with its span; None for what was left as it is."""
+        pieces: list[tuple[str, Span | None]] = []
+        done = 0
+        for span in self.spans:
+            pieces += [(self.text[done : span.start], None), (self.text[span.start : span.stop], span)]
+            done = span.stop
+        return [*pieces, (self.text[done:], None)]
+
     def restored(self) -> str:
         """The text before switching, from `text` and `spans`."""
-        parts, done = [], 0
-        for span in self.spans:
-            parts += [self.text[done : span.start], span.original]
-            done = span.stop
-        return "".join([*parts, self.text[done:]])
+        return "".join(text if span is None else span.original for text, span in self.pieces())

@@ -1,18 +1,17 @@
 """A run as one HTML page: how it went, what its batches looked like, and what it was told."""
 
-from collections.abc import Mapping, Sequence
-from html import escape
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from xlret.config import as_yaml
 from xlret.files import write_text
-from xlret.switch.show import Sample, page_of, sample_table
+from xlret.pages import render
+from xlret.switch.show import Sample, sample_table
 from xlret.train.log import read_lines
 from xlret.train.settings import TrainJob
 
-_WIDTH, _HEIGHT, _MARGIN = 640, 220, 44
-_SHOWN = ("mo", "cr", "mul")
+_DEV_METRICS = ("mo", "cr", "mul")
 
 
 def write_report(directory: Path, job: TrainJob, samples: Sequence[Sample]) -> Path:
@@ -23,57 +22,50 @@ def write_report(directory: Path, job: TrainJob, samples: Sequence[Sample]) -> P
     lines = read_lines(directory / "metrics.jsonl")
     train = [line for line in lines if line["group"] == "train"]
     dev = [line for line in lines if line["group"] == "dev"]
-    done = train[-1]["step"] if train else 0
-    parts = [f"<p>{done:,} of {job.steps:,} steps, batches of {job.plan.batch_size} pairs.</p>"]
-    if len(train) > 1:
-        curve = [(line["step"], line["loss"]) for line in train]
-        parts.append(f"<h2>Loss</h2>{line_chart(curve, 'training loss by step')}")
-    if dev:
-        parts.append(f"<h2>Held-out groups</h2>{_dev_table(dev)}")
-    parts.append(f"<h2>Texts of the first batches, as trained on</h2>{sample_table(samples)}")
-    parts.append(f"<h2>Settings</h2><pre>{escape(as_yaml(job))}</pre>")
     path = directory / "report.html"
-    write_text(path, page_of(f"Run {job.name}", "\n".join(parts)))
+    page = render(
+        "train/report.html",
+        title=f"Run {job.name}",
+        steps_done=train[-1]["step"] if train else 0,
+        steps=job.steps,
+        batch_size=job.plan.batch_size,
+        loss_chart=line_chart([(line["step"], line["loss"]) for line in train]) if len(train) > 1 else None,
+        dev_lines=[{"best": False, **line} for line in dev],
+        dev_metrics=[name for name in _DEV_METRICS if dev and name in dev[0]],
+        samples=sample_table(samples),
+        settings=as_yaml(job),
+    )
+    write_text(path, page)
     return path
 
 
-def line_chart(points: Sequence[tuple[float, float]], label: str) -> str:
-    """Points (x, y) joined by a line, as SVG with its lowest and highest values at the axes.
+@dataclass(frozen=True)
+class LineChart:
+    """A line with its lowest and highest values at the axes, for the template to draw. Lengths are in pixels."""
 
-    >>> line_chart([(0, 2.0), (10, 1.0)], "loss").count("<text")
-    4
+    points: str
+    """`x,y` of each point, as SVG has it."""
+    low: str
+    high: str
+    first: str
+    last: str
+    width: int = 640
+    height: int = 220
+    left: int = 44
+    top: int = 44
+    right: int = 640 - 44
+    bottom: int = 220 - 44
+
+
+def line_chart(values: Sequence[tuple[float, float]]) -> LineChart:
+    """Points (x, y) stretched to fill a chart; one value alone on an axis lies at its start.
+
+    >>> line_chart([(0, 2.0), (10, 1.0)]).points
+    '44.0,44.0 596.0,176.0'
     """
-    xs, ys = [x for x, _ in points], [y for _, y in points]
-    left, right, low, high = min(xs), max(xs), min(ys), max(ys)
-
-    def place(x: float, y: float) -> str:
-        across = (x - left) / ((right - left) or 1)
-        up = (y - low) / ((high - low) or 1)
-        return f"{_MARGIN + across * (_WIDTH - 2 * _MARGIN):.1f},{_HEIGHT - _MARGIN - up * (_HEIGHT - 2 * _MARGIN):.1f}"
-
-    bottom, end = _HEIGHT - _MARGIN, _WIDTH - _MARGIN
-    texts = [
-        (_MARGIN - 6, bottom, "end", f"{low:.3g}"),
-        (_MARGIN - 6, _MARGIN, "end", f"{high:.3g}"),
-        (_MARGIN, bottom + 18, "start", f"{left:,}"),
-        (end, bottom + 18, "end", f"{right:,}"),
-    ]
-    written = "".join(
-        f'<text x="{x}" y="{y}" text-anchor="{anchor}" font-size="12">{text}</text>' for x, y, anchor, text in texts
-    )
-    axes = f'<path d="M{_MARGIN},{_MARGIN}V{bottom}H{end}" fill="none" stroke="#999"/>'
-    line = f'<polyline points="{" ".join(place(x, y) for x, y in points)}" fill="none" stroke="#1d4ed8" stroke-width="1.5"/>'
-    box = f'viewBox="0 0 {_WIDTH} {_HEIGHT}" width="{_WIDTH}"'
-    return f'<svg {box} role="img" aria-label="{escape(label)}">{axes}{line}{written}</svg>'
-
-
-def _dev_table(dev: Sequence[Mapping[str, Any]]) -> str:
-    names = [name for name in _SHOWN if name in dev[0]]
-    head = "".join(f'<th scope="col">{name.capitalize()}</th>' for name in names)
-    rows = "".join(
-        f'<tr><th scope="row">{line["step"]:,}{" (best)" if line.get("best") else ""}</th>'
-        + "".join(f"<td>{line[name]:.4f}</td>" for name in names)
-        + "</tr>"
-        for line in dev
-    )
-    return f'<table><thead><tr><th scope="col">step</th>{head}</tr></thead><tbody>{rows}</tbody></table>'
+    xs, ys = [x for x, _ in values], [y for _, y in values]
+    first, last, low, high = min(xs), max(xs), min(ys), max(ys)
+    across = (LineChart.right - LineChart.left) / ((last - first) or 1)
+    upwards = (LineChart.bottom - LineChart.top) / ((high - low) or 1)
+    points = [f"{LineChart.left + (x - first) * across:.1f},{LineChart.bottom - (y - low) * upwards:.1f}" for x, y in values]
+    return LineChart(" ".join(points), f"{low:.3g}", f"{high:.3g}", f"{first:,}", f"{last:,}")
