@@ -1,20 +1,13 @@
 """Serves a release over HTTP: `python -m jobs.serve --release DIR`."""
 
 import json
-import shlex
-import signal
-import sys
-import threading
 from collections.abc import Sequence
 from pathlib import Path
-from types import FrameType
 
 from jobs.cli import recipe_parser, run_job
 from xlret.config import read_recipe
-from xlret.errors import UserError
 from xlret.files import expand_path
-from xlret.release import resolve, verify_release
-from xlret.serve.ray.start import Served, fast_environment, serving
+from xlret.serve.ray.run import environment_lines, serve_until_stopped
 from xlret.serve.settings import ServeSettings
 
 EXAMPLE = """\
@@ -49,49 +42,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     overrides = [f"{key}={json.dumps(value)}" for key, value in given.items() if value is not None]
     settings = read_recipe(ServeSettings, arguments.recipe, [*overrides, *arguments.overrides])
     if arguments.environment is not None:
-        return _environment(settings, expand_path(arguments.environment))
-    if settings.release is None:
-        raise UserError("--release is needed: a release, or a directory of releases; python -m jobs.release makes one")
-    release = verify_release(resolve(Path(settings.release)))
-    print(f"release {release.name}: {release.passages:,} passages in {', '.join(release.languages)}; starting Ray", flush=True)
-    stop = threading.Event()
-    try:
-        with serving(settings) as served:
-            _on_signal(stop)
-            _show(served)
-            stop.wait()
-            print("stopping: requests in work are answered first", flush=True)
-            signal.signal(signal.SIGTERM, signal.default_int_handler)
-            signal.signal(signal.SIGINT, signal.default_int_handler)
-    except KeyboardInterrupt:
-        print("stopped at once", file=sys.stderr)
-        return 130
-    print("stopped", flush=True)
-    return 0
-
-
-def _environment(settings: ServeSettings, directory: Path) -> int:
-    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    for name, value in fast_environment(settings, directory).items():
-        print(f"export {name}={shlex.quote(value)}")
-    return 0
-
-
-def _on_signal(stop: threading.Event) -> None:
-    """Signals end the wait. (Before, and from the second on, they end the job as usual.)"""
-
-    def heard(number: int, frame: FrameType | None) -> None:
-        stop.set()
-
-    signal.signal(signal.SIGTERM, heard)
-    signal.signal(signal.SIGINT, heard)
-
-
-def _show(served: Served) -> None:
-    address = served.address
-    print(f"serving on {address} (web page: {address}/, description: {address}/docs; metrics: {served.metrics})", flush=True)
-    body = '{"query": "What is the capital of France?", "top_k": 3}'
-    print(f"  curl -s {address}/v1/search -H 'content-type: application/json' -d '{body}'", flush=True)
+        print("\n".join(environment_lines(settings, expand_path(arguments.environment))))
+        return 0
+    return serve_until_stopped(settings)
 
 
 if __name__ == "__main__":

@@ -148,7 +148,9 @@ class Load:
 
     def failed(self) -> "Counter[str]":
         """What went wrong, and how often."""
-        return Counter(f"{one.status} {one.body.get('error', {}).get('message', '')}" for one in self.answers if not one.ok)
+        return Counter(
+            f"{answer.status} {answer.body.get('error', {}).get('message', '')}" for answer in self.answers if not answer.ok
+        )
 
 
 @dataclass
@@ -174,12 +176,14 @@ class Service:
 
     def processes(self, kind: str) -> list[int]:
         """Process ids of the living replicas of a kind, such as `encoder`, `shards 0`, `ingress`."""
-        return [one["process"] for one in self.status()["replicas"] if one["kind"] == kind and alive(one["process"])]
+        return [
+            replica["process"] for replica in self.status()["replicas"] if replica["kind"] == kind and alive(replica["process"])
+        ]
 
-    def until(self, found: Callable[[], Any], seconds: float = LONG) -> Any:
-        """Waits for `found` to give something true, and gives it."""
+    def until(self, condition: Callable[[], Any], seconds: float = LONG) -> Any:
+        """Waits for `condition` to give something true, and gives it."""
         end = time.monotonic() + seconds
-        while not (value := found()):
+        while not (value := condition()):
             assert self.process.poll() is None, f"the service ended: {''.join(self.lines[-20:])}"
             assert time.monotonic() < end, f"did not come true within {seconds} s: {''.join(self.lines[-5:])[-1000:]}"
             time.sleep(0.1)
@@ -204,11 +208,11 @@ class Service:
     def find(self, command: str) -> int:
         """The one process below the job's whose command holds `command`."""
 
-        def found() -> int | None:
+        def single() -> int | None:
             processes = [process for process, words in self.descendants().items() if command in words]
             return processes[0] if len(processes) == 1 else None
 
-        return int(self.until(found))
+        return int(self.until(single))
 
 
 @contextmanager
@@ -219,11 +223,11 @@ def service(release: Path, *settings: str) -> Iterator[Service]:
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("RAY_", "XLRET_API"))}
     with tempfile.TemporaryDirectory(prefix="xr-") as temporary:  # short: there will be sockets in it
         environment |= {"XLRET_ADMIN_KEY": ADMIN_KEY, "RAY_TMPDIR": temporary, "OMP_NUM_THREADS": "1"}
-        one = _started(command, environment)
+        running = _started(command, environment)
         try:
-            yield one
+            yield running
         finally:
-            _end(one)
+            _end(running)
 
 
 def _started(command: list[str], environment: dict[str, str]) -> Service:
@@ -241,28 +245,28 @@ def _started(command: list[str], environment: dict[str, str]) -> Service:
         )
         lines: list[str] = []
         threading.Thread(target=lambda process=process, lines=lines: lines.extend(process.stdout or ()), daemon=True).start()
-        one = Service(process, "", lines)
+        starting = Service(process, "", lines)
         try:
-            found = one.until(lambda lines=lines: re.search(r"serving on (\S+)", "".join(list(lines))), START)
+            match = starting.until(lambda lines=lines: re.search(r"serving on (\S+)", "".join(list(lines))), START)
         except AssertionError:
-            _end(one)
+            _end(starting)
             if again == 2 or "timed out during startup" not in "".join(lines):
                 raise
         else:
-            one.address = found[1]
-            return one
+            starting.address = match[1]
+            return starting
     raise AssertionError
 
 
-def _end(one: Service) -> None:
-    everything = set(one.descendants())
-    if one.process.poll() is None:
-        one.process.send_signal(signal.SIGTERM)
+def _end(running: Service) -> None:
+    everything = set(running.descendants())
+    if running.process.poll() is None:
+        running.process.send_signal(signal.SIGTERM)
         try:
-            one.process.wait(60)
+            running.process.wait(60)
         except subprocess.TimeoutExpired:
-            everything |= set(one.descendants())
-            one.process.kill()
+            everything |= set(running.descendants())
+            running.process.kill()
     for left in everything:
         if alive(left):
             os.kill(left, signal.SIGKILL)
@@ -270,15 +274,15 @@ def _end(one: Service) -> None:
 
 def descendants(process: int) -> dict[int, str]:
     """Every process below another: id -> command."""
-    listed = subprocess.run(["ps", "-wweo", "pid=,ppid=,args="], capture_output=True, text=True, check=True).stdout
-    rows = [line.split(None, 2) for line in listed.splitlines()]
-    found: dict[int, str] = {}
+    table = subprocess.run(["ps", "-wweo", "pid=,ppid=,args="], capture_output=True, text=True, check=True).stdout
+    rows = [line.split(None, 2) for line in table.splitlines()]
+    listed: dict[int, str] = {}
     parents = {process}
     while parents:
         below = {int(row[0]): row[2] if len(row) > 2 else "" for row in rows if int(row[1]) in parents}
-        found |= below
+        listed |= below
         parents = set(below)
-    return found
+    return listed
 
 
 def alive(process: int) -> bool:

@@ -144,7 +144,7 @@ class Releases:
                 **({"active": report.active, "requests": report.requests} if report.kind == INGRESS else {}),
                 "seen_s_ago": round(now - seen, 1),
             }
-            for seen, report in sorted(self._members.values(), key=lambda one: (one[1].kind, one[1].member))
+            for seen, report in sorted(self._members.values(), key=lambda member: (member[1].kind, member[1].member))
             if now - seen < 4 * GONE_S
         ]
         return {
@@ -162,11 +162,11 @@ class Releases:
 
         def done() -> bool:
             ingresses = self._alive(INGRESS)
-            return bool(ingresses) and all(one.plan == self.plan and not one.requests for one in ingresses)
+            return bool(ingresses) and all(report.plan == self.plan and not report.requests for report in ingresses)
 
         with contextlib.suppress(TimeoutError):
             await self._until(done, wait_s)
-        return sum(one.requests for one in self._alive(INGRESS))
+        return sum(report.requests for report in self._alive(INGRESS))
 
     async def _swap(self, name: str) -> dict[str, Any]:
         await self._known.wait()
@@ -181,7 +181,7 @@ class Releases:
                 await self._next(active=name)
                 self._background(self._retire(old))
             with contextlib.suppress(TimeoutError):  # an ingress that hangs turns to it when it comes back
-                await self._until(lambda: all(one.active == name for one in self._alive(INGRESS)), self._deadline.drain_s)
+                await self._until(lambda: all(report.active == name for report in self._alive(INGRESS)), self._deadline.drain_s)
         return await self.status()
 
     async def _load(self, name: str) -> None:
@@ -202,12 +202,12 @@ class Releases:
                     break
                 await self._next(ready=(*self.plan.ready, name))
         except TimeoutError:
-            there = {one.kind for one in self._alive()}
-            late = sorted({one.kind for one in self._alive() if name not in one.holds})
-            late += [f"{kind} (no replica runs)" for kind in sorted(self._kinds - there)]
+            running = {report.kind for report in self._alive()}
+            late = sorted({report.kind for report in self._alive() if name not in report.holds})
+            late += [f"{kind} (no replica runs)" for kind in sorted(self._kinds - running)]
             problem = f"release {name} was not loaded within {self._deadline.load_s:g} s by: {', '.join(late)}"
         if problem:
-            await self._next(live={one: path for one, path in self.plan.live.items() if one != name})
+            await self._next(live={release: path for release, path in self.plan.live.items() if release != name})
             raise UserError(problem)
 
     async def _retire(self, name: str) -> None:
@@ -216,28 +216,28 @@ class Releases:
             await self._until(
                 lambda: (
                     self.plan.active == name
-                    or all(one.active == self.plan.active and name not in one.uses for one in self._alive(INGRESS))
+                    or all(report.active == self.plan.active and name not in report.uses for report in self._alive(INGRESS))
                 ),
                 2 * self._deadline.drain_s,
             )
         if name != self.plan.active and name in self.plan.live:
-            await self._next(live={one: path for one, path in self.plan.live.items() if one != name})
+            await self._next(live={release: path for release, path in self.plan.live.items() if release != name})
 
     def _held(self, name: str, kinds: Collection[str]) -> bool:
-        alive = [one for one in self._alive() if one.kind in kinds]
-        return set(kinds) <= {one.kind for one in alive} and all(name in one.holds for one in alive)
+        alive = [report for report in self._alive() if report.kind in kinds]
+        return set(kinds) <= {report.kind for report in alive} and all(name in report.holds for report in alive)
 
     def _refusal(self, name: str) -> str | None:
-        return next((one.refused[name] for one in self._alive() if name in one.refused), None)
+        return next((report.refused[name] for report in self._alive() if name in report.refused), None)
 
     def _alive(self, kind: str | None = None) -> list[ReplicaReport]:
         now = time.monotonic()
-        return [one for seen, one in self._members.values() if now - seen < GONE_S and kind in (None, one.kind)]
+        return [report for seen, report in self._members.values() if now - seen < GONE_S and kind in (None, report.kind)]
 
     async def _next(self, **changes: Any) -> None:
         """Makes the next plan: the present one with some changes."""
         plan = replace(self.plan, epoch=self.plan.epoch + 1, **changes)
-        await self._change(replace(plan, ready=tuple(one for one in dict.fromkeys(plan.ready) if one in plan.live)))
+        await self._change(replace(plan, ready=tuple(name for name in dict.fromkeys(plan.ready) if name in plan.live)))
 
     async def _change(self, plan: ServingPlan) -> None:
         self.plan = plan  # before anything is awaited: `_next` must not work from a plan that another change has replaced

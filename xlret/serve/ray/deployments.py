@@ -122,9 +122,9 @@ class ShardReplica:
         """See `ShardBackend.search`."""
         return await self._local.search(release, vectors_QD, options, along)
 
-    async def passages(self, release: str, places: Sequence[tuple[int, int]]) -> list[Passage]:
+    async def passages(self, release: str, passage_rows: Sequence[tuple[int, int]]) -> list[Passage]:
         """See `ShardBackend.passages`."""
-        return await self._local.passages(release, places)
+        return await self._local.passages(release, passage_rows)
 
     def check_health(self) -> None:
         """Called by Ray Serve."""
@@ -312,4 +312,4 @@ def _others_run() -> bool:
     name = serve.get_replica_context().app_name
     application = serve.status().applications.get(name)
     deployments = application.deployments if application is not None else {}
-    return any(one.replica_states.get("RUNNING", 0) for other, one in deployments.items() if other != CONTROL)
+    return any(status.replica_states.get("RUNNING", 0) for deployment, status in deployments.items() if deployment != CONTROL)

@@ -65,10 +65,10 @@ def hardened(config: str, errors: Path) -> str:
     config = re.sub(r"^\s+(errorfile|timeout http-request) .*\n", "", config, flags=re.MULTILINE)
     lines = [f"    timeout http-request {HEADER_S}s", *(f"    errorfile {status} {errors}/{status}.http" for status in _ERRORS)]
     added = "\n".join(lines) + "\n"
-    config = re.sub(r"^defaults\n(\s+mode http\n)?", lambda found: found[0] + added, config, flags=re.MULTILINE)
+    config = re.sub(r"^defaults\n(\s+mode http\n)?", lambda match: match[0] + added, config, flags=re.MULTILINE)
     config = _NO_ROUTE.sub(rf"\1    http-request return status 503 errorfile {errors}/503.http", config)
     config = config.replace(_IDS, "")
-    config = re.sub(r"^frontend http_frontend\n\s+bind .*\n", lambda found: found[0] + _IDS, config, flags=re.MULTILINE)
+    config = re.sub(r"^frontend http_frontend\n\s+bind .*\n", lambda match: match[0] + _IDS, config, flags=re.MULTILINE)
     config = re.sub(r"^(frontend prometheus\n\s+bind ):", r"\g<1>127.0.0.1:", config, flags=re.MULTILINE)
     config = re.sub(r"^(listen stats\n\s+bind )\*:", r"\g<1>127.0.0.1:", config, flags=re.MULTILINE)
     return re.sub(r"^(\s+stats socket \S+ mode )666", r"\g<1>600", config, flags=re.MULTILINE)

@@ -68,9 +68,9 @@ class RemoteShards(RemoteBackend):
         """See `ShardBackend.search`."""
         return await answer(self._handle.search.remote(release, vectors_QD, list(options), list(along)))
 
-    async def passages(self, release: str, places: Sequence[tuple[int, int]]) -> list[Passage]:
+    async def passages(self, release: str, passage_rows: Sequence[tuple[int, int]]) -> list[Passage]:
         """See `ShardBackend.passages`."""
-        return await answer(self._handle.passages.remote(release, list(places)))
+        return await answer(self._handle.passages.remote(release, list(passage_rows)))
 
 
 class RemoteReranker(RemoteBackend):

@@ -131,9 +131,9 @@ def serving(settings: ServeSettings) -> Iterator[Served]:
 
 def free_port() -> int:
     """A port of this machine that nobody listens on."""
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
 
 
 def _checked_port(settings: ServeSettings) -> int:
@@ -144,10 +144,10 @@ def _checked_port(settings: ServeSettings) -> int:
     """
     try:
         family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-        with socket.socket(family) as one:
-            one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            one.bind((settings.host, settings.port))
-            return int(one.getsockname()[1])
+        with socket.socket(family) as listener:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind((settings.host, settings.port))
+            return int(listener.getsockname()[1])
     except OSError as error:
         raise UserError(
             f"cannot listen on {settings.host}:{settings.port}: {error.strerror}; "
@@ -188,12 +188,13 @@ def _why_not(app: str) -> Exception | None:
     """What kept the application from starting, as its replicas said it; Ray's own error names only their deployments."""
     from ray import serve
 
-    found = serve.status().applications.get(app)
-    said = [f"{name}: {one.message}" for name, one in (found.deployments.items() if found else ()) if one.message]
-    for text in said:
+    status = serve.status().applications.get(app)
+    deployments = status.deployments if status is not None else {}
+    messages = [f"{name}: {deployment.message}" for name, deployment in deployments.items() if deployment.message]
+    for text in messages:
         if known := re.search(r"(?:UserError|DataError|CorruptError)(?:\([^)]*\))?: (.+)", text):
             return UserError(known[1])
-    return RuntimeError("the service did not start: " + "; ".join(said)) if said else None
+    return RuntimeError("the service did not start: " + "; ".join(messages)) if messages else None
 
 
 def _metrics() -> str:

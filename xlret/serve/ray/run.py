@@ -1,0 +1,75 @@
+"""The service as a program: it serves until a signal stops it, and says on standard output what it is at."""
+
+import shlex
+import signal
+import sys
+import threading
+from pathlib import Path
+from types import FrameType
+
+from xlret.errors import UserError
+from xlret.release import resolve, verify_release
+from xlret.serve.ray.start import Served, fast_environment, serving
+from xlret.serve.settings import ServeSettings
+
+
+def serve_until_stopped(settings: ServeSettings) -> int:
+    """Starts Ray, serves the release, and stops cleanly on SIGTERM or Ctrl-C; a second signal stops at once.
+
+    To be called in the main thread of a program: it takes the two signals over.
+
+    Args:
+        settings: `release` is needed.
+
+    Returns:
+        The exit status: 0 after a clean stop, 130 after one at once.
+
+    Raises:
+        UserError: no release is named, there is none, or it cannot be served; the port is taken; RAY_ADDRESS names a cluster.
+    """
+    if settings.release is None:
+        raise UserError("--release is needed: a release, or a directory of releases; python -m jobs.release makes one")
+    release = verify_release(resolve(Path(settings.release)))
+    print(f"release {release.name}: {release.passages:,} passages in {', '.join(release.languages)}; starting Ray", flush=True)
+    stop = threading.Event()
+    try:
+        with serving(settings) as served:
+            _on_signal(stop)
+            _show(served)
+            stop.wait()
+            print("stopping: requests in work are answered first", flush=True)
+            signal.signal(signal.SIGTERM, signal.default_int_handler)
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+    except KeyboardInterrupt:
+        print("stopped at once", file=sys.stderr)
+        return 130
+    print("stopped", flush=True)
+    return 0
+
+
+def environment_lines(settings: ServeSettings, directory: Path) -> list[str]:
+    """What a cluster's machines need in their environment before `ray start`, as lines for a shell.
+
+    Args:
+        settings: as for `fast_environment`.
+        directory: for HAProxy's files; it is made if it is missing, for its owner only.
+    """
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return [f"export {name}={shlex.quote(value)}" for name, value in fast_environment(settings, directory).items()]
+
+
+def _on_signal(stop: threading.Event) -> None:
+    """Signals end the wait. (Before, and from the second on, they end the program as usual.)"""
+
+    def heard(number: int, frame: FrameType | None) -> None:
+        stop.set()
+
+    signal.signal(signal.SIGTERM, heard)
+    signal.signal(signal.SIGINT, heard)
+
+
+def _show(served: Served) -> None:
+    address = served.address
+    print(f"serving on {address} (web page: {address}/, description: {address}/docs; metrics: {served.metrics})", flush=True)
+    body = '{"query": "What is the capital of France?", "top_k": 3}'
+    print(f"  curl -s {address}/v1/search -H 'content-type: application/json' -d '{body}'", flush=True)
