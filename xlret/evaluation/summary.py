@@ -1,13 +1,9 @@
 """The content of evaluation.json: all numbers with the settings, versions and hardware they were made with."""
 
-import os
-import platform
 from collections.abc import Mapping, Sequence
-from importlib.metadata import version
 from typing import Any
 
 import numpy as np
-import torch
 
 from xlret.config import Settings
 from xlret.evaluation import report
@@ -16,6 +12,7 @@ from xlret.evaluation.bias import mean_rank_correlation
 from xlret.evaluation.evaluate import POOLED, Evaluation
 from xlret.evaluation.metrics import mean
 from xlret.evaluation.sets import RetrievalSet
+from xlret.provenance import hardware, versions
 
 CORRELATED = 100
 """The depth of mean rank correlation."""
@@ -52,12 +49,8 @@ def summary(
         "sets": [report.as_json(one) | _correlation(of, one) for of, one in done],
         "benchmark": about and {key: getattr(about, key) for key in ("name", "metric", "licence", "source", "revision")},
         "seconds": dict(seconds),
-        "versions": {"python": platform.python_version()} | {name: version(name) for name in _PACKAGES},
-        "hardware": {
-            "machine": platform.platform(),
-            "cpus": os.cpu_count(),
-            "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
-        },
+        "versions": versions(_PACKAGES),
+        "hardware": hardware(),
     }
 
 

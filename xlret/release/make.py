@@ -1,16 +1,15 @@
 """Making a release: encoder, index and perhaps a reranker into one directory, with a checksum of every file."""
 
 import os
-import platform
 import shutil
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 
 from xlret.data.manifest import file_entries
 from xlret.errors import UserError
 from xlret.files import directory_beside, write_text
+from xlret.provenance import versions
 from xlret.release.content import check_model, check_reranker, files_below
 from xlret.release.index import check_same_encoder, index_part, index_quality
 from xlret.release.quality import read_quality
@@ -94,7 +93,7 @@ def make_release(
             reranker=reranker is not None,
             quality=quality,
             files=file_entries(fresh, files_below(fresh)),
-            made_with={"python": platform.python_version()} | {one: version(one) for one in _PACKAGES},
+            made_with=versions(_PACKAGES),
         )
         write_text(fresh / RECORD, record.model_dump_json(indent=1) + "\n")
         (fresh / CHECKSUM).write_bytes(checksum_line(fresh / RECORD))

@@ -8,17 +8,13 @@ runs/<name>/
 """
 
 import json
-import platform
 import shutil
-import subprocess
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 import yaml
 from ray.train import CheckpointConfig, Result, RunConfig, ScalingConfig, TrainingFailedError
 from ray.train.torch import TorchTrainer
@@ -31,6 +27,7 @@ from xlret.data.corpus import ParallelCorpus
 from xlret.errors import UserError, user_error_in
 from xlret.files import sha256_of, write_json, write_text
 from xlret.keys import generator, key_of
+from xlret.provenance import commit, data_fingerprints, hardware, versions
 from xlret.session import ray_session
 from xlret.switch.show import Sample
 from xlret.train.dev import DevSets
@@ -217,21 +214,13 @@ def tokeniser_texts(corpora: Sequence[ParallelCorpus], languages: Sequence[str],
 
 def _facts(job: TrainJob, corpora: Sequence[ParallelCorpus], plan: BatchPlan, start_weights: str) -> dict[str, Any]:
     """What a reader of the result needs in order to trust it or to make it again."""
-    here = Path(__file__).parent
-    git = ["git", "-C", str(here), "describe", "--always", "--dirty", "--abbrev=12"]
-    commit = subprocess.run(git, capture_output=True, text=True, check=False).stdout.strip()
     return {
         "name": job.name,
-        "commit": commit or None,
-        "versions": {name: version(name) for name in ("xlret", "torch", "ray", "transformers", "numpy", "pyarrow")},
-        "python": platform.python_version(),
-        "hardware": {
-            "machine": platform.machine(),
-            "cpus": torch.get_num_threads(),
-            "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
-        },
+        "commit": commit(),
+        "versions": versions(("xlret", "torch", "ray", "transformers", "numpy", "pyarrow")),
+        "hardware": hardware(),
         "seeds": {"run": job.seed, "plan": job.plan.seed},
-        "corpora": [{"path": str(one.path), "fingerprint": one.fingerprint, "groups": one.n_groups} for one in corpora],
+        "corpora": data_fingerprints(corpora),
         "plan_fingerprint": plan.fingerprint,
         "start_weights_sha256": start_weights,
     }
