@@ -7,7 +7,8 @@ from pathlib import Path
 from jobs.cli import run_job
 from xlret.config import settings_from
 from xlret.evaluation.benchmarks import BENCHMARKS
-from xlret.evaluation.run import EvaluateSettings, evaluate_encoder
+from xlret.evaluation.run import evaluate_encoder
+from xlret.evaluation.settings import EvaluateSettings
 from xlret.search.balance import BALANCES
 
 EXAMPLE = f"""\

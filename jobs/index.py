@@ -20,14 +20,15 @@ from xlret.data.rows import BadRowPolicy
 from xlret.errors import UserError
 from xlret.files import expand_path
 from xlret.model.encoder import Encoder
-from xlret.search.build import IndexSettings, build_index
+from xlret.search.build import build_index
 from xlret.search.edit import append, check_fit, compact, delete
 from xlret.search.index import SearchIndex
 from xlret.search.manifest import current_version, read_manifest
 from xlret.search.passages import passages_of_corpus, read_passages
 from xlret.search.query import SearchOptions
 from xlret.search.sampled import sampled_queries
-from xlret.search.vectors.encode import EncodeSettings, encode_passages
+from xlret.search.settings import EncodeSettings, IndexSettings
+from xlret.search.vectors.encode import encode_passages
 from xlret.search.vectors.fingerprint import about_encoder, encoder_files
 from xlret.search.vectors.store import VectorStore
 from xlret.text.languages import language

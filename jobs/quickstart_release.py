@@ -20,9 +20,10 @@ from xlret.model.encoder import Encoder
 from xlret.release.alias import read_alias
 from xlret.release.promote import list_releases
 from xlret.release.record import CURRENT_ALIAS, ENCODER, RECORD, ReleaseRecord
-from xlret.search.build import IndexSettings, build_index
+from xlret.search.build import build_index
 from xlret.search.manifest import CURRENT_FILE
 from xlret.search.passages import passages_of_corpus
+from xlret.search.settings import IndexSettings
 from xlret.search.vectors.encode import encode_passages
 from xlret.search.vectors.fingerprint import encoder_files
 from xlret.train.settings import TrainJob

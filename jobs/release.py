@@ -10,7 +10,8 @@ from jobs.cli import run_job
 from xlret.config import settings_from
 from xlret.errors import UserError
 from xlret.evaluation.report import as_json
-from xlret.evaluation.run import EvaluateSettings, evaluate_encoder, retrieval_sets
+from xlret.evaluation.run import evaluate_encoder, retrieval_sets
+from xlret.evaluation.settings import EvaluateSettings
 from xlret.files import expand_path
 from xlret.release.alias import read_alias
 from xlret.release.make import make_release

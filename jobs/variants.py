@@ -6,7 +6,8 @@ from rich.console import Console
 
 from jobs.cli import recipe_parser, run_job
 from xlret.config import read_recipe
-from xlret.sweep.variants import VariantsJob, run_variants
+from xlret.sweep.settings import VariantsJob
+from xlret.sweep.variants import run_variants
 
 EXAMPLE = """\
 examples:

@@ -12,9 +12,11 @@ from xlret.files import expand_path
 
 
 class Settings(BaseModel):
-    """Base of all settings: unknown keys are errors and values do not change after reading."""
+    """Base of all settings: unknown keys are errors, values do not change after reading, a field's docstring is its help."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, allow_inf_nan=False)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, validate_default=True, allow_inf_nan=False, use_attribute_docstrings=True
+    )
 
 
 S = TypeVar("S", bound=Settings)

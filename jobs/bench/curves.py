@@ -19,10 +19,11 @@ from xlret.files import shared_directory
 from xlret.keys import generator
 from xlret.model.encoder import start_encoder
 from xlret.model.settings import EncoderSettings
-from xlret.search.build import IndexSettings, build_index
+from xlret.search.build import build_index
 from xlret.search.index import SearchIndex
 from xlret.search.manifest import Certificate, IndexManifest
 from xlret.search.passages import Passage, passages_of_corpus
+from xlret.search.settings import IndexSettings
 from xlret.search.vectors.store import VectorStore, part_file, stored, write_manifest, write_part
 
 FACTORIES = ("Flat", "SQ8", "IVF,SQ8", "IVF,Flat", "IVF,SQ4", "IVF,PQ{m}", "HNSW32,SQ8", "OPQ{m},IVF,PQ{m}")

@@ -12,7 +12,8 @@ from pathlib import Path
 from jobs.bench.encoding import PART, THREADS
 from xlret.keys import generator
 from xlret.search.passages import Passage, read_passages
-from xlret.search.vectors.encode import EncodeSettings, encode_passages
+from xlret.search.settings import EncodeSettings
+from xlret.search.vectors.encode import encode_passages
 
 _BLOCK = 8192
 

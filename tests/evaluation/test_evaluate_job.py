@@ -13,7 +13,8 @@ from xlret.config import settings_from
 from xlret.data.corpus import ParallelCorpus
 from xlret.errors import UserError
 from xlret.evaluation.evaluate import Evaluation
-from xlret.evaluation.run import EvaluateSettings, evaluate_encoder
+from xlret.evaluation.run import evaluate_encoder
+from xlret.evaluation.settings import EvaluateSettings
 from xlret.evaluation.trec import read_qrels, read_run
 from xlret.files import sha256_of
 from xlret.search.calibration import Calibration

@@ -2,7 +2,7 @@
 
 from xlret.keys import generator
 from xlret.search.passages import Passage
-from xlret.search.vectors.encode import EncodeSettings
+from xlret.search.settings import EncodeSettings
 
 WORDS = [a + b + c for a in "bdfgk" for b in "aeiou" for c in "lmnrs"]
 SETTINGS = EncodeSettings(passages_per_part=32, tokens_per_batch=256, encoders=2, threads=1)

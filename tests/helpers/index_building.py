@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
-from xlret.search.build import IndexSettings, build_index
+from xlret.search.build import build_index
 from xlret.search.index import SearchIndex
+from xlret.search.settings import IndexSettings
 from xlret.search.vectors.store import VectorStore
 
 

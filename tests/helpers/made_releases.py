@@ -12,8 +12,9 @@ from xlret.model.encoder import Encoder, start_encoder
 from xlret.model.reranker import start_reranker
 from xlret.model.settings import EncoderSettings, FreshEncoder
 from xlret.release import make_release
-from xlret.search.build import IndexSettings, build_index
+from xlret.search.build import build_index
 from xlret.search.passages import Passage
+from xlret.search.settings import IndexSettings
 from xlret.search.vectors.fingerprint import about_encoder, encoder_files
 from xlret.search.vectors.store import write_store
 

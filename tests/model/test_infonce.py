@@ -16,7 +16,8 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from xlret.errors import UserError
-from xlret.model.losses.infonce import InfoNCE, LossSettings
+from xlret.model.losses.infonce import InfoNCE
+from xlret.model.losses.settings import LossSettings
 
 ROWS, FEATURES, NEGATIVES = 8, 5, 2
 CLUSTERS = [0, 1, 2, 0, 4, 1, 6, 7]  # rows 0 and 3, 1 and 5 answer each other, across every split

@@ -9,8 +9,9 @@ from pydantic import ValidationError
 
 from xlret.errors import UserError
 from xlret.model.encoder import Encoder, start_encoder
-from xlret.model.losses.infonce import InfoNCE, LossSettings
+from xlret.model.losses.infonce import InfoNCE
 from xlret.model.losses.matryoshka import Matryoshka
+from xlret.model.losses.settings import LossSettings
 from xlret.model.settings import EncoderSettings, FreshEncoder
 from xlret.train.settings import TrainJob
 

@@ -10,8 +10,9 @@ import pytest
 from xlret.data.corpus import ParallelCorpus
 from xlret.model.encoder import Encoder
 from xlret.release import make_release
-from xlret.search.build import IndexSettings, build_index
+from xlret.search.build import build_index
 from xlret.search.passages import passages_of_corpus
+from xlret.search.settings import IndexSettings
 from xlret.search.vectors.fingerprint import about_encoder, encoder_files
 from xlret.search.vectors.store import write_store
 

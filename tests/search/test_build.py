@@ -10,11 +10,12 @@ from made_up import LANGUAGES, make_store, make_vectors
 
 from xlret.errors import UserError
 from xlret.search import build as building
-from xlret.search.build import IndexSettings, build_index
+from xlret.search.build import build_index
 from xlret.search.calibration import Calibration
 from xlret.search.index import SearchIndex
 from xlret.search.manifest import current_version, verify
 from xlret.search.query import SearchOptions
+from xlret.search.settings import IndexSettings
 from xlret.search.vectors.store import VectorStore, passages_of, vectors_of
 from xlret.search.write import hashes
 

@@ -15,7 +15,7 @@ from jobs.index import main
 from xlret.errors import UserError
 from xlret.search.index import SearchIndex
 from xlret.search.passages import Passage
-from xlret.search.vectors.encode import EncodeSettings
+from xlret.search.settings import EncodeSettings
 from xlret.search.vectors.fingerprint import about_encoder, encoder_files
 from xlret.search.vectors.store import VectorStore, write_store
 

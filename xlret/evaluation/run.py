@@ -4,13 +4,12 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
-from pydantic import Field, field_validator, model_validator
 from rich.console import Console
 
-from xlret.config import PathSetting, Settings, as_yaml, settings_from
+from xlret.config import as_yaml, settings_from
 from xlret.data.corpus import ParallelCorpus
 from xlret.errors import UserError
 from xlret.evaluation import report
@@ -22,6 +21,7 @@ from xlret.evaluation.rerank import reranking
 from xlret.evaluation.retrieve import FloatMatrix
 from xlret.evaluation.save import read_scores, scores_of, write_evaluation
 from xlret.evaluation.sets import RetrievalSet, from_corpus
+from xlret.evaluation.settings import EvaluateSettings
 from xlret.evaluation.significance import compare
 from xlret.evaluation.summary import CORRELATED, summary
 from xlret.evaluation.translate_test import translated
@@ -30,67 +30,11 @@ from xlret.lexicon.lexicon import Lexicon
 from xlret.model.encoder import Encoder, start_encoder
 from xlret.model.reranker import Reranker
 from xlret.model.settings import EncoderSettings
-from xlret.search.balance import Balance
 from xlret.search.calibration import Calibration
 from xlret.search.vectors.fingerprint import encoder_files
 from xlret.switch.translate import WordTranslator
-from xlret.text.languages import language
 from xlret.text.sides import Side
 from xlret.tokens.card import CARD, read_card
-
-
-class EvaluateSettings(Settings):
-    """What an encoder is evaluated on, and how its texts are encoded."""
-
-    benchmark: str | None = None
-    """One of the benchmarks by name; or else `corpus`."""
-    data: PathSetting | None = None
-    """Directory with the benchmark's published files."""
-    corpus: PathSetting | None = None
-    """A prepared corpus, as its own benchmark."""
-    groups: int | None = Field(None, ge=1)
-    """At most so many groups of the corpus."""
-    languages: tuple[str, ...] | None = None
-    held_out: tuple[str, ...] = ()
-    """Languages that the encoder was not trained on; shown by themselves."""
-    query_prompt: str | None = None
-    passage_prompt: str | None = None
-    max_query_tokens: int | None = Field(None, ge=4)
-    """None: what the encoder's directory says, else 96 as in LAReQA."""
-    max_passage_tokens: int | None = Field(None, ge=4)
-    """None: what the encoder's directory says, else 256 as in LAReQA."""
-    precision: Literal["float32", "bfloat16"] = "float32"
-    tokens_per_batch: int = Field(8192, ge=1)
-    run_depth: int = Field(1000, ge=0)
-    """Passages of each query in run.trec; 0 writes none. XQuAD-R to depth 1000 takes 800 MB."""
-    balance: Balance = "none"
-    """How rankings over several languages are balanced, see `xlret.search.balance`."""
-    calibration: PathSetting | None = None
-    """calibration.json of an index; by default one is made from the passages of each set."""
-    translate_test: PathSetting | None = None
-    """Lexicons to translate all queries and passages word by word into English with, before they are encoded."""
-    reranker: PathSetting | None = None
-    """Directory of a reranker, which orders the best passages of each query anew."""
-    rerank_depth: int = Field(100, ge=1)
-    """How many passages of the pooled ranking; queries x depth pairs go through the reranker."""
-
-    @field_validator("languages", "held_out", mode="after")
-    @classmethod
-    def _codes(cls, codes: tuple[str, ...] | None) -> tuple[str, ...] | None:
-        return codes if codes is None else tuple(language(code) for code in codes)
-
-    @model_validator(mode="after")
-    def _one_set(self) -> "EvaluateSettings":
-        if self.calibration is not None and self.balance == "none":
-            raise ValueError("a calibration changes nothing with balance none; choose balance calibrated or quota")
-        if self.reranker is not None and self.balance != "none":
-            raise ValueError("both change the ranking, and not together; choose balance or reranker")
-        if (self.benchmark is None) == (self.corpus is None):
-            raise ValueError("give either a benchmark with its data or a corpus")
-        one = None if self.benchmark is None else benchmark(self.benchmark)
-        if one is not None and self.data is None:
-            raise ValueError(f"benchmark {one.name} needs data: a directory with {one.files} from {one.source}")
-        return self
 
 
 def evaluate_encoder(

@@ -1,7 +1,6 @@
 """From encoded passages to an index: train once, fill every shard alike, measure, publish."""
 
 import math
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,9 +8,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
-from pydantic import Field
 
-from xlret.config import Settings
 from xlret.errors import UserError
 from xlret.keys import generator
 from xlret.search.calibration import CALIBRATION, estimate_calibration
@@ -20,29 +17,14 @@ from xlret.search.factory import Factory, choose, describe, factory_of, new_inde
 from xlret.search.faiss_files import write_index
 from xlret.search.index import SearchIndex
 from xlret.search.manifest import SAMPLE, TRAINED, Certificate, File, IndexManifest, ShardEntry, file_entry
+from xlret.search.settings import IndexSettings
 from xlret.search.vectors.store import Vectors, VectorStore, vectors_of
 from xlret.search.write import hashes, joined, live_manifest, publish, sample_of, scratch, write_lists, write_rows, write_shard
 
 QUERIES = "queries.arrow"
-MOST_SHARDS = 1024
 Say = Callable[[str], None]
 Pieces = Callable[[], Iterator[tuple[pa.Table, Vectors]]]
 """Gives all passages anew each time, some thousand at once: rows without vectors, and vectors."""
-
-
-class IndexSettings(Settings):
-    """How to build an index."""
-
-    shards: int = Field(1, ge=1, le=MOST_SHARDS)
-    factory: str = "auto"
-    """auto, or a FAISS factory string: Flat, SQfp16, SQ8, IVF4096,SQ8, HNSW32,SQ8, OPQ48,IVF4096,PQ48, ..."""
-    seed: int = Field(0, ge=0)
-    recall: float = Field(0.97, gt=0, le=1)
-    """The default dial is the least whose recall@10 reaches this."""
-    exact_rows: int = Field(50_000, ge=0)
-    """Searches restricted to so few passages compare with all of them."""
-    certificate_queries: int = Field(200, ge=1, le=10_000)
-    threads: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1)
 
 
 def build_index(

@@ -11,12 +11,13 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from xlret.errors import DataError, UserError
-from xlret.search.build import MOST_SHARDS, Say, add_lists, draw_sample, finish, write_shards
+from xlret.search.build import Say, add_lists, draw_sample, finish, write_shards
 from xlret.search.calibration import sampled
 from xlret.search.factory import encoded, lists_of
 from xlret.search.faiss_files import read_index
 from xlret.search.index import SearchIndex
 from xlret.search.manifest import LISTS, SAMPLE, TRAINED, IndexManifest, ShardEntry, current_version
+from xlret.search.settings import MOST_SHARDS
 from xlret.search.shard import Shard
 from xlret.search.vectors.store import Vectors, VectorStore, open_part, vectors_of
 from xlret.search.write import (

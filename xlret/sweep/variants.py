@@ -5,35 +5,17 @@ import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from pydantic import Field
 from rich.console import Console
 
-from xlret.config import PathSetting, Settings, read_recipe, settings_from
+from xlret.config import read_recipe, settings_from
 from xlret.errors import UserError
-from xlret.evaluation.run import EvaluateSettings, evaluate_encoder
+from xlret.evaluation.run import evaluate_encoder
+from xlret.evaluation.settings import EvaluateSettings
 from xlret.files import write_text
 from xlret.session import ray_session
+from xlret.sweep.settings import VariantsJob
 from xlret.train.run import check_settings, train
 from xlret.train.settings import TrainJob
-
-
-class VariantsJob(Settings):
-    """A base recipe of jobs.train, what each variant changes in it, and how all are evaluated."""
-
-    name: str
-    base: PathSetting
-    variants: Mapping[str, Mapping[str, Any]] = Field(min_length=1)
-    """Name of a variant -> setting -> value, such as `mono: {plan.regime: mono}`. Empty settings: the base as it is.
-    The key `untrained` with value true evaluates the start encoder."""
-    seeds: tuple[int, ...] = Field((0, 1), min_length=1)
-    evaluation: EvaluateSettings
-    out: PathSetting
-    pivot: str = "en"
-    """The language of the training pairs, which `groups` are paired with."""
-    groups: Mapping[str, tuple[str, ...]] = {}
-    """Name of a group of languages, such as `near` -> its languages. Each is a column of the table: the mean mAP of searches
-    between the pivot and its languages, in both directions."""
-
 
 METRICS = {"mo": "Mo", "cr": "Cr", "mul": "Mul", "rank_distance": "rank distance"}
 

@@ -7,7 +7,7 @@ from pydantic import Field, model_validator
 
 from xlret.batches.settings import PlanSettings
 from xlret.config import PathSetting, Settings
-from xlret.model.losses.infonce import LossSettings
+from xlret.model.losses.settings import LossSettings
 from xlret.model.settings import EncoderSettings
 from xlret.switch.settings import SwitchSettings
 

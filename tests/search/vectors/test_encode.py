@@ -20,7 +20,8 @@ from xlret.errors import CorruptError, DataError, UserError
 from xlret.model.encoder import Encoder, start_encoder
 from xlret.model.settings import EncoderSettings, FreshEncoder
 from xlret.search.passages import Passage
-from xlret.search.vectors.encode import EncodeSettings, encode_passages
+from xlret.search.settings import EncodeSettings
+from xlret.search.vectors.encode import encode_passages
 from xlret.search.vectors.spool import input_file, lay_aside
 from xlret.search.vectors.store import VectorStore, part_file, passages_of, vectors_of, write_store
 from xlret.search.vectors.workers import EncoderWorkers, Part, encoded_parts

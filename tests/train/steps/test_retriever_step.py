@@ -4,7 +4,8 @@ import torch
 
 from xlret.batches.assemble import Assembled, Ragged
 from xlret.model.encoder import Encoder, start_encoder
-from xlret.model.losses.infonce import InfoNCE, LossSettings
+from xlret.model.losses.infonce import InfoNCE
+from xlret.model.losses.settings import LossSettings
 from xlret.model.settings import EncoderSettings, FreshEncoder
 from xlret.train.steps.retriever import RetrieverStep, encode_ragged
 

@@ -20,7 +20,7 @@ class Matryoshka(nn.Module):
 
     Cost: the inner loss once more for each length; the encoder runs once.
 
-    >>> from xlret.model.losses.infonce import LossSettings
+    >>> from xlret.model.losses.settings import LossSettings
     >>> loss = Matryoshka(InfoNCE(LossSettings(temperature=1.0)), [1])
     >>> queries, clusters = torch.tensor([[1.0, 0.0], [1.0, 1.0]]), torch.tensor([0, 1])
     >>> halves = [loss.loss(part, part, clusters).item() for part in (queries, queries[:, :1])]

@@ -16,17 +16,16 @@ from typing import Any, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from xlret.config import Settings
 from xlret.errors import CorruptError, UserError
 from xlret.files import expand_path, flush, write_error, write_text
 from xlret.search.passages import Passage
+from xlret.search.settings import DType, EncodeSettings
 from xlret.search.vectors.fingerprint import about_encoder, encoder_files
 from xlret.search.vectors.spool import Input, input_file, laid_aside, lay_aside
 from xlret.search.vectors.store import (
-    DType,
     Vectors,
     VectorStore,
     open_part,
@@ -42,26 +41,6 @@ from xlret.session import ray_session
 Print = Callable[[str], None]
 _MOST_ENCODERS = 8
 _PLAN, _INPUT, _LOCK, _PARTS = "plan.json", "input.json", "lock", "store"
-
-
-class EncodeSettings(Settings):
-    """How passages are encoded."""
-
-    tokens_per_batch: int | None = Field(None, ge=16)
-    """Padded tokens that go through the encoder at once; by default 1,024 on CPUs (8,192 in bfloat16, which costs something
-    for each batch) and 32,768 on GPUs."""
-    precision: Literal["float32", "bfloat16"] = "float32"
-    store: DType = "float16"
-    """How vectors are stored."""
-    passages_per_part: int = Field(8192, ge=1, le=65_536)
-    """Passages that are sorted by length and encoded together; what is lost when a run is killed."""
-    gpu: bool = False
-    encoders: int | None = Field(None, ge=1)
-    """Actors; by default one for each GPU, or for each CPU up to eight."""
-    threads: int | None = Field(None, ge=1)
-    """Threads of each actor; by default all CPUs shared among them."""
-    tasks: int = Field(1, ge=1)
-    """Parts that are tokenised at the same time."""
 
 
 class EncodingPlan(BaseModel):

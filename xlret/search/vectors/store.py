@@ -16,10 +16,10 @@ from xlret.data.manifest import FileEntry
 from xlret.errors import CorruptError, DataError, UserError
 from xlret.files import directory_beside, sha256_of, write_error, write_text
 from xlret.search.passages import Fields, FieldType, Passage, checked_passages
+from xlret.search.settings import DType
 
 STORE = "store.json"
 META = "meta."
-DType = Literal["float16", "float32"]
 Vectors = NDArray[np.float16] | NDArray[np.float32]
 
 _ARROW: dict[str, pa.DataType] = {

@@ -1,0 +1,46 @@
+"""How passages are encoded and how an index of them is built: settings that need neither FAISS nor Ray to be read."""
+
+import os
+from typing import Literal
+
+from pydantic import Field
+
+from xlret.config import Settings
+
+MOST_SHARDS = 1024
+DType = Literal["float16", "float32"]
+
+
+class EncodeSettings(Settings):
+    """How passages are encoded."""
+
+    tokens_per_batch: int | None = Field(None, ge=16)
+    """Padded tokens that go through the encoder at once; by default 1,024 on CPUs (8,192 in bfloat16, which costs something
+    for each batch) and 32,768 on GPUs."""
+    precision: Literal["float32", "bfloat16"] = "float32"
+    store: DType = "float16"
+    """How vectors are stored."""
+    passages_per_part: int = Field(8192, ge=1, le=65_536)
+    """Passages that are sorted by length and encoded together; what is lost when a run is killed."""
+    gpu: bool = False
+    encoders: int | None = Field(None, ge=1)
+    """Actors; by default one for each GPU, or for each CPU up to eight."""
+    threads: int | None = Field(None, ge=1)
+    """Threads of each actor; by default all CPUs shared among them."""
+    tasks: int = Field(1, ge=1)
+    """Parts that are tokenised at the same time."""
+
+
+class IndexSettings(Settings):
+    """How to build an index."""
+
+    shards: int = Field(1, ge=1, le=MOST_SHARDS)
+    factory: str = "auto"
+    """auto, or a FAISS factory string: Flat, SQfp16, SQ8, IVF4096,SQ8, HNSW32,SQ8, OPQ48,IVF4096,PQ48, ..."""
+    seed: int = Field(0, ge=0)
+    recall: float = Field(0.97, gt=0, le=1)
+    """The default dial is the least whose recall@10 reaches this."""
+    exact_rows: int = Field(50_000, ge=0)
+    """Searches restricted to so few passages compare with all of them."""
+    certificate_queries: int = Field(200, ge=1, le=10_000)
+    threads: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1)
