@@ -38,11 +38,11 @@ class ParallelCorpus:
         self.manifest = manifest
         self.fingerprint: str = manifest.fingerprint
         self.n_groups: int = manifest.n_groups
-        self.query_languages: tuple[str, ...] = tuple(sorted(one.lang for one in manifest.sides if one.side == "query"))
-        self.passage_languages: tuple[str, ...] = tuple(sorted(one.lang for one in manifest.sides if one.side == "passage"))
+        self._sides: dict[tuple[str, str], GroupPool] = {(entry.side, entry.lang): entry.pool() for entry in manifest.sides}
+        self.query_languages: tuple[str, ...] = tuple(sorted(lang for side, lang in self._sides if side == "query"))
+        self.passage_languages: tuple[str, ...] = tuple(sorted(lang for side, lang in self._sides if side == "passage"))
         self.languages: tuple[str, ...] = tuple(sorted({*self.query_languages, *self.passage_languages}))
         self.has_hard_negatives: bool = HARD_NEGATIVES in manifest.files
-        self._sides: dict[tuple[str, str], GroupPool] = {(one.side, one.lang): one.pool() for one in manifest.sides}
         self._pairs: dict[tuple[str, str], GroupPool] = {}
         self._tables: dict[str, MappedTable] = {}
         self._keep_pages = sum(entry.size for entry in manifest.files.values()) <= _KEPT_BYTES
@@ -112,10 +112,10 @@ class ParallelCorpus:
         """
         if not self.has_hard_negatives:
             raise UserError(f"{self.path} holds no hard negatives; mine them first")
-        found = np.full((len(groups), count), -1, dtype=np.int64)
+        hard = np.full((len(groups), count), -1, dtype=np.int64)
         for row, negatives in enumerate(self._table(HARD_NEGATIVES).lists("negatives", groups)):
-            found[row, : len(negatives)] = negatives[:count]
-        return found
+            hard[row, : len(negatives)] = negatives[:count]
+        return hard
 
     def rows(self, groups: IntArray) -> Iterator[Row]:
         """Everything the corpus holds of these groups, language by language; titles are part of the texts."""
@@ -168,14 +168,14 @@ def split_corpus(
             f"cannot hold out {dev} of {corpus.n_groups} groups in {corpus.manifest.n_clusters} clusters of {corpus.path}; "
             "allowed is at least the smallest cluster and less than all groups"
         )
-    of, manifests = corpus.manifest, []
-    with ExitStack() as both:
+    origin, manifests = corpus.manifest, []
+    with ExitStack() as directories:
         for path, chosen in ((path_train, ~held_out), (path_dev, held_out)):
-            fresh = both.enter_context(directory_beside(path, replace=replace))
+            fresh = directories.enter_context(directory_beside(path, replace=replace))
             part = "dev" if path is path_dev else "train"
-            made_by = f"{of.made_by}; {part} part of a split with dev {dev}, seed {seed}"
+            made_by = f"{origin.made_by}; {part} part of a split with dev {dev}, seed {seed}"
             rows = corpus.rows(np.flatnonzero(chosen))
-            manifests.append(fill_corpus(fresh, rows, ReadingReport(), of.source, of.licence, of.revision, made_by))
+            manifests.append(fill_corpus(fresh, rows, ReadingReport(), origin.source, origin.licence, origin.revision, made_by))
     return manifests[0], manifests[1]
 
 
@@ -187,9 +187,9 @@ def held_out_groups(clusters: IntArray, dev: int, seed: int) -> NDArray[np.bool_
     """
     _, cluster, sizes = np.unique(clusters, return_inverse=True, return_counts=True)
     taken = np.zeros(len(sizes), dtype=np.bool_)
-    for one in generator(seed, "dev split").permutation(len(sizes)):
-        if sizes[one] <= dev:
-            taken[one] = True
-            dev -= int(sizes[one])
+    for number in generator(seed, "dev split").permutation(len(sizes)):
+        if sizes[number] <= dev:
+            taken[number] = True
+            dev -= int(sizes[number])
     held_out: NDArray[np.bool_] = taken[cluster]
     return held_out

@@ -150,10 +150,10 @@ class _Spooled:
             group = self.ordinal_of.get(row.group_id)
             signature = self._signatures[self._signature[group]] if group is not None else 0
             texts = [(self._bit(side, row.lang), side, text) for side, text in _texts(row)]
-            twice = next((side for bit, side, _ in texts if signature & bit), None)
-            if twice:
+            repeated = next((side for bit, side, _ in texts if signature & bit), None)
+            if repeated:
                 report.bad(
-                    row.where, f"group {row.group_id!r} has a {twice} in {row.lang} already; each language may come once"
+                    row.where, f"group {row.group_id!r} has a {repeated} in {row.lang} already; each language may come once"
                 )
                 continue
             if group is None:
@@ -253,6 +253,6 @@ def _batches_of_texts(table: MappedTable, order: IntArray) -> Iterator[list[str]
 def _write_groups(directory: Path, ids: list[str], order: IntArray, clusters: IntArray) -> None:
     with open(directory / GROUPS, "wb") as file, pa.ipc.new_file(file, _GROUP) as writer:
         for start in range(0, len(order), _BATCH_ROWS):
-            here = slice(start, start + _BATCH_ROWS)
-            group_ids = pa.array([ids[group] for group in order[here]], pa.large_string())
-            writer.write_batch(pa.record_batch([group_ids, pa.array(clusters[here])], schema=_GROUP))
+            batch = slice(start, start + _BATCH_ROWS)
+            group_ids = pa.array([ids[group] for group in order[batch]], pa.large_string())
+            writer.write_batch(pa.record_batch([group_ids, pa.array(clusters[batch])], schema=_GROUP))

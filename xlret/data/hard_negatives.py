@@ -65,25 +65,25 @@ class _Lists:
     """Lists of negatives end to end, 12 bytes for each negative and 16 for each group."""
 
     def __init__(self, n_groups: int) -> None:
-        self._place = np.full(n_groups, -1, dtype=np.int64)
+        self._list_of = np.full(n_groups, -1, dtype=np.int64)
         self._stops = array("q", [0])
         self._negatives, self._scores = array("q"), array("f")
 
     def has(self, group: int) -> bool:
-        return bool(self._place[group] >= 0)
+        return bool(self._list_of[group] >= 0)
 
     def add(self, group: int, negatives: Sequence[int], scores: Sequence[float]) -> None:
-        self._place[group] = len(self._stops) - 1
-        self._negatives.extend(int(one) for one in negatives)
-        self._scores.extend(float(one) for one in scores)
+        self._list_of[group] = len(self._stops) - 1
+        self._negatives.extend(map(int, negatives))
+        self._scores.extend(map(float, scores))
         self._stops.append(len(self._negatives))
 
     def batches(self) -> Iterator[Any]:
         """Row g is the list of group g, empty where it has none."""
-        stops, negatives, scores = (np.array(one) for one in (self._stops, self._negatives, self._scores))
-        for start in range(0, len(self._place), _ROWS):
-            place = self._place[start : start + _ROWS]
-            first, last = np.where(place >= 0, stops[place], 0), np.where(place >= 0, stops[place + 1], 0)
+        stops, negatives, scores = map(np.array, (self._stops, self._negatives, self._scores))
+        for start in range(0, len(self._list_of), _ROWS):
+            lists = self._list_of[start : start + _ROWS]
+            first, last = np.where(lists >= 0, stops[lists], 0), np.where(lists >= 0, stops[lists + 1], 0)
             offsets = np.concatenate([[0], np.cumsum(last - first)])
             taken = np.arange(offsets[-1]) + np.repeat(first - offsets[:-1], last - first)
             columns = [pa.LargeListArray.from_arrays(offsets, values[taken]) for values in (negatives, scores)]
@@ -91,13 +91,13 @@ class _Lists:
 
 
 def _check(corpus: ParallelCorpus, clusters: IntArray, group: int, negatives: Sequence[int], scores: Sequence[float]) -> None:
-    place, values = f"hard negatives of {corpus.path}: group {group}", np.asarray(negatives, dtype=np.int64)
+    subject, values = f"hard negatives of {corpus.path}: group {group}", np.asarray(negatives, dtype=np.int64)
     if not 0 <= group < corpus.n_groups or (values.size and not (values.min() >= 0 and values.max() < corpus.n_groups)):
-        raise UserError(f"{place} or one of its negatives does not exist; groups are 0 to {corpus.n_groups - 1}")
+        raise UserError(f"{subject} or one of its negatives does not exist; groups are 0 to {corpus.n_groups - 1}")
     if (clusters[values] == clusters[group]).any():
-        raise UserError(f"{place} has a negative of its own cluster, which answers its query; leave those out")
+        raise UserError(f"{subject} has a negative of its own cluster, which answers its query; leave those out")
     if len(scores) != len(values) or not (np.diff(np.asarray(scores, dtype=np.float64)) <= 0).all():
-        raise UserError(f"{place} has {len(values)} negatives and {len(scores)} scores; give one score each, best first")
+        raise UserError(f"{subject} has {len(values)} negatives and {len(scores)} scores; give one score each, best first")
 
 
 def _link(source: Path, target: Path) -> None:

@@ -103,9 +103,9 @@ def read_manifest(directory: Path, *, verify: bool) -> CorpusManifest:
         manifest = CorpusManifest.model_validate_json(path.read_bytes())
     except ValidationError as error:
         first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"])
+        key = ".".join(str(part) for part in first["loc"])
         raise CorruptError(
-            f"{path} is damaged or of another version: {place} {first['msg']}; prepare the corpus again"
+            f"{path} is damaged or of another version: {key} {first['msg']}; prepare the corpus again"
         ) from error
     expected = {GROUPS, *(entry.file for entry in manifest.sides)}
     if set(manifest.files) - {HARD_NEGATIVES} != expected:

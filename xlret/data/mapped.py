@@ -56,56 +56,56 @@ class MappedTable:
         """
         if column not in self._texts:
             self._texts[column] = [_text_buffers(batch.column(column)) for batch in self._batches]
-        parts, found = self._texts[column], []
+        buffers, texts = self._texts[column], []
         try:
-            for batch, row in self._places(rows):
-                offsets, data = parts[batch]
-                found.append(str(data[offsets[row] : offsets[row + 1]], "utf-8"))
+            for batch, row in self._positions(rows):
+                offsets, data = buffers[batch]
+                texts.append(str(data[offsets[row] : offsets[row + 1]], "utf-8"))
         except UnicodeDecodeError as error:
             raise CorruptError(f"{self.path} is damaged: a text is not UTF-8; prepare the corpus again") from error
-        return found
+        return texts
 
     def integers(self, column: str, rows: IntArray) -> IntArray:
         """The values of an int64 column at these rows, in their order; cheap for many rows too."""
         rows = self._checked(rows)
         batches = np.searchsorted(self._first, rows, side="right") - 1
-        found = np.empty(len(rows), dtype=np.int64)
+        integers = np.empty(len(rows), dtype=np.int64)
         for batch in np.unique(batches):
-            here = batches == batch
+            inside = batches == batch
             values = self._batches[batch].column(column).to_numpy(zero_copy_only=True)
-            found[here] = values[rows[here] - self._first[batch]]
+            integers[inside] = values[rows[inside] - self._first[batch]]
             self.release()
-        return found
+        return integers
 
     def lists(self, column: str, rows: IntArray) -> list[Any]:
         """The lists of a large_list column of numbers at these rows, in their order, each as an array of numpy."""
-        found = []
-        for batch, row in self._places(rows):
+        lists = []
+        for batch, row in self._positions(rows):
             values = self._batches[batch].column(column)
             start, stop = values.offsets[row].as_py(), values.offsets[row + 1].as_py()
-            found.append(values.values[start:stop].to_numpy(zero_copy_only=True).copy())
-        return found
+            lists.append(values.values[start:stop].to_numpy(zero_copy_only=True).copy())
+        return lists
 
     def whole(self, column: str) -> IntArray:
         """A whole int64 column, copied into memory: 8 bytes a row."""
-        found = np.empty(len(self), dtype=np.int64)
+        values = np.empty(len(self), dtype=np.int64)
         for first, batch in zip(self._first, self._batches, strict=False):
-            found[first : first + batch.num_rows] = batch.column(column).to_numpy(zero_copy_only=True)
+            values[first : first + batch.num_rows] = batch.column(column).to_numpy(zero_copy_only=True)
             self.release()
-        return found
+        return values
 
     def release(self) -> None:
         """Unmaps the touched pages; they stay in the system's cache and come back when needed."""
         if not self._keep_pages:
             self._map.madvise(mmap.MADV_DONTNEED)
 
-    def _places(self, rows: IntArray) -> Iterator[tuple[int, int]]:
+    def _positions(self, rows: IntArray) -> Iterator[tuple[int, int]]:
         """(batch, row within it) of each row; pages are given back between a few of them."""
         rows = self._checked(rows)
         batches = np.searchsorted(self._first, rows, side="right") - 1
-        places = list(zip(batches.tolist(), (rows - self._first[batches]).tolist(), strict=True))
-        for start in range(0, len(places), _ROWS_HELD):
-            yield from places[start : start + _ROWS_HELD]
+        positions = list(zip(batches.tolist(), (rows - self._first[batches]).tolist(), strict=True))
+        for start in range(0, len(positions), _ROWS_HELD):
+            yield from positions[start : start + _ROWS_HELD]
             self.release()
 
     def _checked(self, rows: IntArray) -> IntArray:

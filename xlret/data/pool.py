@@ -95,4 +95,4 @@ class GroupPool:
         return hash((self.starts.tobytes(), self.stops.tobytes()))
 
     def __repr__(self) -> str:
-        return f"Pool({len(self)} groups in {len(self.starts)} ranges)"
+        return f"GroupPool({len(self)} groups in {len(self.starts)} ranges)"

@@ -5,9 +5,10 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field, StringConstraints
 
 from xlret.config import PathSetting, Settings
@@ -84,10 +85,10 @@ def prepare(settings: PrepareSettings) -> Iterator[Prepared]:
         if (settings.output / name).exists() and not settings.replace:
             raise UserError(f"{settings.output / name} exists already; choose another output or allow replacing it (--replace)")
     for name, corpus in settings.corpora.items():
-        yield _prepare_one(name, corpus, settings)
+        yield _prepare_corpus(name, corpus, settings)
 
 
-def _prepare_one(name: str, corpus: CorpusSettings, settings: PrepareSettings) -> Prepared:
+def _prepare_corpus(name: str, corpus: CorpusSettings, settings: PrepareSettings) -> Prepared:
     report = ReadingReport(settings.on_bad_row)
     origin, target = corpus.read, settings.output / name
     options = {"max_characters": settings.max_characters, "on_bad_row": settings.on_bad_row}
@@ -123,24 +124,24 @@ class LanguageCounts:
 
 def counts(corpus: ParallelCorpus) -> list[LanguageCounts]:
     """Counts for each language of a corpus, largest first."""
-    found = [
+    by_language = [
         LanguageCounts(lang, len(corpus.side("query", lang)), len(corpus.side("passage", lang)), len(corpus.pool(lang, lang)))
         for lang in corpus.languages
     ]
-    return sorted(found, key=lambda one: (-one.queries - one.passages, one.lang))
+    return sorted(by_language, key=lambda count: (-count.queries - count.passages, count.lang))
 
 
 def without_pair(corpus: ParallelCorpus) -> int:
     """Groups that have a query in no language, or a passage in none: they are never trained on."""
-    have: list[Any] = []
+    masks: list[NDArray[np.bool_]] = []
     for side in SIDES:
         mask = np.zeros(corpus.n_groups, dtype=np.bool_)
         for lang in corpus.languages:
             pool = corpus.side(side, lang)
             for start, stop in zip(pool.starts, pool.stops, strict=True):
                 mask[start:stop] = True
-        have.append(mask)
-    return int((~(have[0] & have[1])).sum())
+        masks.append(mask)
+    return int((~(masks[0] & masks[1])).sum())
 
 
 def largest_cluster(corpus: ParallelCorpus) -> int:

@@ -43,11 +43,11 @@ def read_records(path: Path, report: ReadingReport) -> Iterator[RawRow]:
         records = _parquet_records(path, report)
     else:
         raise UserError(f"{path}: unknown kind of file; allowed are {KINDS}")
-    found, skipped = False, report.skipped
+    is_empty, skipped = True, report.skipped
     for record in records:
-        found = True
+        is_empty = False
         yield record
-    if not found and report.skipped == skipped:
+    if is_empty and report.skipped == skipped:
         raise DataError(f"{path} holds no records")
 
 

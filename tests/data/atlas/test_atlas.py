@@ -153,7 +153,7 @@ def test_names_are_cldr_s_in_that_language_and_never_a_fallback(rows: dict[str, 
     assert "иена" in by_group["currency/JP", "ru"]
     assert "Reykjavík" in by_group["city/Atlantic/Reykjavik", "de"]
     facts = (fact for split in split_facts(0).values() for fact in split)
-    missing = [fact for fact in facts if names_of("hi").of(fact.terms[SUBJECT[fact.kind]]) is None]
+    missing = [fact for fact in facts if names_of("hi").name(fact.terms[SUBJECT[fact.kind]]) is None]
     assert missing  # Hindi lacks some languages and units
     assert not any((f"{fact.kind}/{fact.subject}", "hi") in by_group for fact in missing)
 

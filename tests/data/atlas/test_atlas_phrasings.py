@@ -107,7 +107,7 @@ def test_the_world_is_whole() -> None:
     assert sorted(regions) == sorted(world()["regions"])
     assert {"GB", "NO", "TW", "US"} <= set(places)
     english = Names("en")
-    assert all(english.of(Term("territory", (code,))) for code in [*places, *regions, *world()["continents"]])
+    assert all(english.name(Term("territory", (code,))) for code in [*places, *regions, *world()["continents"]])
     zones = set(Names("ar")._locale.time_zones)
     assert set(world()["not_cities"]) <= zones
     assert set(cities()) <= zones
@@ -116,13 +116,13 @@ def test_the_world_is_whole() -> None:
 
 def test_names_are_never_a_fallback() -> None:
     hindi, german = Names("hi"), Names("de")
-    assert hindi.of(Term("language", ("xx",))) is None
-    assert german.of(Term("language", ("de", "xx"))) is None
-    assert german.of(Term("city", ("Europe/Rome",))) == "Rom"
-    assert german.of(Term("city", ("America/Los_Angeles",))) == "Los Angeles"  # UTS 35: the end of the zone's id
-    assert hindi.of(Term("city", ("America/Nowhere",))) is None
-    assert german.of(Term("quantity", ("length",))) is None
-    assert Names("de", {"length": "Länge"}).of(Term("quantity", ("length",))) == "Länge"
+    assert hindi.name(Term("language", ("xx",))) is None
+    assert german.name(Term("language", ("de", "xx"))) is None
+    assert german.name(Term("city", ("Europe/Rome",))) == "Rom"
+    assert german.name(Term("city", ("America/Los_Angeles",))) == "Los Angeles"  # UTS 35: the end of the zone's id
+    assert hindi.name(Term("city", ("America/Nowhere",))) is None
+    assert german.name(Term("quantity", ("length",))) is None
+    assert Names("de", {"length": "Länge"}).name(Term("quantity", ("length",))) == "Länge"
 
 
 def test_shared_names_name_nobody() -> None:

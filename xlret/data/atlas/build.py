@@ -102,5 +102,5 @@ class _Counted:
 
 
 def _write_pairs(path: Path, pairs: list[Pair]) -> int:
-    write_text(path, "".join(f"{one}\t{two}\n" for one, two in pairs))
+    write_text(path, "".join(f"{english}\t{name}\n" for english, name in pairs))
     return len(pairs)

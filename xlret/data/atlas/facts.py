@@ -88,9 +88,9 @@ def cities() -> dict[str, str]:
     territory_of, aliases = get_global("zone_territories"), get_global("zone_aliases")
     excluded = set(world()["not_cities"])
     named = sorted(zone for zone in Locale.parse("ar").time_zones if zone not in excluded)  # ar names every zone
-    found = {zone: territory_of.get(aliases.get(zone, zone)) for zone in named}
+    listed = {zone: territory_of.get(aliases.get(zone, zone)) for zone in named}
     known = set(territories())
-    return {zone: territory for zone, territory in found.items() if territory in known and not zone.startswith("Antarctica/")}
+    return {zone: territory for zone, territory in listed.items() if territory in known and not zone.startswith("Antarctica/")}
 
 
 @cache
@@ -106,13 +106,13 @@ def _fact(kind: str, subject: str, /, **terms: Term) -> Fact:
     return Fact(kind, subject, terms)
 
 
-def _one(type_: TermType, *codes: str) -> Term:
+def _term(type_: TermType, *codes: str) -> Term:
     return Term(type_, codes)
 
 
 def _territory(code: str) -> dict[str, Term]:
     """A territory and its ISO 3166 code."""
-    return {"territory": _one("territory", code), "territory_code": _one("text", code)}
+    return {"territory": _term("territory", code), "territory_code": _term("text", code)}
 
 
 def _tender(territory: str) -> str | None:
@@ -126,7 +126,7 @@ def _currencies() -> Iterator[Fact]:
     for code in territories():
         currency = _tender(code)
         if currency:
-            yield _fact("currency", code, **_territory(code), currency=_one("currency", currency))
+            yield _fact("currency", code, **_territory(code), currency=_term("currency", currency))
 
 
 def _languages_of_territories() -> Iterator[Fact]:
@@ -142,12 +142,12 @@ def _languages_of_territories() -> Iterator[Fact]:
         by_share = sorted(shares, key=lambda lang: (-shares[lang], lang))
         official = [lang for lang in by_share if lang in official_here]
         if 1 <= len(official) <= _MAX_OFFICIAL and code not in world()["no_official"]:
-            yield _fact("official", code, **_territory(code), languages=_one("language", *official))
+            yield _fact("official", code, **_territory(code), languages=_term("language", *official))
         if by_share and code not in world()["no_spoken"]:
             most, next_most = shares[by_share[0]], shares[by_share[1]] if len(by_share) > 1 else 0.0
             if most >= _MIN_SHARE and most - next_most >= _MIN_LEAD:
-                percent = _one("text", str(min(round(most), 100)))
-                yield _fact("spoken", code, **_territory(code), language=_one("language", by_share[0]), percent=percent)
+                percent = _term("text", str(min(round(most), 100)))
+                yield _fact("spoken", code, **_territory(code), language=_term("language", by_share[0]), percent=percent)
 
 
 def _weeks() -> Iterator[Fact]:
@@ -161,32 +161,32 @@ def _weeks() -> Iterator[Fact]:
         if len(weeks.get(code, ())) == 1:
             first, start, end = next(iter(weeks[code]))
             weekend = [str(day % 7) for day in range(start, start + (end - start) % 7 + 1)]
-            yield _fact("week", code, **_territory(code), day=_one("day", str(first)), weekend=_one("day", *weekend))
+            yield _fact("week", code, **_territory(code), day=_term("day", str(first)), weekend=_term("day", *weekend))
 
 
 def _regions() -> Iterator[Fact]:
     continent_of = {region: continent for continent, regions in world()["continents"].items() for region in regions}
     for region, codes in sorted(world()["regions"].items()):
         for code in codes:
-            continent = _one("territory", continent_of[region])
-            yield _fact("region", code, **_territory(code), region=_one("territory", region), continent=continent)
+            continent = _term("territory", continent_of[region])
+            yield _fact("region", code, **_territory(code), region=_term("territory", region), continent=continent)
 
 
 def _cities() -> Iterator[Fact]:
     meta_zones = get_global("meta_zones")
     for zone, territory in cities().items():
-        city = _one("city", zone)
+        city = _term("city", zone)
         yield _fact("city", zone, city=city, **_territory(territory))
         if zone in meta_zones:
-            yield _fact("timezone", zone, city=city, zone=_one("zone", meta_zones[zone]))
+            yield _fact("timezone", zone, city=city, zone=_term("zone", meta_zones[zone]))
 
 
 def _currency_codes() -> Iterator[Fact]:
     fractions = get_global("currency_fractions")
     for code in sorted({currency for territory in territories() if (currency := _tender(territory))}):
         digits = fractions.get(code, fractions["DEFAULT"])[0]
-        terms = {"code": _one("text", code), "digits": _one("text", str(digits))}
-        yield _fact("currency_code", code, currency=_one("currency", code), **terms)
+        terms = {"code": _term("text", code), "digits": _term("text", str(digits))}
+        yield _fact("currency_code", code, currency=_term("currency", code), **terms)
 
 
 def _languages() -> Iterator[Fact]:
@@ -196,12 +196,12 @@ def _languages() -> Iterator[Fact]:
         subtags = likely.get(code, "").split("_")
         if len(subtags) != 3:
             continue
-        language = {"language": _one("language", code), "language_code": _one("text", code)}
+        language = {"language": _term("language", code), "language_code": _term("text", code)}
         _, script, territory = subtags
         if code not in world()["no_script"]:
-            yield _fact("script", code, **language, script=_one("script", script))
+            yield _fact("script", code, **language, script=_term("script", script))
         if code not in world()["no_homeland"] and territory in known and code in spoken_in.get(territory, {}):
-            yield _fact("homeland", code, **language, territory=_one("territory", territory))
+            yield _fact("homeland", code, **language, territory=_term("territory", territory))
 
 
 def _units() -> Iterator[Fact]:
@@ -209,7 +209,7 @@ def _units() -> Iterator[Fact]:
     for unit in sorted(Locale.parse("en").unit_display_names):
         quantity = unit.split("-")[0]
         if unit not in excluded and quantity in world()["quantities"]:
-            yield _fact("unit", unit, unit=_one("unit", unit), quantity=_one("quantity", quantity))
+            yield _fact("unit", unit, unit=_term("unit", unit), quantity=_term("quantity", quantity))
 
 
 def _plain(codes: Iterable[str]) -> list[str]:

@@ -26,8 +26,10 @@ class Names:
         quantities: names of physical quantities, which CLDR lacks.
 
     >>> names = Names("de")
-    >>> names.of(Term("territory", ("NL",))), names.of(Term("language", ("fr", "nl"))), names.of(Term("city", ("Asia/Tokyo",)))
-    ('Niederlande', 'Französisch und Niederländisch', 'Tokio')
+    >>> names.name(Term("territory", ("NL",))), names.name(Term("language", ("fr", "nl")))
+    ('Niederlande', 'Französisch und Niederländisch')
+    >>> names.name(Term("city", ("Asia/Tokyo",)))
+    'Tokio'
     """
 
     def __init__(self, lang: str, quantities: dict[str, str] | None = None) -> None:
@@ -36,20 +38,19 @@ class Names:
         self._quantities = quantities or {}
         self._known: dict[Term, str | None] = {}
 
-    def of(self, term: Term) -> str | None:
+    def name(self, term: Term) -> str | None:
         """The name, uninflected, in NFC; several codes are listed as the language lists things. None if one has no name."""
         if term not in self._known:
-            self._known[term] = self._of(term)
+            self._known[term] = self._listed(term)
         return self._known[term]
 
-    def _of(self, term: Term) -> str | None:
-        found = [self._one(term.type, code) for code in term.codes]
-        names = [name for name in found if name is not None]
-        if len(names) < len(found):
+    def _listed(self, term: Term) -> str | None:
+        names = [name for code in term.codes if (name := self._name_of_code(term.type, code)) is not None]
+        if len(names) < len(term.codes):
             return None
         return names[0] if len(names) == 1 else str(format_list(names, locale=self._locale))
 
-    def _one(self, kind: TermType, code: str) -> str | None:
+    def _name_of_code(self, kind: TermType, code: str) -> str | None:
         if kind == "text":
             return code
         if kind == "quantity":
@@ -99,7 +100,7 @@ def unambiguous(subjects: Iterable[Term], names: Names) -> Iterator[Term]:
     """Those of `subjects` that have a name in this language which no other one has."""
     by_name: dict[str, list[Term]] = {}
     for subject in subjects:
-        name = names.of(subject)
+        name = names.name(subject)
         if name is not None:
             by_name.setdefault(name.casefold(), []).append(subject)
     return (same[0] for same in by_name.values() if len(same) == 1)

@@ -82,11 +82,13 @@ def _named(fact: Fact, lang: str) -> dict[str, str] | None:
     """Placeholder -> name; None where a name is missing or shared, or where the question would contain its answer."""
     if (fact.kind, fact.subject) not in _clear_subjects(lang):
         return None
-    names = {placeholder: names_of(lang).of(term) for placeholder, term in fact.terms.items()}
-    found = {placeholder: name for placeholder, name in names.items() if name is not None}
-    if len(found) < len(names) or found[ANSWER[fact.kind]].casefold() == found[SUBJECT[fact.kind]].casefold():
-        return None
-    return found
+    names: dict[str, str] = {}
+    for placeholder, term in fact.terms.items():
+        name = names_of(lang).name(term)
+        if name is None:
+            return None
+        names[placeholder] = name
+    return names if names[ANSWER[fact.kind]].casefold() != names[SUBJECT[fact.kind]].casefold() else None
 
 
 def _pairings(fact: Fact, seed: int) -> list[tuple[int, int]]:

@@ -16,14 +16,14 @@ Pair = tuple[str, str]
 
 def name_pairs(english: Names, other: Names) -> list[Pair]:
     """All pairs (English name, other name) of one thing, and those of the glossary; each once, in a fixed order."""
-    pairs = ((english.of(term), other.of(term)) for term in _things())
-    named = [(one, two) for one, two in pairs if one and two]
+    pairs = ((english.name(term), other.name(term)) for term in _all_terms())
+    named = [(word, name) for word, name in pairs if word and name]
     return list(dict.fromkeys([*named, *((word, words[other.lang]) for word, words in _glossary().items())]))
 
 
 def word_pairs(pairs: list[Pair], lang: str) -> list[Pair]:
     """The pairs of single words, in lower case as in MUSE; sorted by the English word, candidates in order of appearance."""
-    words = [(_lower(one, "en"), _lower(two, lang)) for one, two in pairs if is_word(one) and is_word(two)]
+    words = [(_lower(word, "en"), _lower(name, lang)) for word, name in pairs if is_word(word) and is_word(name)]
     return sorted(dict.fromkeys(words), key=lambda pair: pair[0])
 
 
@@ -42,11 +42,11 @@ def is_word(name: str) -> bool:
     return all(unicodedata.category(sign)[0] in "LM" for sign in name)
 
 
-def _things() -> Iterator[Term]:
+def _all_terms() -> Iterator[Term]:
     """Everything that the atlas has names for."""
     english = Locale.parse("en")
-    places = [*world()["continents"], *world()["regions"], *territories()]
-    yield from (Term("territory", (code,)) for code in places)
+    territory_codes = [*world()["continents"], *world()["regions"], *territories()]
+    yield from (Term("territory", (code,)) for code in territory_codes)
     yield from (Term("language", (code,)) for code in sorted(english.languages) if "_" not in code)
     yield from (Term("currency", (code,)) for code in sorted(english.currencies))
     yield from (Term("city", (zone,)) for zone in cities())

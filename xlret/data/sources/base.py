@@ -30,19 +30,19 @@ class SourceSettings(Settings):
     revision: str = Field("not stated", min_length=1)
 
 
-def wanted(found: Iterable[str], languages: Iterable[str] | None, exclude: Iterable[str], place: object) -> list[str]:
+def wanted(available: Iterable[str], languages: Iterable[str] | None, exclude: Iterable[str], source: object) -> list[str]:
     """The languages to read of those that a data set has, sorted.
 
     Raises:
         UserError: one that is asked for or excluded is not there, or none is left.
     """
-    found = set(found)
-    chosen = found if languages is None else {language(code) for code in languages}
+    available = set(available)
+    chosen = available if languages is None else {language(code) for code in languages}
     excluded = {language(code) for code in exclude}
-    missing = (chosen | excluded) - found
-    there = ", ".join(sorted(found)) or "none at all"
+    missing = (chosen | excluded) - available
+    listed = ", ".join(sorted(available)) or "none at all"
     if missing:
-        raise UserError(f"{place} has no {', '.join(sorted(missing))}; it has {there}")
+        raise UserError(f"{source} has no {', '.join(sorted(missing))}; it has {listed}")
     if not chosen - excluded:
-        raise UserError(f"{place}: no language is left; it has {there}")
+        raise UserError(f"{source}: no language is left; it has {listed}")
     return sorted(chosen - excluded)

@@ -24,6 +24,8 @@ class Text(NamedTuple):
     text: str
 
 
+_IDS = ("_id", "id", "docid", "doc_id", "qid")
+
 Relevant = dict[str, list[str]]
 """Passage id to the ids of the queries that it answers."""
 
@@ -34,7 +36,7 @@ def judged_rows(
     passages: Iterable[Text],
     lang: str,
     passage_lang: str,
-    place: Path,
+    qrels_path: Path,
     report: ReadingReport,
 ) -> Iterator[Row]:
     """One group `query|passage` for each relevant pair. Memory holds the ids of relevant pairs, never the collection.
@@ -45,18 +47,18 @@ def judged_rows(
         relevant: the judgements, which several languages may share.
         queries, passages: read once each, in any order; those that no pair names are left out.
         lang, passage_lang: their languages.
-        place: where the judgements are, for messages.
+        qrels_path: where the judgements are, for messages.
     """
-    found: set[str] = set()
+    present: set[str] = set()
     for passage in passages:
         if passage.id in relevant:
-            found.add(passage.id)
+            present.add(passage.id)
             for query_id in relevant[passage.id]:
                 yield Row(f"{query_id}|{passage.id}", passage_lang, None, passage.title, passage.text, None, passage.where)
     answers: dict[str, list[str]] = {}
     for passage_id, query_ids in relevant.items():
-        if passage_id not in found:
-            report.bad(str(place), f"passage {passage_id!r}, judged relevant, is not among the passages in {passage_lang}")
+        if passage_id not in present:
+            report.bad(str(qrels_path), f"passage {passage_id!r}, judged relevant, is not among the passages in {passage_lang}")
             continue
         for query_id in query_ids:
             answers.setdefault(query_id, []).append(passage_id)
@@ -64,7 +66,7 @@ def judged_rows(
         for passage_id in answers.pop(query.id, ()):
             yield Row(f"{query.id}|{passage_id}", lang, query.text, None, None, None, query.where)
     for query_id in answers:
-        report.bad(str(place), f"query {query_id!r}, which has a relevant passage, is not among the queries in {lang}")
+        report.bad(str(qrels_path), f"query {query_id!r}, which has a relevant passage, is not among the queries in {lang}")
 
 
 def read_qrels(path: Path, report: ReadingReport, at_least: int = 1) -> Relevant:
@@ -109,14 +111,14 @@ def read_qrels(path: Path, report: ReadingReport, at_least: int = 1) -> Relevant
 def json_texts(path: Path, report: ReadingReport) -> Iterator[Text]:
     """Queries or passages of records with an id (`_id`, `id`, `docid`, `doc_id`, `qid`), `text` and perhaps `title`."""
     for where, record in read_records(path, report):
-        found = next((record[name] for name in ("_id", "id", "docid", "doc_id", "qid") if record.get(name) is not None), None)
+        given_id = next((record[name] for name in _IDS if record.get(name) is not None), None)
         text, title = record.get("text"), record.get("title") or None
-        if found is None or text is None:
+        if given_id is None or text is None:
             report.bad(where, f"no id or no text; found: {', '.join(record)}")
         elif isinstance(text, str) and not text.strip() and title:
-            yield Text(where, str(found), None, title)  # BEIR has passages that are a title alone
+            yield Text(where, str(given_id), None, title)  # BEIR has passages that are a title alone
         else:
-            yield Text(where, str(found), title, text)
+            yield Text(where, str(given_id), title, text)
 
 
 def tsv_texts(path: Path, report: ReadingReport) -> Iterator[Text]:
@@ -222,9 +224,10 @@ class MsMarcoSource(SourceSettings):
     def rows(self, report: ReadingReport) -> Iterator[Row]:
         """One group for each relevant pair, in every language."""
         relevant = read_qrels(self.qrels, report)
-        for one in self.translations:
-            queries, passages = tsv_texts(one.queries, report), tsv_texts(one.collection, report)
-            yield from judged_rows(relevant, queries, passages, one.lang, one.lang, self.qrels, report)
+        for translation in self.translations:
+            queries, passages = tsv_texts(translation.queries, report), tsv_texts(translation.collection, report)
+            lang = translation.lang
+            yield from judged_rows(relevant, queries, passages, lang, lang, self.qrels, report)
 
 
 def either(path: Path) -> Path:

@@ -33,8 +33,8 @@ class MiraclSource(SourceSettings):
             UserError: a language that is asked for is not there, or its passages are not.
         """
         start = "miracl-v1.0-"
-        there = {path.name.removeprefix(start) for path in self.path.glob(f"{start}*") if path.is_dir()}
-        for lang in wanted(there, self.languages, self.exclude, self.path):
+        available = {path.name.removeprefix(start) for path in self.path.glob(f"{start}*") if path.is_dir()}
+        for lang in wanted(available, self.languages, self.exclude, self.path):
             name = f"{start}{lang}-{self.split}.tsv"
             folder = self.path / f"{start}{lang}"
             qrels = folder / "qrels" / f"qrels.{name}"

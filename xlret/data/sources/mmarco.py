@@ -48,12 +48,12 @@ class MmarcoSource(SourceSettings):
         Raises:
             UserError: a language that is asked for is not there.
         """
-        found = {lang: _files(self.path, name) for lang, name in LANGUAGES.items()}
-        there = [lang for lang, files in found.items() if all(path.exists() for path in files)]
-        chosen = wanted(there, self.languages, self.exclude, self.path)
+        files_of = {lang: _files(self.path, name) for lang, name in LANGUAGES.items()}
+        available = [lang for lang, files in files_of.items() if all(path.exists() for path in files)]
+        chosen = wanted(available, self.languages, self.exclude, self.path)
         relevant = read_qrels(self.pairs, report)
         for lang in chosen:
-            queries, collection = (tsv_texts(path, report) for path in found[lang])
+            queries, collection = (tsv_texts(path, report) for path in files_of[lang])
             yield from judged_rows(relevant, queries, collection, lang, lang, self.pairs, report)
 
 

@@ -46,15 +46,15 @@ class NtrexSource(SourceSettings):
                 raise DataError(f"{files[lang]} has {len(lines)} lines; DOCUMENT_IDS.tsv has {len(documents)}")
             joint = "" if written_without_spaces(lang) else " "
             sentences = [line.strip() for _, line in lines]
-            for here, document in enumerate(documents):
+            for line, document in enumerate(documents):
                 around = [
-                    sentences[there]
-                    for there in range(max(0, here - self.window), min(len(lines), here + self.window + 1))
-                    if there != here and documents[there] == document and sentences[there]
+                    sentences[near]
+                    for near in range(max(0, line - self.window), min(len(lines), line + self.window + 1))
+                    if near != line and documents[near] == document and sentences[near]
                 ]
-                if around and sentences[here]:
-                    group_id = f"ntrex/{document}#{here + 1}"
-                    yield Row(group_id, lang, sentences[here], None, joint.join(around), f"ntrex/{document}", lines[here][0])
+                if around and sentences[line]:
+                    group_id = f"ntrex/{document}#{line + 1}"
+                    yield Row(group_id, lang, sentences[line], None, joint.join(around), f"ntrex/{document}", lines[line][0])
 
 
 def _files(path: Path) -> dict[str, Path]:

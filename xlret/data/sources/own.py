@@ -46,7 +46,9 @@ class OwnSource(SourceSettings):
     @field_validator("files", mode="before")
     @classmethod
     def _paths(cls, files: Any) -> Any:
-        return [{"path": one} if isinstance(one, str) else one for one in files] if isinstance(files, list | tuple) else files
+        if not isinstance(files, list | tuple):
+            return files
+        return [{"path": file} if isinstance(file, str) else file for file in files]
 
     def rows(self, report: ReadingReport) -> Iterator[Row]:
         """All rows, file by file.

@@ -61,7 +61,7 @@ def _articles(file: SquadFile) -> list[dict[str, Any]]:
 
 
 def _list(file: SquadFile, value: object, key: str) -> list[dict[str, Any]]:
-    found = value.get(key) if isinstance(value, dict) else None
-    if not isinstance(found, list) or not all(isinstance(one, dict) for one in found):
-        raise DataError(f"{file.path}: not in SQuAD's form: no list {key!r} where one belongs")
-    return found
+    entries = value.get(key) if isinstance(value, dict) else None
+    if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+        raise DataError(f"{file.path}: not in SQuAD's form: no list {key!r} where a list belongs")
+    return entries
