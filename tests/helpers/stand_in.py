@@ -18,7 +18,7 @@ from xlret.search.passages import Passage
 from xlret.search.query import SearchOptions
 from xlret.serve.engine.backends import GroupHits
 from xlret.serve.engine.gateway import Gateway
-from xlret.serve.engine.hits import Place
+from xlret.serve.engine.hits import PassageRow
 from xlret.serve.engine.info import ReleaseInfo
 from xlret.serve.engine.local import LocalControl
 from xlret.serve.http.app import build_app
@@ -173,7 +173,7 @@ class FakeShards(Backend):
         self.batches.append(len(options))
         await self.use(release)
         hits = {number: self._search(release, number, vectors_QD, options) for number in self.numbers}
-        passages: list[dict[Place, Passage]] = [{} for _ in options]
+        passages: list[dict[PassageRow, Passage]] = [{} for _ in options]
         for query, count in enumerate(along if self.along else ()):
             for number, one in hits.items():
                 rows = one.rows[query][:count].tolist()

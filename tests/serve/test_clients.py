@@ -69,7 +69,7 @@ def test_openai_errors_are_its_own_exceptions(client: openai.OpenAI) -> None:
 
 
 def test_openai_sends_its_key(release: Path) -> None:
-    with serving(local_gateway(SETTINGS), release, Keys.of(["right-key"])) as address:
+    with serving(local_gateway(SETTINGS), release, Keys.from_texts(["right-key"])) as address:
         for key in ("right-key", "wrong-key"):
             with openai.OpenAI(base_url=f"{address}v1", api_key=key, timeout=PATIENCE, max_retries=0) as client:
                 if key == "right-key":

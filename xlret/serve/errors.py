@@ -70,10 +70,10 @@ def install(app: FastAPI) -> None:
 
     async def answer(request: Request, error: Exception) -> Response:
         record = request.scope["state"]["record"]
-        found = _as_api_error(error, record.request_id)
-        body, headers = error_body(found, record.request_id)
-        record.error = found.code
-        return Response(body, found.status_code, {name.decode(): value.decode("latin-1") for name, value in headers})
+        api_error = _as_api_error(error, record.request_id)
+        body, headers = error_body(api_error, record.request_id)
+        record.error = api_error.code
+        return Response(body, api_error.status_code, {name.decode(): value.decode("latin-1") for name, value in headers})
 
     for kind in (HTTPException, RequestValidationError, UserError, Exception):
         app.add_exception_handler(kind, answer)
@@ -87,38 +87,38 @@ def _as_api_error(error: Exception, request_id: str) -> ApiError:
     if isinstance(error, UserError):
         return ApiError(422, str(error))
     if isinstance(error, HTTPException):
-        found = ApiError(
+        api_error = ApiError(
             error.status_code, {404: "there is nothing at this address; see /docs"}.get(error.status_code, error.detail)
         )
-        found.headers = error.headers
-        return found
+        api_error.headers = error.headers
+        return api_error
     _log.error("unexpected error in request %s", request_id, exc_info=error)
     return ApiError(500, "an error that xlret did not expect; the server's log has more under the request id")
 
 
 def validation_error(errors: list[Any]) -> ApiError:
     """What pydantic found wrong as one sentence: the field, the value, what is allowed. The first three, if there are more."""
-    sentences = [_sentence(one) for one in errors[:3]]
+    sentences = [_sentence(error) for error in errors[:3]]
     if len(errors) > 3:
         sentences.append(f"and {len(errors) - 3} more")
-    status = 400 if any(one["type"] in ("token_arrays", "json_invalid") for one in errors) else 422
-    return ApiError(status, "; ".join(sentences), field=_place(errors[0]) or None)
+    status = 400 if any(error["type"] in ("token_arrays", "json_invalid") for error in errors) else 422
+    return ApiError(status, "; ".join(sentences), field=_path(errors[0]) or None)
 
 
 def _sentence(error: Any) -> str:
-    place, message = _place(error), str(error["msg"]).removeprefix("Value error, ")
+    path, message = _path(error), str(error["msg"]).removeprefix("Value error, ")
     if error["type"] == "missing":
-        return f"{place or 'the body'} is needed and was not given"
+        return f"{path or 'the body'} is needed and was not given"
     if error["type"] == "extra_forbidden":
-        return f"{place}: unknown key; /docs shows what there is"
-    if not place or error["type"] in ("token_arrays", "query_or_queries"):
-        return message if not place else f"{place}: {message}"
+        return f"{path}: unknown key; /docs shows what there is"
+    if not path or error["type"] in ("token_arrays", "query_or_queries"):
+        return message if not path else f"{path}: {message}"
     value = error.get("input")
     shown = f"a list of {len(value)}" if isinstance(value, list) else ascii(value)[: _LONGEST + 1]
-    return f"{place} is {shown if len(shown) <= _LONGEST else shown[: _LONGEST - 3] + '...'}: {message}"
+    return f"{path} is {shown if len(shown) <= _LONGEST else shown[: _LONGEST - 3] + '...'}: {message}"
 
 
-def _place(error: Any) -> str:
+def _path(error: Any) -> str:
     """The path to the value; only names and places, not the names that pydantic gives to the branches of a union."""
     parts = [str(part) for part in error["loc"] if part not in ("body", "query", "path") or len(error["loc"]) > 1]
     if parts and error["loc"][0] in ("body", "query", "path"):

@@ -238,7 +238,7 @@ class RerankRequest(Body):
     @property
     def texts(self) -> list[str]:
         """The documents' texts."""
-        return [one if isinstance(one, str) else one.text for one in self.documents]
+        return [document if isinstance(document, str) else document.text for document in self.documents]
 
 
 class RerankResult(BaseModel):

@@ -56,7 +56,7 @@ def test_while_busy_items_collect_up_to_the_size_of_a_batch() -> None:
         first = asyncio.ensure_future(batcher.submit([0], deadline()))
         await until(lambda: len(backend.calls) == 1)
         rest = [asyncio.ensure_future(batcher.submit([number], deadline())) for number in range(1, 7)]
-        await until(lambda: batcher.waiting == 6)
+        await until(lambda: len(batcher._queue) == 6)
         backend.open.set()
         assert await first == [0]
         assert await asyncio.gather(*rest) == [[2], [4], [6], [8], [10], [12]]
@@ -92,7 +92,7 @@ def test_a_call_that_nobody_waits_for_is_cancelled_and_a_queued_item_is_never_se
         sent = [asyncio.ensure_future(batcher.submit([number], deadline())) for number in (0, 1)]
         await until(lambda: backend.calls == [[0, 1]])
         queued = asyncio.ensure_future(batcher.submit([2], deadline()))
-        await until(lambda: batcher.waiting == 1)
+        await until(lambda: len(batcher._queue) == 1)
         sent[0].cancel()
         queued.cancel()
         await asyncio.sleep(0.01)

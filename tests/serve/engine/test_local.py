@@ -28,7 +28,7 @@ async def serving(release: Path, **settings: Any) -> Any:
     """A client and the gateway behind it."""
     gateway = local_gateway(ServeSettings(**{"deadline": {"timeout_ms": 30_000, "highlight_ms": 30_000}, **settings}))
     await gateway.swap(release)
-    app = build_app(gateway, control=LocalControl(gateway, release.parent), keys=Keys.of(admin=["admin-key-0"]))
+    app = build_app(gateway, control=LocalControl(gateway, release.parent), keys=Keys.from_texts(admin=["admin-key-0"]))
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://x", timeout=60) as client:
         yield client, gateway
 

@@ -101,7 +101,7 @@ def test_admin_swaps_with_a_key_only() -> None:
     async def run() -> None:
         house = House()
         control = LocalControl(house.gateway, Path("/releases"))
-        house.app = build_app(house.gateway, control=control, keys=Keys.of(["api-key-0"], ["admin-key-0"]))
+        house.app = build_app(house.gateway, control=control, keys=Keys.from_texts(["api-key-0"], ["admin-key-0"]))
         admin, api = {"authorization": "Bearer admin-key-0"}, {"authorization": "Bearer api-key-0"}
         async with house.client() as client:
             for headers in ({}, api, {"authorization": "Bearer nonsense"}):
@@ -155,7 +155,7 @@ def test_a_control_that_is_gone_is_unavailable_and_not_an_unexpected_error() -> 
 
     async def run() -> None:
         house = House()
-        house.app = build_app(house.gateway, control=Gone(), keys=Keys.of(admin=["admin-key-0"]))
+        house.app = build_app(house.gateway, control=Gone(), keys=Keys.from_texts(admin=["admin-key-0"]))
         admin = {"authorization": "Bearer admin-key-0"}
         async with house.client() as client:
             for found in (
@@ -172,7 +172,7 @@ def test_below_another_root_the_same_paths_need_keys_and_take_bodies() -> None:
     async def run() -> None:
         house = House()
         control = LocalControl(house.gateway, Path("/releases"))
-        app = build_app(house.gateway, control=control, keys=Keys.of(admin=["admin-key-0"]))
+        app = build_app(house.gateway, control=control, keys=Keys.from_texts(admin=["admin-key-0"]))
         await house.gateway.swap(Path("/releases/red"))
         transport = httpx.ASGITransport(app, root_path="/below")
         async with httpx.AsyncClient(transport=transport, base_url="http://house") as client:

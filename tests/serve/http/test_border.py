@@ -285,7 +285,7 @@ def test_each_request_is_one_line_of_json_in_the_log(house: House, caplog: pytes
 )
 def test_keys(path: str, key: str | None, status: int) -> None:
     async def run() -> httpx.Response:
-        border = Border(Inside(), LimitSettings(), Gate(LoadSettings()), Keys.of([API, OTHER], [ADMIN]), [], POSTED)
+        border = Border(Inside(), LimitSettings(), Gate(LoadSettings()), Keys.from_texts([API, OTHER], [ADMIN]), [], POSTED)
         async with httpx.AsyncClient(transport=httpx.ASGITransport(border), base_url="http://x") as client:
             request = client.build_request("GET", "/", headers={} if key is None else {"authorization": f"Bearer {key}"})
             request.url = request.url.copy_with(raw_path=path.encode())
@@ -300,7 +300,7 @@ def test_keys(path: str, key: str | None, status: int) -> None:
 
 def test_a_key_is_refused_before_the_body_is_read() -> None:
     inside = Inside()
-    border = Border(inside, LimitSettings(), Gate(LoadSettings()), Keys.of([API]), [], POSTED)
+    border = Border(inside, LimitSettings(), Gate(LoadSettings()), Keys.from_texts([API]), [], POSTED)
     with served(border) as port:
         connection = Raw(port)
         connection.send(b"POST /v1/x HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{")
@@ -321,7 +321,7 @@ def test_keys_of_the_environment() -> None:
     Keys().check("/v1/search", None)
     for bad in ("short", "with space inside", "schlüssel-123"):
         with pytest.raises(UserError):
-            Keys.of([bad])
+            Keys.from_texts([bad])
 
 
 def until(condition: object) -> None:

@@ -25,7 +25,7 @@ def url() -> Iterator[str]:
     """A server with keys."""
     house = House(load={"texts": 100_000})
     control = LocalControl(house.gateway, Path("/releases"))
-    app = build_app(house.gateway, control=control, keys=Keys.of(["api-key-0"], [KEY]))
+    app = build_app(house.gateway, control=control, keys=Keys.from_texts(["api-key-0"], [KEY]))
 
     async def started(scope: Scope, receive: Receive, send: Send) -> None:
         if house.gateway.release is None and scope["type"] == "http":

@@ -209,7 +209,7 @@ def test_an_incomplete_answer_says_so(page: Page, release: Path) -> None:
 def test_a_key_is_asked_for_only_when_the_server_wants_one(page: Page, server: str, release: Path) -> None:
     page.goto(server)
     expect(page.locator("#key")).to_be_hidden()
-    with serving(local_gateway(SETTINGS), release, Keys.of(["right-key"])) as address:
+    with serving(local_gateway(SETTINGS), release, Keys.from_texts(["right-key"])) as address:
         page.goto(f"{address}?q=Bees")
         expect(page.locator("#key")).to_be_focused()
         for key in ("wrong-key", "right-key"):

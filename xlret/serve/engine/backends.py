@@ -1,7 +1,7 @@
 """What the gateway calls: an encoder, groups of shards and a reranker, in this process or behind Ray."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,14 +9,16 @@ from numpy.typing import NDArray
 from xlret.search.merge import ShardHits
 from xlret.search.passages import Passage
 from xlret.search.query import SearchOptions
-from xlret.serve.engine.hits import Place
+from xlret.serve.engine.hits import PassageRow
 from xlret.text.sides import Side
 
+Loaded_co = TypeVar("Loaded_co", covariant=True)
 
-class EncoderBackend(Protocol):
-    """Texts to unit vectors, for every release that is loaded."""
 
-    async def load(self, release: str, path: str) -> None:
+class Backend(Protocol[Loaded_co]):
+    """What every backend does with releases. Several may be loaded; every call names the one that it is about."""
+
+    async def load(self, release: str, path: str) -> Loaded_co:
         """Loads a release (its directory), beside the others. Does nothing if it is loaded; afterwards every replica serves it.
 
         Raises:
@@ -28,30 +30,29 @@ class EncoderBackend(Protocol):
         """Frees a release; does nothing if it is not loaded."""
         ...
 
+
+class EncoderBackend(Backend[object], Protocol):
+    """Texts to unit vectors."""
+
     async def encode(self, release: str, texts: Sequence[str], side: Side) -> NDArray[np.float32]:
         """Unit vectors of N texts, [N, D]."""
         ...
 
 
 class GroupHits(NamedTuple):
-    """What a group of shards found for Q queries."""
+    """What a group of shards has for Q queries."""
 
     shards: Mapping[int, ShardHits]
     """By shard number."""
-    passages: Sequence[Mapping[Place, Passage]]
-    """For each query passages of its hits, by their places."""
+    passages: Sequence[Mapping[PassageRow, Passage]]
+    """For each query passages of its hits, by where they are."""
 
 
-class ShardBackend(Protocol):
-    """One group of shards of an index. The gateway holds several; together they hold every shard once."""
+class ShardBackend(Backend[Sequence[int]], Protocol):
+    """One group of shards of an index; `load` returns their numbers.
 
-    async def load(self, release: str, path: str) -> Sequence[int]:
-        """Loads this group's shards of a release; returns their numbers. As `EncoderBackend.load` otherwise."""
-        ...
-
-    async def drop(self, release: str) -> None:
-        """Frees a release; does nothing if it is not loaded."""
-        ...
+    The gateway holds several groups; together they hold every shard once.
+    """
 
     async def search(
         self, release: str, vectors_QD: NDArray[np.float32], options: Sequence[SearchOptions], along: Sequence[int]
@@ -63,21 +64,13 @@ class ShardBackend(Protocol):
         """
         ...
 
-    async def passages(self, release: str, places: Sequence[tuple[int, int]]) -> list[Passage]:
-        """The passages at (shard number, row), in the order of `places`."""
+    async def passages(self, release: str, passage_rows: Sequence[PassageRow]) -> list[Passage]:
+        """The passages of the rows, in their order."""
         ...
 
 
-class RerankerBackend(Protocol):
-    """Pairs of texts to one logit each."""
-
-    async def load(self, release: str, path: str) -> None:
-        """As `EncoderBackend.load`. A release without a reranker is fine: nothing is loaded of it."""
-        ...
-
-    async def drop(self, release: str) -> None:
-        """Frees a release; does nothing if it is not loaded."""
-        ...
+class RerankerBackend(Backend[object], Protocol):
+    """Pairs of texts to one logit each. A release without a reranker is fine: nothing is loaded of it."""
 
     async def score(self, release: str, pairs: Sequence[tuple[str, str]]) -> NDArray[np.float32]:
         """The logits of N (query, passage) pairs, [N]."""

@@ -42,11 +42,6 @@ class Batcher(Generic[T, R]):
         self._in_work: set[asyncio.Task[None]] = set()
         self._timer: asyncio.Handle | None = None
 
-    @property
-    def waiting(self) -> int:
-        """Items that are in no call yet."""
-        return len(self._queue)
-
     async def submit(self, items: Sequence[T], deadline: float) -> list[R]:
         """The results of `items`, in their order.
 
@@ -124,12 +119,12 @@ class Batcher(Generic[T, R]):
 
 
 def _cancel_when_deserted(task: "asyncio.Task[None]", batch: list[_Entry[T, R]]) -> None:
-    there = len(batch)
+    waiting = len(batch)
 
     def left(answer: "asyncio.Future[R]") -> None:
-        nonlocal there
-        there -= answer.cancelled()
-        if there == 0:
+        nonlocal waiting
+        waiting -= answer.cancelled()
+        if waiting == 0:
             task.cancel()
 
     for entry in batch:

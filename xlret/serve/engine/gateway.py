@@ -38,7 +38,7 @@ class Gateway:
         settings: ServeSettings,
         read: Callable[[Path], ReleaseInfo] = read_info,
     ) -> None:
-        names = ["encoder", "highlight", "reranker", *(f"group {place}" for place in range(len(shards)))]
+        names = ["encoder", "highlight", "reranker", *(f"group {number}" for number in range(len(shards)))]
         health = {name: Health(settings.deadline) for name in names}
         self.settings = settings
         self.gate = Gate(settings.load)
@@ -71,7 +71,7 @@ class Gateway:
     def ready(self) -> bool:
         """Whether a search would be taken on now and has backends to go to."""
         down = [name for name, health in self._backends.health.items() if health.down]
-        groups = [f"group {place}" for place in range(len(self._backends.shards))]
+        groups = [f"group {number}" for number in range(len(self._backends.shards))]
         dead = "encoder" in down or (bool(groups) and all(name in down for name in groups))
         return self._live is not None and not self.gate.draining and not dead
 
@@ -132,8 +132,7 @@ class Gateway:
             async with asyncio.timeout(self.settings.deadline.load_s):
                 loads = [backend.load(info.name, info.path) for backend in self._models()]
                 groups = [backend.load(info.name, info.path) for backend in backends.shards]
-                found = await asyncio.gather(*loads, *groups)
-            numbers = [tuple(one) for one in found[len(loads) :] if one is not None]
+                _, numbers = await asyncio.gather(asyncio.gather(*loads), asyncio.gather(*groups))
             held = sorted(number for group in numbers for number in group)
             if held != list(range(info.shards)):
                 raise UserError(f"the shard groups hold the shards {held} of {info.name}, which has {info.shards}")

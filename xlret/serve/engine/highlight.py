@@ -55,14 +55,19 @@ async def nearest_sentences(
     Cost: encoding every sentence of passages that have several; each distinct sentence once.
     """
     spans = [sentences(text) for text in texts]
-    pieces = {text[a:b]: None for text, found in zip(texts, spans, strict=True) if len(found) > 1 for a, b in found}
-    places = {piece: row for row, piece in enumerate(pieces)}
+    pieces = {
+        text[a:b]: None
+        for text, spans_of_text in zip(texts, spans, strict=True)
+        if len(spans_of_text) > 1
+        for a, b in spans_of_text
+    }
+    rows_of = {piece: row for row, piece in enumerate(pieces)}
     vectors = await encode(list(pieces)) if pieces else None
     best = []
-    for vector_D, text, found in zip(vectors_ND, texts, spans, strict=True):
-        if len(found) == 1 or vectors is None:
-            best.append(found[0] if found else (0, len(text)))
+    for vector_D, text, spans_of_text in zip(vectors_ND, texts, spans, strict=True):
+        if len(spans_of_text) == 1 or vectors is None:
+            best.append(spans_of_text[0] if spans_of_text else (0, len(text)))
         else:
-            rows = [places[text[a:b]] for a, b in found]
-            best.append(found[int(np.argmax(vectors[rows] @ vector_D))])
+            rows = [rows_of[text[a:b]] for a, b in spans_of_text]
+            best.append(spans_of_text[int(np.argmax(vectors[rows] @ vector_D))])
     return best

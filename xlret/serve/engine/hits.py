@@ -7,18 +7,18 @@ from dataclasses import dataclass, field
 from xlret.search.merge import ShardHits, merge
 from xlret.serve.engine.hedging import DownError
 
-Place = tuple[int, int]
-"""Shard number and row."""
+PassageRow = tuple[int, int]
+"""Where a passage is: shard number and row."""
 
 
 @dataclass(frozen=True)
-class QueryHits:
-    """A hit: its passage's place, and what is known of it without reading the passage."""
+class QueryHit:
+    """A hit: where its passage is, and what is known of it without reading that."""
 
     id: str
     score: float
     language: str
-    place: Place
+    passage_row: PassageRow
 
 
 @dataclass
@@ -41,13 +41,13 @@ class Missing:
         return "; ".join(parts) or None
 
 
-def merged(by_shard: Mapping[int, ShardHits], top_k: int) -> list[QueryHits]:
+def merged(by_shard: Mapping[int, ShardHits], top_k: int) -> list[QueryHit]:
     """The best hits of one query over its shards, best first, ties by id."""
     if not by_shard:
         return []
     hits = merge(list(by_shard.values()), top_k)
     lists = (hits.ids[0], hits.scores[0].tolist(), hits.langs[0], hits.shards[0].tolist(), hits.rows[0].tolist())
-    return [QueryHits(id, score, lang, (shard, row)) for id, score, lang, shard, row in zip(*lists, strict=True)]
+    return [QueryHit(id, score, lang, (shard, row)) for id, score, lang, shard, row in zip(*lists, strict=True)]
 
 
 def is_short(by_shard: Mapping[int, ShardHits], top_k: int) -> bool:

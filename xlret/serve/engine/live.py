@@ -18,7 +18,7 @@ from xlret.serve.engine.backends import EncoderBackend, GroupHits, RerankerBacke
 from xlret.serve.engine.batching import Batcher
 from xlret.serve.engine.cache import VectorCache
 from xlret.serve.engine.hedging import Health, ask
-from xlret.serve.engine.hits import Missing, Place, reason
+from xlret.serve.engine.hits import Missing, PassageRow, reason
 from xlret.serve.engine.info import ReleaseInfo
 from xlret.serve.errors import ApiError
 from xlret.serve.settings import BatchSettings, ServeSettings
@@ -49,20 +49,20 @@ class _Group:
 
         async def search(items: list[tuple[Vector, SearchOptions, int]], deadline: float) -> list[GroupHits]:
             vectors_QD = np.stack([vector for vector, _, _ in items])
-            options, along = [one for _, one, _ in items], [count for _, _, count in items]
-            found = await ask(lambda: backend.search(release, vectors_QD, options, along), deadline, health)
-            missing = set(self.numbers) - set(found.shards)
+            options, along = [option for _, option, _ in items], [count for _, _, count in items]
+            group_hits = await ask(lambda: backend.search(release, vectors_QD, options, along), deadline, health)
+            missing = set(self.numbers) - set(group_hits.shards)
             if missing:
                 raise RuntimeError(f"a shard backend left out the shards {sorted(missing)}")
             return [
-                GroupHits({number: _of_query(hits, row) for number, hits in found.shards.items()}, [passages])
-                for row, passages in enumerate(found.passages)
+                GroupHits({number: _of_query(hits, row) for number, hits in group_hits.shards.items()}, [passages])
+                for row, passages in enumerate(group_hits.passages)
             ]
 
-        async def passages(items: list[tuple[Place, ...]], deadline: float) -> list[list[Passage]]:
-            flat = [place for places in items for place in places]
-            found = iter(await ask(lambda: backend.passages(release, flat), deadline, health))
-            return [[next(found) for _ in places] for places in items]
+        async def passages(items: list[tuple[PassageRow, ...]], deadline: float) -> list[list[Passage]]:
+            flat = [passage_row for passage_rows in items for passage_row in passage_rows]
+            read = iter(await ask(lambda: backend.passages(release, flat), deadline, health))
+            return [[next(read) for _ in passage_rows] for passage_rows in items]
 
         self.search = Batcher(search, settings.batch)
         self.passages = Batcher(passages, settings.batch)
@@ -100,8 +100,8 @@ class Live:
             "highlight": self._lane("passage", health["highlight"], few),
         }
         self._groups = [
-            _Group(backend, info.name, numbers, health[f"group {place}"], settings)
-            for place, (backend, numbers) in enumerate(zip(backends.shards, groups, strict=True))
+            _Group(backend, info.name, numbers, health[f"group {number}"], settings)
+            for number, (backend, numbers) in enumerate(zip(backends.shards, groups, strict=True))
         ]
         self._group_of = {number: group for group in self._groups for number in group.numbers}
 
@@ -151,18 +151,18 @@ class Live:
         """
         keys = [(self.info.name, side, text) for text in texts]
         vectors = [self._cache.get(key) for key in keys]
-        wanted = [place for place, vector in enumerate(vectors) if vector is None]
+        wanted = [position for position, vector in enumerate(vectors) if vector is None]
         if wanted:
             try:
-                found = await self._lanes[lane or side].submit([texts[place] for place in wanted], deadline)
+                encoded = await self._lanes[lane or side].submit([texts[position] for position in wanted], deadline)
             except TimeoutError:
                 raise ApiError(504, "the encoder did not answer within the time limit; allow more with timeout_ms") from None
             except UserError:
                 raise
             except Exception as error:
                 raise ApiError(503, f"the encoder is not available ({reason(error)}); try again after Retry-After") from error
-            for place, vector in zip(wanted, found, strict=True):
-                vectors[place] = vector
+            for position, vector in zip(wanted, encoded, strict=True):
+                vectors[position] = vector
         return np.stack([vector for vector in vectors if vector is not None]) if vectors else _none(self.info.dimension)
 
     async def search(
@@ -172,23 +172,23 @@ class Live:
         along: int,
         deadline: float,
         missing: Missing,
-        passages: dict[Place, Passage],
+        passages: dict[PassageRow, Passage],
     ) -> list[dict[int, ShardHits]]:
         """The hits of each of Q queries by shard number, from the shards that answer by the deadline.
 
         Notes in `missing` which shards do not. All groups are asked at the same time. Passages of each query's best `along`
         hits in a group come along, into `passages`.
         """
-        items = [(vector, one, along) for vector, one in zip(vectors_QD, options, strict=True)]
+        items = [(vector, option, along) for vector, option in zip(vectors_QD, options, strict=True)]
         asked = {asyncio.ensure_future(group.search.submit(items, deadline)): group for group in self._groups}
-        found: list[dict[int, ShardHits]] = [{} for _ in items]
+        by_query: list[dict[int, ShardHits]] = [{} for _ in items]
         try:
             if asked:
                 await asyncio.wait(asked)
             for task, group in asked.items():
                 error = task.exception()
                 if error is None:
-                    for by_shard, more in zip(found, task.result(), strict=True):
+                    for by_shard, more in zip(by_query, task.result(), strict=True):
                         by_shard.update(more.shards)
                         passages.update(more.passages[0])
                 elif isinstance(error, UserError):
@@ -197,29 +197,31 @@ class Live:
                     _note(missing, group.numbers, error)
         finally:
             await _stop(asked)
-        return found
+        return by_query
 
-    async def passages(self, places: Sequence[Place], deadline: float, missing: Missing) -> dict[Place, Passage]:
+    async def passages(
+        self, passage_rows: Sequence[PassageRow], deadline: float, missing: Missing
+    ) -> dict[PassageRow, Passage]:
         """Passages by their places. Those of shards that do not answer by the deadline are left out and noted in `missing`."""
-        asked: dict[asyncio.Future[list[list[Passage]]], tuple[_Group, list[Place]]] = {}
-        by_group: dict[_Group, list[Place]] = {}
-        for place in dict.fromkeys(places):
-            by_group.setdefault(self._group_of[place[0]], []).append(place)
+        asked: dict[asyncio.Future[list[list[Passage]]], tuple[_Group, list[PassageRow]]] = {}
+        by_group: dict[_Group, list[PassageRow]] = {}
+        for passage_row in dict.fromkeys(passage_rows):
+            by_group.setdefault(self._group_of[passage_row[0]], []).append(passage_row)
         for group, wanted in by_group.items():
             asked[asyncio.ensure_future(group.passages.submit([tuple(wanted)], deadline))] = (group, wanted)
-        found: dict[Place, Passage] = {}
+        passages: dict[PassageRow, Passage] = {}
         try:
             if asked:
                 await asyncio.wait(asked)
             for task, (group, wanted) in asked.items():
                 error = task.exception()
                 if error is None:
-                    found.update(zip(wanted, task.result()[0], strict=True))
+                    passages.update(zip(wanted, task.result()[0], strict=True))
                 else:
                     _note(missing, group.numbers, error)
         finally:
             await _stop(asked)
-        return found
+        return passages
 
     async def score(self, pairs: Sequence[tuple[str, str]], deadline: float) -> Vector:
         """The reranker's logits of N (query, passage) pairs, [N].

@@ -1,4 +1,7 @@
-"""Backends in this process: threads that hold the models and shards. Ray's replicas are thin shells around the same."""
+"""Backends in this process: threads that hold the models and shards. Ray's replicas are thin shells around the same.
+
+What each method promises is said once, at the protocols in `backends`.
+"""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -17,7 +20,7 @@ from xlret.search.passages import Passage
 from xlret.search.query import SearchOptions
 from xlret.serve.engine.backends import GroupHits
 from xlret.serve.engine.gateway import Gateway
-from xlret.serve.engine.hits import Place
+from xlret.serve.engine.hits import PassageRow
 from xlret.serve.settings import ServeSettings
 from xlret.text.sides import Side
 
@@ -30,41 +33,47 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 
-class _Loaded(Generic[T]):
-    """What is loaded, by release; several may ask for the same one at the same time."""
+class LocalBackend(Generic[T]):
+    """Releases in memory, read and used in threads. What `load` and `drop` promise stands at `backends.Backend`.
+
+    Args:
+        read: what is kept of a release, from its directory.
+        threads: of calls.
+        name: of the threads.
+    """
 
     def __init__(self, read: Callable[[Path], T], threads: int, name: str) -> None:
-        self.pool = ThreadPoolExecutor(threads, thread_name_prefix=name)
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix=name)
         self._reader = ThreadPoolExecutor(1, thread_name_prefix=f"{name}-load")  # loading must not hold up calls
         self._read = read
-        self._found: dict[str, asyncio.Future[T]] = {}
+        self._by_release: dict[str, asyncio.Future[T]] = {}
 
-    async def load(self, release: str, path: str) -> T:
-        if release not in self._found:
+    async def load(self, release: str, path: str) -> Any:
+        if release not in self._by_release:  # several may ask for the same one at the same time
             loop = asyncio.get_running_loop()
-            self._found[release] = asyncio.ensure_future(loop.run_in_executor(self._reader, self._read, Path(path)))
-        future = self._found[release]
+            self._by_release[release] = asyncio.ensure_future(loop.run_in_executor(self._reader, self._read, Path(path)))
+        future = self._by_release[release]
         try:
             return await asyncio.shield(future)
         except Exception:
-            if self._found.get(release) is future:
-                del self._found[release]
+            if self._by_release.get(release) is future:
+                del self._by_release[release]
             raise
 
-    def drop(self, release: str) -> None:
-        self._found.pop(release, None)
+    async def drop(self, release: str) -> None:
+        self._by_release.pop(release, None)
 
-    def get(self, release: str) -> T:
-        future = self._found.get(release)
+    def _loaded(self, release: str) -> T:
+        future = self._by_release.get(release)
         if future is None or not future.done():
             raise LookupError(f"release {release} is not loaded here")
         return future.result()
 
-    async def run(self, call: Callable[[], R], pool: ThreadPoolExecutor | None = None) -> R:
-        return await asyncio.get_running_loop().run_in_executor(pool or self.pool, call)
+    async def _run(self, call: Callable[[], R], pool: ThreadPoolExecutor | None = None) -> R:
+        return await asyncio.get_running_loop().run_in_executor(pool or self._pool, call)
 
 
-class LocalEncoder:
+class LocalEncoder(LocalBackend["Encoder"]):
     """An `EncoderBackend`.
 
     Args:
@@ -72,12 +81,12 @@ class LocalEncoder:
     """
 
     def __init__(self, settings: ServeSettings) -> None:
+        super().__init__(self._load_encoder, settings.batch.encoder_calls, "encoder")
         self._settings = settings
-        self._loaded: _Loaded[Encoder] = _Loaded(self._read, settings.batch.encoder_calls, "encoder")
         # Passages and highlights have their own threads: long texts, or ones whose caller has left, keep no question waiting.
         self._long = ThreadPoolExecutor(2, thread_name_prefix="encoder-long")
 
-    def _read(self, path: Path) -> "Encoder":
+    def _load_encoder(self, path: Path) -> "Encoder":
         import torch
 
         from xlret.model.encoder import Encoder
@@ -87,24 +96,15 @@ class LocalEncoder:
         encoder.encode(["warm up: the first call is the slowest"], "query")
         return encoder
 
-    async def load(self, release: str, path: str) -> None:
-        """See `EncoderBackend.load`."""
-        await self._loaded.load(release, path)
-
-    async def drop(self, release: str) -> None:
-        """See `EncoderBackend.drop`."""
-        self._loaded.drop(release)
-
     async def encode(self, release: str, texts: Sequence[str], side: Side) -> NDArray[np.float32]:
-        """See `EncoderBackend.encode`."""
-        encoder, settings = self._loaded.get(release), self._settings
-        return await self._loaded.run(
+        encoder, settings = self._loaded(release), self._settings
+        return await self._run(
             lambda: encoder.encode(texts, side, tokens_per_batch=settings.tokens_per_batch, precision=settings.precision),
             None if side == "query" else self._long,
         )
 
 
-class LocalShards:
+class LocalShards(LocalBackend["dict[int, Shard]"]):
     """A `ShardBackend`: every `groups`-th shard of an index, from number `group` on. It needs no torch.
 
     Args:
@@ -115,10 +115,10 @@ class LocalShards:
     def __init__(self, settings: ServeSettings, group: int = 0, groups: int = 1) -> None:
         if not 0 <= group < groups:
             raise UserError(f"shard group {group} of {groups}; allowed is 0 to {groups - 1}")
+        super().__init__(self._open_shards, settings.shard_threads, "shard")
         self._group, self._groups = group, groups
-        self._loaded: _Loaded[dict[int, Shard]] = _Loaded(self._read, settings.shard_threads, "shard")
 
-    def _read(self, path: Path) -> "dict[int, Shard]":
+    def _open_shards(self, path: Path) -> "dict[int, Shard]":
         from xlret.search.probing import ProbingPlan
         from xlret.search.shard import Shard
 
@@ -131,12 +131,7 @@ class LocalShards:
         return {number: Shard.open(index, number, manifest, plan) for number in mine}
 
     async def load(self, release: str, path: str) -> Sequence[int]:
-        """See `ShardBackend.load`."""
-        return tuple(await self._loaded.load(release, path))
-
-    async def drop(self, release: str) -> None:
-        """See `ShardBackend.drop`."""
-        self._loaded.drop(release)
+        return tuple(await super().load(release, path))
 
     def numbers(self, release: str) -> Sequence[int]:
         """The shards of a loaded release that this group serves.
@@ -144,23 +139,21 @@ class LocalShards:
         Raises:
             LookupError: it is not loaded.
         """
-        return tuple(self._loaded.get(release))
+        return tuple(self._loaded(release))
 
     async def search(
         self, release: str, vectors_QD: NDArray[np.float32], options: Sequence[SearchOptions], along: Sequence[int]
     ) -> GroupHits:
-        """See `ShardBackend.search`. Each shard in a thread of its own, as far as there are threads."""
-        shards = self._loaded.get(release)
-        hits = await _all([self._loaded.run(_search(shard, vectors_QD, options)) for shard in shards.values()])
-        return await self._loaded.run(lambda: _with_passages(shards, hits, along))
+        shards = self._loaded(release)  # each in a thread of its own, as far as there are threads
+        hits = await _all([self._run(_search(shard, vectors_QD, options)) for shard in shards.values()])
+        return await self._run(lambda: _with_passages(shards, hits, along))
 
-    async def passages(self, release: str, places: Sequence[Place]) -> list[Passage]:
-        """See `ShardBackend.passages`."""
-        shards = self._loaded.get(release)
-        return await self._loaded.run(lambda: _read(shards, places))
+    async def passages(self, release: str, passage_rows: Sequence[PassageRow]) -> list[Passage]:
+        shards = self._loaded(release)
+        return await self._run(lambda: _read(shards, passage_rows))
 
 
-class LocalReranker:
+class LocalReranker(LocalBackend["Reranker | None"]):
     """A `RerankerBackend`.
 
     Args:
@@ -168,10 +161,10 @@ class LocalReranker:
     """
 
     def __init__(self, settings: ServeSettings) -> None:
+        super().__init__(self._load_reranker, 1, "reranker")
         self._settings = settings
-        self._loaded: _Loaded[Reranker | None] = _Loaded(self._read, 1, "reranker")
 
-    def _read(self, path: Path) -> "Reranker | None":
+    def _load_reranker(self, path: Path) -> "Reranker | None":
         if not (path / RERANKER).is_dir():
             return None
         import torch
@@ -181,20 +174,11 @@ class LocalReranker:
         torch.set_num_threads(self._settings.encoder_threads)
         return Reranker.load(path / RERANKER, _device())
 
-    async def load(self, release: str, path: str) -> None:
-        """See `RerankerBackend.load`."""
-        await self._loaded.load(release, path)
-
-    async def drop(self, release: str) -> None:
-        """See `RerankerBackend.drop`."""
-        self._loaded.drop(release)
-
     async def score(self, release: str, pairs: Sequence[tuple[str, str]]) -> NDArray[np.float32]:
-        """See `RerankerBackend.score`."""
-        reranker, settings = self._loaded.get(release), self._settings
+        reranker, settings = self._loaded(release), self._settings
         if reranker is None:
             raise LookupError(f"release {release} has no reranker")
-        return await self._loaded.run(
+        return await self._run(
             lambda: reranker.score(pairs, tokens_per_batch=settings.tokens_per_batch, precision=settings.precision)
         )
 
@@ -212,12 +196,10 @@ class LocalControl:
         self._root = Path(root)
 
     async def swap(self, name: str) -> Mapping[str, Any]:
-        """See `Control.swap`."""
         await self._gateway.swap(self._root / checked_name(name))
         return await self.status()
 
     async def status(self) -> Mapping[str, Any]:
-        """See `Control.status`."""
         return self._gateway.status()
 
 
@@ -233,13 +215,13 @@ def _search(shard: "Shard", vectors_QD: NDArray[np.float32], options: Sequence[S
 
 
 def _with_passages(shards: "Mapping[int, Shard]", hits: Sequence[ShardHits], along: Sequence[int]) -> GroupHits:
-    places = _best(hits, along)
-    passages = iter(_read(shards, [one for some in places for one in some]))
-    found = dict(zip(shards, hits, strict=True))
-    return GroupHits(found, [{place: next(passages) for place in some} for some in places])
+    passage_rows = _best(hits, along)
+    passages = iter(_read(shards, [row for rows in passage_rows for row in rows]))
+    by_number = dict(zip(shards, hits, strict=True))
+    return GroupHits(by_number, [{passage_row: next(passages) for passage_row in rows} for rows in passage_rows])
 
 
-def _best(hits: Sequence[ShardHits], along: Sequence[int]) -> list[list[Place]]:
+def _best(hits: Sequence[ShardHits], along: Sequence[int]) -> list[list[PassageRow]]:
     """Where the best `along[q]` of each query's hits in some shards are."""
     if not hits or not any(along):
         return [[] for _ in along]
@@ -247,12 +229,12 @@ def _best(hits: Sequence[ShardHits], along: Sequence[int]) -> list[list[Place]]:
     return [list(zip(shards.tolist(), rows.tolist(), strict=True)) for shards, rows in zip(best.shards, best.rows, strict=True)]
 
 
-def _read(shards: "Mapping[int, Shard]", places: Sequence[Place]) -> list[Passage]:
+def _read(shards: "Mapping[int, Shard]", passage_rows: Sequence[PassageRow]) -> list[Passage]:
     by_shard: dict[int, list[int]] = {}
-    for number, row in places:
+    for number, row in passage_rows:
         by_shard.setdefault(number, []).append(row)
-    found = {number: iter(shards[number].passages(rows)) for number, rows in by_shard.items()}
-    return [next(found[number]) for number, _ in places]
+    passages_of = {number: iter(shards[number].passages(rows)) for number, rows in by_shard.items()}
+    return [next(passages_of[number]) for number, _ in passage_rows]
 
 
 async def _all(calls: Sequence[Awaitable[R]]) -> list[R]:

@@ -55,8 +55,8 @@ async def embed(gateway: Gateway, request: EmbeddingsRequest, record: RequestRec
         is_float = request.encoding_format == "float"
         return EmbeddingsAnswer(
             data=[
-                Embedding(index=place, embedding=vector.tolist() if is_float else _base64(vector))
-                for place, vector in enumerate(vectors_ND)
+                Embedding(index=position, embedding=vector.tolist() if is_float else _base64(vector))
+                for position, vector in enumerate(vectors_ND)
             ],
             model=live.info.name,
             usage=EmbeddingUsage(prompt_tokens=tokens, total_tokens=tokens),
@@ -88,17 +88,17 @@ async def rerank(gateway: Gateway, request: RerankRequest, record: RequestRecord
         except Exception as error:
             raise ApiError(503, f"the reranker is not available ({reason(error)}); try again after Retry-After") from error
         record.took_ms = {"rerank": 1000 * (now() - began), "total": 1000 * (now() - record.arrived)}
-        order = sorted(range(len(logits)), key=lambda place: (-float(logits[place]), place))[: request.top_n]
+        order = sorted(range(len(logits)), key=lambda position: (-float(logits[position]), position))[: request.top_n]
         texts = request.texts
         return RerankAnswer(
             model=live.info.name,
             results=[
                 RerankResult(
-                    index=place,
-                    relevance_score=sigmoid(float(logits[place])),
-                    document={"text": texts[place]} if request.return_documents else None,
+                    index=position,
+                    relevance_score=sigmoid(float(logits[position])),
+                    document={"text": texts[position]} if request.return_documents else None,
                 )
-                for place in order
+                for position in order
             ],
             usage=RerankUsage(pairs=len(texts)),
         )

@@ -84,18 +84,18 @@ def _check_work(request: SearchRequest, limits: LimitSettings, depth: int, langu
         )
 
 
-def _languages(codes: Sequence[str], there: Mapping[str, int]) -> tuple[str, ...]:
+def _languages(codes: Sequence[str], counts: Mapping[str, int]) -> tuple[str, ...]:
     """The index's languages that are meant; `pt` means `pt-BR` too where the index has no plain `pt`."""
-    found: dict[str, None] = {}
+    meant: dict[str, None] = {}
     for code in codes:
         wanted = code_of(code, "languages")
-        same = [wanted] if wanted in there else [one for one in there if primary(one) == wanted]
+        same = [wanted] if wanted in counts else [own for own in counts if primary(own) == wanted]
         if not same:
             raise ApiError(
-                422, f"languages: there are no passages in {code!r}; there are {', '.join(there)}", field="languages"
+                422, f"languages: there are no passages in {code!r}; there are {', '.join(counts)}", field="languages"
             )
-        found.update(dict.fromkeys(same))
-    return tuple(found)
+        meant.update(dict.fromkeys(same))
+    return tuple(meant)
 
 
 def code_of(code: str, field: str) -> str:

@@ -15,7 +15,7 @@ from xlret.search.query import SearchOptions
 from xlret.serve.engine.detect import detect
 from xlret.serve.engine.gateway import Gateway
 from xlret.serve.engine.highlight import nearest_sentences
-from xlret.serve.engine.hits import Missing, Place, QueryHits, is_short, merged, reason, sigmoid
+from xlret.serve.engine.hits import Missing, PassageRow, QueryHit, is_short, merged, reason, sigmoid
 from xlret.serve.engine.info import direction
 from xlret.serve.engine.live import Live, now
 from xlret.serve.engine.options import check_size, code_of, search_options
@@ -51,7 +51,7 @@ class _Question:
     text: str
     language: QueryLanguage
     vector_D: NDArray[np.float32]
-    hits: list[QueryHits]
+    hits: list[QueryHit]
     rerank_scores: list[float] | None = None
 
 
@@ -83,22 +83,22 @@ class _Search:
         questions = await self._questions()
         self._tick("encode", began)
         began = now()
-        passages: dict[Place, Passage] = {}
-        by_shard = await self._search(questions, passages)
+        passages: dict[PassageRow, Passage] = {}
+        by_question = await self._search(questions, passages)
         gone = -1
         while True:
             self._check_shards()
             if len(self.missing.shards) != gone:
                 gone = len(self.missing.shards)
-                for question, found in zip(questions, by_shard, strict=True):
-                    question.hits = self._best(question, found)
-            places = {hit.place for question in questions for hit in question.hits} - set(passages)
-            if not self.needs_text or not places:
+                for question, searches in zip(questions, by_question, strict=True):
+                    question.hits = self._best(question, searches)
+            wanted = {hit.passage_row for question in questions for hit in question.hits} - set(passages)
+            if not self.needs_text or not wanted:
                 break
             # A shard may go away between its hits and their texts: the hits of the others take their places.
             # Not until the very deadline: then there would be no time left to ask those others.
             until = now() + _SEARCH_SHARE * (self.deadline - now())
-            passages |= await self.live.passages(sorted(places), until, self.missing)
+            passages |= await self.live.passages(sorted(wanted), until, self.missing)
         self._tick("search", began)
         if self.request.rerank:
             began = now()
@@ -121,7 +121,7 @@ class _Search:
             vectors_QD = await encoding
         finally:
             encoding.cancel()
-        return [_Question(*one, []) for one in zip(texts, languages, vectors_QD, strict=True)]
+        return [_Question(*parts, []) for parts in zip(texts, languages, vectors_QD, strict=True)]
 
     def _languages(self) -> list[QueryLanguage]:
         texts, info = self.request.texts, self.live.info
@@ -132,7 +132,9 @@ class _Search:
             return [QueryLanguage(code=detect(text, info.languages), detected=True) for text in texts]
         return [QueryLanguage(code=None, detected=False)] * len(texts)
 
-    async def _search(self, questions: list[_Question], passages: dict[Place, Passage]) -> list[list[dict[int, ShardHits]]]:
+    async def _search(
+        self, questions: list[_Question], passages: dict[PassageRow, Passage]
+    ) -> list[list[dict[int, ShardHits]]]:
         """Per question the hits by shard of each search that was made for it: one, or one for each language.
 
         Passages that come along with them go into `passages`.
@@ -143,15 +145,15 @@ class _Search:
         until = started + _SEARCH_SHARE * (self.deadline - started)
         options = parts * len(questions)
         along = self.depth if self.needs_text and self.request.balance == "none" and self.depth <= _ALONG else 0
-        found = await self.live.search(vectors_QD, options, along, until, self.missing, passages)
+        by_query = await self.live.search(vectors_QD, options, along, until, self.missing, passages)
         # An approximate search may overlook passages that it should have found: then all are looked at.
-        short = [place for place, by_shard in enumerate(found) if is_short(by_shard, self.depth)]
+        short = [position for position, by_shard in enumerate(by_query) if is_short(by_shard, self.depth)]
         if short:
-            again = [replace(options[place], exact=True) for place in short]
+            again = [replace(options[position], exact=True) for position in short]
             better = await self.live.search(vectors_QD[short], again, along, until, self.missing, passages)
-            for place, more in zip(short, better, strict=True):
-                found[place] |= more
-        return [found[place : place + len(parts)] for place in range(0, len(found), len(parts))]
+            for position, more in zip(short, better, strict=True):
+                by_query[position] |= more
+        return [by_query[first : first + len(parts)] for first in range(0, len(by_query), len(parts))]
 
     def _parts(self) -> list[SearchOptions]:
         """The searches that a question needs: balancing chooses from the best hits of each language."""
@@ -170,9 +172,12 @@ class _Search:
             raise ApiError(504, f"{sentence}; allow more time with timeout_ms")
         raise ApiError(503, f"{sentence}; try again after Retry-After")
 
-    def _best(self, question: _Question, found: list[dict[int, ShardHits]]) -> list[QueryHits]:
+    def _best(self, question: _Question, by_search: list[dict[int, ShardHits]]) -> list[QueryHit]:
         gone = self.missing.shards
-        lists = [merged({number: hits for number, hits in one.items() if number not in gone}, self.depth) for one in found]
+        lists = [
+            merged({number: hits for number, hits in by_shard.items() if number not in gone}, self.depth)
+            for by_shard in by_search
+        ]
         if self.request.balance == "none":
             return lists[0]
         flat = [hit for hits in lists for hit in hits]
@@ -185,10 +190,10 @@ class _Search:
             calibration=self.live.info.calibration,
             query_vector_D=question.vector_D,
         )
-        return [flat[place] for place in order]
+        return [flat[position] for position in order]
 
-    async def _rerank(self, questions: list[_Question], passages: dict[Place, Passage]) -> None:
-        pairs = [(question.text, passages[hit.place].full_text) for question in questions for hit in question.hits]
+    async def _rerank(self, questions: list[_Question], passages: dict[PassageRow, Passage]) -> None:
+        pairs = [(question.text, passages[hit.passage_row].full_text) for question in questions for hit in question.hits]
         started = now()
         try:
             logits = await self.live.score(pairs, started + _RERANK_SHARE * (self.deadline - started)) if pairs else np.empty(0)
@@ -204,15 +209,15 @@ class _Search:
             question.rerank_scores = [sigmoid(logit) for logit, _ in order]
 
     async def _highlight(
-        self, questions: list[_Question], passages: dict[Place, Passage]
-    ) -> dict[tuple[int, Place], Highlight]:
-        """The nearest sentence of the first hits, by question and place; none when the server is busy or time is short."""
+        self, questions: list[_Question], passages: dict[PassageRow, Passage]
+    ) -> dict[tuple[int, PassageRow], Highlight]:
+        """The nearest sentence of the first hits, by question and passage; none when the server is busy or time is short."""
         gateway, request = self.gateway, self.request
         if not (request.highlight and request.include_text) or gateway.gate.requests > gateway.settings.load.highlight_below:
             return {}
         most = min(_HIGHLIGHTED, max(1, 2 * _HIGHLIGHTED // len(questions)), request.top_k)
-        keys = [(number, hit.place) for number, question in enumerate(questions) for hit in question.hits[:most]]
-        texts = [passages[place].text for _, place in keys]
+        keys = [(number, hit.passage_row) for number, question in enumerate(questions) for hit in question.hits[:most]]
+        texts = [passages[passage_row].text for _, passage_row in keys]
         until = min(self.deadline, now() + gateway.settings.deadline.highlight_ms / 1000)
 
         async def encode(pieces: Sequence[str]) -> NDArray[np.float32]:
@@ -225,7 +230,7 @@ class _Search:
         return {key: Highlight(start=start, end=end) for key, (start, end) in zip(keys, spans, strict=True)}
 
     def _answer(
-        self, questions: list[_Question], passages: dict[Place, Passage], marks: dict[tuple[int, Place], Highlight]
+        self, questions: list[_Question], passages: dict[PassageRow, Passage], marks: dict[tuple[int, PassageRow], Highlight]
     ) -> SearchAnswer:
         info, record, failed = self.live.info, self.record, len(self.missing.shards)
         counts = {code: info.languages[code] for code in self.options.languages or info.languages}
@@ -241,18 +246,20 @@ class _Search:
                         self._hit(
                             rank,
                             hit,
-                            passages.get(hit.place),
-                            marks.get((number, hit.place)),
+                            passages.get(hit.passage_row),
+                            marks.get((number, hit.passage_row)),
                             question.rerank_scores[rank] if question.rerank_scores is not None else None,
                         )
                         for rank, hit in enumerate(hits)
                     ],
-                    language_share={code: LanguageShare(hits=one.hits, corpus=one.corpus) for code, one in share.items()},
+                    language_share={
+                        code: LanguageShare(hits=shares.hits, corpus=shares.corpus) for code, shares in share.items()
+                    },
                 )
             )
-            record.corpus = {code: one.corpus for code, one in share.items()}
+            record.corpus = {code: shares.corpus for code, shares in share.items()}
         took = {**self.took, "total": 1000 * (now() - record.arrived)}
-        record.hits = dict(Counter(hit.language for one in results for hit in one.hits))
+        record.hits = dict(Counter(hit.language for result in results for hit in result.hits))
         record.took_ms, record.partial_reason = took, self.missing.sentence(info.shards)
         record.shards_ok, record.shards_failed = info.shards - failed, failed
         return SearchAnswer(
@@ -266,12 +273,12 @@ class _Search:
         )
 
     def _hit(
-        self, place: int, hit: QueryHits, passage: Passage | None, mark: Highlight | None, rerank_score: float | None
+        self, position: int, hit: QueryHit, passage: Passage | None, mark: Highlight | None, rerank_score: float | None
     ) -> SearchHit:
         shown = passage if self.request.include_text else None
         return SearchHit(
             id=hit.id,
-            rank=place + 1,
+            rank=position + 1,
             score=hit.score,
             language=hit.language,
             direction=direction(hit.language),

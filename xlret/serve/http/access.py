@@ -21,7 +21,7 @@ class Keys:
     admin: frozenset[bytes] = frozenset()
 
     @classmethod
-    def of(cls, api: Iterable[str] = (), admin: Iterable[str] = ()) -> "Keys":
+    def from_texts(cls, api: Iterable[str] = (), admin: Iterable[str] = ()) -> "Keys":
         """From keys as text.
 
         Raises:
@@ -36,7 +36,7 @@ class Keys:
             [key.strip() for key in environment.get(name, "").split(",") if key.strip()]
             for name in ("XLRET_API_KEYS", "XLRET_ADMIN_KEY")
         )
-        return cls.of(api, admin)
+        return cls.from_texts(api, admin)
 
     def check(self, path: str, authorization: str | None) -> None:
         """Lets a request pass or not. Pages, health and documentation are open; an admin key opens everything.
@@ -56,10 +56,10 @@ class Keys:
         if not authorization:
             raise ApiError(401, "a key is needed; send the header Authorization: Bearer KEY")
         given = _digest(key.strip())
-        found = False
-        for one in wanted:  # all of them, so that the time does not tell which one it was
-            found |= hmac.compare_digest(one, given)
-        if kind.lower() != "bearer" or not found:
+        is_known = False
+        for digest in wanted:  # all of them, so that the time does not tell which one it was
+            is_known |= hmac.compare_digest(digest, given)
+        if kind.lower() != "bearer" or not is_known:
             raise ApiError(401, "this key is not valid here; send the header Authorization: Bearer KEY")
 
 

@@ -119,8 +119,10 @@ class _StrictRoute(APIRoute):
 
 
 def _responses(answer: type[BaseModel] | None, *statuses: int) -> dict[int | str, dict[str, Any]]:
-    found: dict[int | str, dict[str, Any]] = {} if answer is None else {200: {"model": answer, "description": "The answer."}}
-    return found | {status: {"model": ErrorAnswer, "description": _WHEN[status]} for status in statuses}
+    responses: dict[int | str, dict[str, Any]] = (
+        {} if answer is None else {200: {"model": answer, "description": "The answer."}}
+    )
+    return responses | {status: {"model": ErrorAnswer, "description": _WHEN[status]} for status in statuses}
 
 
 def _json(answer: BaseModel, status: int = 200) -> Response:

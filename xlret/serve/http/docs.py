@@ -44,9 +44,9 @@ def docs_page(openapi: Mapping[str, Any]) -> str:
 def _schema(name: str, schema: Mapping[str, Any]) -> str:
     needed = set(schema.get("required", ()))
     rows = "".join(
-        f"<tr><th><code>{escape(key)}</code>{' (needed)' if key in needed else ''}</th><td>{_kind(one)}</td>"
-        f"<td>{escape(one.get('description', ''))}</td></tr>"
-        for key, one in schema.get("properties", {}).items()
+        f"<tr><th><code>{escape(key)}</code>{' (needed)' if key in needed else ''}</th><td>{_kind(part)}</td>"
+        f"<td>{escape(part.get('description', ''))}</td></tr>"
+        for key, part in schema.get("properties", {}).items()
     )
     table = f"<table><thead><tr><th>Key</th><th>Type</th><th></th></tr></thead><tbody>{rows}</tbody></table>" if rows else ""
     return (
@@ -56,7 +56,7 @@ def _schema(name: str, schema: Mapping[str, Any]) -> str:
 
 def _answer(answer: Mapping[str, Any]) -> str:
     content = answer.get("content", {})
-    return "; ".join(_kind(one.get("schema", {})) for one in content.values())
+    return "; ".join(_kind(part.get("schema", {})) for part in content.values())
 
 
 def _kind(schema: Mapping[str, Any]) -> str:
@@ -65,9 +65,9 @@ def _kind(schema: Mapping[str, Any]) -> str:
         return f"<a href='#schema-{name}'><code>{name}</code></a>"
     for key in ("anyOf", "oneOf"):
         if key in schema:
-            return " or ".join(_kind(one) for one in schema[key])
+            return " or ".join(_kind(part) for part in schema[key])
     if "enum" in schema or "const" in schema:
-        return " or ".join(f"<code>{escape(str(one))}</code>" for one in schema.get("enum", [schema.get("const")]))
+        return " or ".join(f"<code>{escape(str(part))}</code>" for part in schema.get("enum", [schema.get("const")]))
     if schema.get("type") == "array":
         return f"list of {_kind(schema.get('items', {}))}"
     limits = [
