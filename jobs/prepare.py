@@ -9,7 +9,8 @@ from rich.table import Table
 from jobs.cli import recipe_parser, run_job
 from xlret.config import as_yaml, read_recipe
 from xlret.data.corpus import ParallelCorpus
-from xlret.data.prepare import LanguageCounts, Prepared, PrepareSettings, counts, largest_cluster, prepare, without_pair
+from xlret.data.counts import LanguageCounts, counts, largest_cluster, without_pair
+from xlret.data.prepare import Prepared, PrepareSettings, prepare
 from xlret.errors import UserError
 
 EXAMPLE = """\

@@ -212,7 +212,7 @@ def test_a_full_disk_leaves_nothing_behind(tmp_path, monkeypatch):
     def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("xlret.data.corpus_write._Side._flush", full)
+    monkeypatch.setattr("xlret.data.spool.SideSpool._flush", full)
     with pytest.raises(UserError, match="no space left on the disk"):
         small(tmp_path / "corpus")
     assert list(tmp_path.iterdir()) == []

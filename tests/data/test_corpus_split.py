@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from small_corpus import groups_of, write
 
-from xlret.data.corpus import ParallelCorpus, Row, split_corpus
+from xlret.data.corpus import ParallelCorpus, Row
 from xlret.data.hard_negatives import write_hard_negatives
+from xlret.data.split import split_corpus
 from xlret.errors import UserError
 
 

@@ -13,8 +13,9 @@ import yaml
 from jobs.prepare import main
 from xlret.config import read_recipe
 from xlret.data.corpus import ParallelCorpus, Row, write_corpus
+from xlret.data.counts import counts, largest_cluster, without_pair
 from xlret.data.hard_negatives import write_hard_negatives
-from xlret.data.prepare import PrepareSettings, counts, largest_cluster, prepare, without_pair
+from xlret.data.prepare import PrepareSettings, prepare
 from xlret.errors import CorruptError, DataError, UserError
 from xlret.files import shared_directory
 

@@ -70,7 +70,9 @@ def test_every_form_gives_the_same_rows(tmp_path, form):
     if ".tsv" in form:  # knows neither tabs nor line ends within a text
         records = [{name: value.replace("\n", " ").replace("\t", " ") for name, value in one.items()} for one in RECORDS]
     found = rows_of(in_form(tmp_path, form, records))
-    assert [(r.group_id, r.lang, r.query, r.title, r.text) for r in found] == [tuple(one.values()) for one in records]
+    assert [(r.group_id, r.lang, r.query, r.title, r.text) for r in found] == [
+        tuple(v or None for v in one.values()) for one in records
+    ]
     assert len({row.where for row in found}) == 3
     assert all(row.where.startswith(f"{tmp_path}/rows{form}:") for row in found)
 
@@ -160,11 +162,12 @@ BAD_LINES = [
     ('{"group_id": "2", "lang": "en", "query": "\\u0000q", "text": "t"}', "NUL"),
     ('{"group_id": "2", "lang": "english!", "query": "q", "text": "t"}', "unknown language code 'english!'"),
     ('{"group_id": "2", "lang": ["en"], "query": "q", "text": "t"}', "lang is \\['en'\\]"),
-    ('{"group_id": "2", "query": "q", "text": "t"}', "lang is None"),
+    ('{"group_id": "2", "query": "q", "text": "t"}', "lang is missing"),
     ('{"group_id": true, "lang": "en", "query": "q", "text": "t"}', "group_id is True"),
     ('{"lang": "en", "query": "q", "text": "t"}', "group_id is missing"),
-    ('{"group_id": "2", "lang": "en", "query": "", "text": "t"}', "query is empty"),
-    ('{"group_id": "2", "lang": "en", "query": "q", "text": " "}', "text is empty"),
+    ('{"group_id": "2", "lang": "en", "query": "", "text": " "}', "neither a query nor a text"),
+    ('{"group_id": "", "lang": "en", "query": "q"}', "group_id is missing"),
+    ('{"group_id": "2", "lang": "", "query": "q"}', "lang is missing; it must be a language code"),
     ('{"group_id": "2", "lang": "en"}', "neither a query nor a text"),
     ('{"group_id": "1", "lang": "en-Latn-x", "query": "q", "text": "t"}', "unknown language code"),
     ('{"group_id": "1", "lang": "en", "query": "q", "text": "t"}', "group '1' has a query in en already"),

@@ -7,12 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field, StringConstraints
 
 from xlret.config import PathSetting, Settings
-from xlret.data.corpus import ParallelCorpus, split_corpus, write_corpus
+from xlret.data.corpus import ParallelCorpus, write_corpus
 from xlret.data.rows import MAX_CHARACTERS, BadRowPolicy, ReadingReport
 from xlret.data.sources.afriqa import AfriqaSource
 from xlret.data.sources.judged import BeirSource, MsMarcoSource, TrecSource
@@ -22,9 +20,9 @@ from xlret.data.sources.ntrex import NtrexSource
 from xlret.data.sources.own import OwnSource
 from xlret.data.sources.squad import SquadSource
 from xlret.data.sources.swim_ir import SwimIrSource
+from xlret.data.split import split_corpus
 from xlret.errors import UserError
 from xlret.files import directory_beside
-from xlret.text.sides import SIDES
 
 AnySource = Annotated[
     OwnSource
@@ -109,41 +107,3 @@ def _prepare_corpus(name: str, corpus: CorpusSettings, settings: PrepareSettings
             split_corpus(ParallelCorpus.open(whole, verify=False), fresh / "train", fresh / "dev", corpus.dev, settings.seed)
             shutil.rmtree(whole)
     return Prepared(name, target / "train", target / "dev" if corpus.dev else None, report)
-
-
-@dataclass(frozen=True)
-class LanguageCounts:
-    """What a corpus holds in one language."""
-
-    lang: str
-    queries: int
-    passages: int
-    pairs: int
-    """Groups with both in this language."""
-
-
-def counts(corpus: ParallelCorpus) -> list[LanguageCounts]:
-    """Counts for each language of a corpus, largest first."""
-    by_language = [
-        LanguageCounts(lang, len(corpus.side("query", lang)), len(corpus.side("passage", lang)), len(corpus.pool(lang, lang)))
-        for lang in corpus.languages
-    ]
-    return sorted(by_language, key=lambda count: (-count.queries - count.passages, count.lang))
-
-
-def without_pair(corpus: ParallelCorpus) -> int:
-    """Groups that have a query in no language, or a passage in none: they are never trained on."""
-    masks: list[NDArray[np.bool_]] = []
-    for side in SIDES:
-        mask = np.zeros(corpus.n_groups, dtype=np.bool_)
-        for lang in corpus.languages:
-            pool = corpus.side(side, lang)
-            for start, stop in zip(pool.starts, pool.stops, strict=True):
-                mask[start:stop] = True
-        masks.append(mask)
-    return int((~(masks[0] & masks[1])).sum())
-
-
-def largest_cluster(corpus: ParallelCorpus) -> int:
-    """How many groups the largest cluster has."""
-    return int(np.bincount(corpus.clusters(np.arange(corpus.n_groups))).max())

@@ -97,6 +97,8 @@ def _checked(row: Row, max_characters: int) -> Row:
     group_id = clean_text("group_id", row.group_id, _MAX_ID)
     if group_id is None:
         raise BadRowError("group_id is missing")
+    if row.lang is None:
+        raise BadRowError("lang is missing; it must be a language code such as en")
     if not isinstance(row.lang, str):
         raise BadRowError(f"lang is {row.lang!r:.60}; it must be a language code such as en")
     cluster = clean_text("cluster", row.cluster or None, _MAX_ID)
