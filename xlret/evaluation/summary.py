@@ -1,60 +1,84 @@
 """The content of evaluation.json: all numbers with the settings, versions and hardware they were made with."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from xlret.config import Settings
 from xlret.evaluation import report
-from xlret.evaluation.benchmarks import Benchmark
+from xlret.evaluation.balance_effect import effect_json
+from xlret.evaluation.benchmarks import benchmark
 from xlret.evaluation.bias import mean_rank_correlation
-from xlret.evaluation.evaluate import POOLED, Evaluation
+from xlret.evaluation.evaluate import POOLED
+from xlret.evaluation.measure import CORRELATED, Measured
 from xlret.evaluation.metrics import mean
-from xlret.evaluation.sets import RetrievalSet
+from xlret.evaluation.settings import EvaluateSettings
+from xlret.files import expand_path, sha256_of
 from xlret.provenance import hardware, versions
+from xlret.search.vectors.fingerprint import encoder_files
+from xlret.tokens.card import CARD
 
-CORRELATED = 100
-"""The depth of mean rank correlation."""
 _PACKAGES = ("xlret", "torch", "transformers", "tokenizers", "numpy")
 
 
-def summary(
-    encoder: str,
-    settings: Settings,
-    about: Benchmark | None,
-    done: Sequence[tuple[RetrievalSet, Evaluation]],
-    *,
-    held_out: Sequence[str],
-    seconds: Mapping[str, float],
-) -> dict[str, Any]:
+def summary(encoder: str, settings: EvaluateSettings, measured: Sequence[Measured]) -> dict[str, Any]:
     """All numbers of an evaluation; those at the top are means over the sets.
 
     Args:
-        encoder: what was evaluated.
+        encoder: what was evaluated, by its directory or hub name.
         settings: how.
-        about: the benchmark; None for a corpus.
-        done: retrieval sets and their evaluations.
-        held_out: languages to be given by themselves; none leaves that out.
-        seconds: wall time of each part.
+        measured: every retrieval set with its evaluation.
     """
-    found = [one for _, one in done]
-    names = ("mo", "cr", "mul", "micro", "rank_distance")
+    evaluations = [result.evaluation for result in measured]
+    about = None if settings.benchmark is None else benchmark(settings.benchmark)
+    held_out = {each.name: each.rows_of(settings.held_out) for each in evaluations} if settings.held_out else None
     return {
         "encoder": encoder,
         "settings": settings.model_dump(mode="json"),
-        **{name: mean(np.array([getattr(one, name) for one in found])) for name in names},
-        **{name: mean(np.array([one.pooled[name] for one in found])) for name in POOLED},
-        "held_out": {one.name: one.rows_of(held_out) for one in found} if held_out else None,
-        "sets": [report.as_json(one) | _correlation(of, one) for of, one in done],
+        **{
+            name: mean(np.array([getattr(each, name) for each in evaluations]))
+            for name in ("mo", "cr", "mul", "micro", "rank_distance")
+        },
+        **{name: mean(np.array([each.pooled[name] for each in evaluations])) for name in POOLED},
+        "held_out": held_out,
+        "sets": [report.as_json(result.evaluation) | _correlation(result) for result in measured],
         "benchmark": about and {key: getattr(about, key) for key in ("name", "metric", "licence", "source", "revision")},
-        "seconds": dict(seconds),
+        "seconds": {
+            "encoding": sum(result.encoding_seconds for result in measured),
+            "search": sum(result.search_seconds for result in measured),
+        },
         "versions": versions(_PACKAGES),
         "hardware": hardware(),
+        "encoder_files": _fingerprint(encoder),
+        "balance": None if settings.balance == "none" else _balance(settings, measured),
+        "reranker": None if settings.reranker is None else _reranking(settings.reranker, measured),
     }
 
 
-def _correlation(of: RetrievalSet, one: Evaluation) -> dict[str, float]:
+def _balance(settings: EvaluateSettings, measured: Sequence[Measured]) -> dict[str, Any]:
+    return {
+        result.evaluation.name: effect_json(result.retrieval_set, result.rankings)
+        | {"calibrated_from": str(settings.calibration or result.calibrated_from)}
+        for result in measured
+    }
+
+
+def _reranking(directory: Path, measured: Sequence[Measured]) -> dict[str, Any]:
+    effects = {result.evaluation.name: effect_json(result.retrieval_set, result.rankings) for result in measured}
+    return {"sha256": sha256_of(directory / "model.safetensors"), "effects": effects}
+
+
+def _fingerprint(encoder: str) -> dict[str, str] | None:
+    """Checksums of an encoder that xlret saved, so that a release knows whose numbers these are; None for any other."""
+    directory = expand_path(Path(encoder))
+    return encoder_files(directory) if (directory / CARD).is_file() else None
+
+
+def _correlation(measured: Measured) -> dict[str, float]:
     """MRC@100 where it is known which queries are the same question."""
-    top = one.retrieved.top_QK[:, :CORRELATED]
-    return {f"mrc@{CORRELATED}": mean_rank_correlation(top, of.query_groups, of.query_langs)} if of.query_groups else {}
+    queries = measured.retrieval_set
+    top = measured.evaluation.retrieved.top_QK[:, :CORRELATED]
+    if not queries.query_groups:
+        return {}
+    return {f"mrc@{CORRELATED}": mean_rank_correlation(top, queries.query_groups, queries.query_langs)}

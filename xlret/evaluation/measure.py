@@ -1,0 +1,113 @@
+"""Measuring an encoder on retrieval sets, and what a balance of languages or a reranker makes of its rankings.
+
+Nothing here prints or writes: `run` does, from what these functions return.
+"""
+
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Literal
+
+from xlret.evaluation.balance_effect import TOP, calibration_of
+from xlret.evaluation.balanced_ranking import BalancedRanking
+from xlret.evaluation.evaluate import Evaluation, evaluate
+from xlret.evaluation.rerank import reranking
+from xlret.evaluation.retrieve import Reorder
+from xlret.evaluation.sets import RetrievalSet
+from xlret.model.encoder import Encoder
+from xlret.model.reranker import Reranker
+from xlret.search.balance import Balance
+from xlret.search.calibration import Calibration
+from xlret.shapes import FloatMatrix
+from xlret.text.sides import Side
+
+CORRELATED = 100
+"""The depth of mean rank correlation."""
+
+
+@dataclass(frozen=True)
+class Method:
+    """How texts are encoded and ranked. At most one of `balance` and `reranker` changes the rankings of the vectors."""
+
+    precision: Literal["float32", "bfloat16"] = "float32"
+    tokens_per_batch: int = 8192
+    """Padded tokens encoded at once."""
+    balance: Balance = "none"
+    calibration: Calibration | None = None
+    """For the balance; None: one is made from the passages of each set."""
+    reranker: Reranker | None = None
+    rerank_depth: int = 100
+    """Passages of each query that the reranker orders anew."""
+    depth: int = 0
+    """Best passages of each query to keep in `Evaluation.retrieved`."""
+    progress: bool = False
+    """Whether to draw progress bars."""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A retrieval set and its evaluation."""
+
+    retrieval_set: RetrievalSet
+    evaluation: Evaluation
+    """Of the ranking that was asked for."""
+    rankings: Mapping[str, Evaluation]
+    """Where a balance or a reranker changed the ranking: the one before and the one after, by their names in tables."""
+    calibrated_from: str | None
+    """What the calibration of a balance was made from."""
+    encoding_seconds: float
+    search_seconds: float
+
+
+def evaluate_sets(encoder: Encoder, sets: Iterable[RetrievalSet], method: Method | None = None) -> list[Evaluation]:
+    """The evaluation of an encoder on each retrieval set, in their order; sets may be made one at a time.
+
+    Args:
+        encoder: with its prompts and length limits.
+        sets: queries, passages and relevance, as `from_corpus` or `Benchmark.load` give them.
+        method: how texts are encoded and ranked; None: in float32, by the inner product alone.
+
+    Cost: every distinct text is encoded once; then see `evaluate`.
+    """
+    return [measure(encoder, retrieval_set, method or Method()).evaluation for retrieval_set in sets]
+
+
+def measure(encoder: Encoder, retrieval_set: RetrievalSet, method: Method) -> Measured:
+    """Encodes a set and ranks its passages for every query, with and without the change that the method asks for."""
+    began = time.monotonic()
+    queries_QD = encoded(encoder, retrieval_set.query_texts, "query", method, f"{retrieval_set.name}: queries")
+    passages_PD = encoded(encoder, retrieval_set.passage_texts, "passage", method, f"{retrieval_set.name}: passages")
+    encoded_at = time.monotonic()
+    depth = max(method.depth, CORRELATED if retrieval_set.query_groups else 0, TOP)
+
+    def ranked(reorder: Reorder | None = None) -> Evaluation:
+        return evaluate(retrieval_set, queries_QD, passages_PD, depth=depth, reorder=reorder)
+
+    rankings: dict[str, Evaluation] = {}
+    calibrated_from = None
+    evaluation = ranked()
+    if method.balance != "none":
+        calibration = method.calibration or calibration_of(retrieval_set, passages_PD)
+        calibrated_from = calibration.made_from
+        rankings["none"] = evaluation
+        rankings[method.balance] = evaluation = ranked(BalancedRanking(method.balance, queries_QD, calibration))
+    elif method.reranker is not None:
+        score = partial(method.reranker.score, tokens_per_batch=method.tokens_per_batch, precision=method.precision)
+        rankings["encoder alone"] = evaluation
+        rankings["reranked"] = evaluation = ranked(reranking(retrieval_set, score, method.rerank_depth))
+    return Measured(retrieval_set, evaluation, rankings, calibrated_from, encoded_at - began, time.monotonic() - encoded_at)
+
+
+def encoded(encoder: Encoder, texts: Sequence[str], side: Side, method: Method, title: str) -> FloatMatrix:
+    """A vector for each text, [N, D]; texts that are equal are encoded once and get the same vector, bit for bit."""
+    row_of_text: dict[str, int] = {}
+    rows = [row_of_text.setdefault(text, len(row_of_text)) for text in texts]
+    vectors_UD = encoder.encode(
+        list(row_of_text),
+        side,
+        precision=method.precision,
+        tokens_per_batch=method.tokens_per_batch,
+        progress=title if method.progress else None,
+    )
+    return vectors_UD[rows]
