@@ -6,8 +6,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import torch
-from served import served
-from starlette.types import Receive, Scope, Send
 
 from xlret.keys import generator
 from xlret.model.encoder import Encoder, start_encoder
@@ -20,7 +18,7 @@ from xlret.search.vectors.fingerprint import about_encoder, encoder_files
 from xlret.search.vectors.store import write_store
 from xlret.serve.engine.gateway import Gateway
 from xlret.serve.http.access import Keys
-from xlret.serve.http.app import build_app
+from xlret.serve.local_server import LocalServer
 from xlret.serve.settings import DeadlineSettings, ServeSettings
 
 TOPICS = {"capital": ("geography", 2019), "honey": ("nature", 2021), "moon": ("space", 2022), "bread": ("food", 2023)}
@@ -109,16 +107,5 @@ def tied_release(root: Path, name: str = "tied") -> Path:
 @contextmanager
 def serving(gateway: Gateway, release: Path, keys: Keys | None = None) -> Iterator[str]:
     """The address of a real server that has the release in service."""
-    app = build_app(gateway, keys=keys or Keys())
-
-    async def with_release(scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "lifespan":
-            return await app(scope, receive, send)
-        await receive()
-        await gateway.swap(release)
-        await send({"type": "lifespan.startup.complete"})
-        await receive()
-        await send({"type": "lifespan.shutdown.complete"})
-
-    with served(with_release) as port:
-        yield f"http://127.0.0.1:{port}/"
+    with LocalServer(gateway, release, keys=keys or Keys()) as server:
+        yield f"{server.url}/"

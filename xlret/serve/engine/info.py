@@ -1,7 +1,7 @@
 """What the ingress knows of a release without loading a weight or a vector of it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
@@ -57,25 +57,32 @@ def read_info(path: Path) -> ReleaseInfo:
         UserError: there is no release, or it is damaged; names the file.
     """
     release = verify_release(path)
-    manifest = read_manifest(release.index)
-    calibration = Calibration.load(release.index / CALIBRATION) if CALIBRATION in _names(manifest) else None
-    if calibration is not None and calibration.dimension != release.dimension:
-        raise CorruptError(f"{release.index / CALIBRATION} is of another encoder than the release's; make the index again")
-    tokeniser = Tokeniser.load(release.encoder)
+    info = index_info(release.name, release.index, read_manifest(release.index), Tokeniser.load(release.encoder))
+    return replace(info, path=str(release.path), reranker=release.reranker is not None, quality=dict(release.quality))
+
+
+def index_info(name: str, version_dir: Path, manifest: IndexManifest, tokeniser: Tokeniser) -> ReleaseInfo:
+    """What is served of an index and its encoder, under a name.
+
+    Raises:
+        CorruptError: the index is calibrated for vectors of another length.
+    """
+    has_calibration = any(file.file == CALIBRATION for file in manifest.files.values())
+    calibration = Calibration.load(version_dir / CALIBRATION) if has_calibration else None
+    if calibration is not None and calibration.dimension != manifest.dimension:
+        raise CorruptError(f"{version_dir / CALIBRATION} is of another encoder than the index's; make the index again")
     return ReleaseInfo(
-        name=release.name,
-        path=str(release.path),
-        dimension=release.dimension,
+        name=name,
+        path=str(version_dir),
+        dimension=manifest.dimension,
         tokeniser=tokeniser,
         version=manifest.version,
         factory=manifest.factory,
         shards=len(manifest.shards),
-        languages={code: count for code, count in release.languages.items() if count},
+        languages={code: count for code, count in manifest.languages.items() if count},
         fields=dict(manifest.fields),
         certificate=manifest.certificate.model_dump(mode="json") if manifest.certificate is not None else None,
         calibration=calibration,
-        reranker=release.reranker is not None,
-        quality=dict(release.quality),
         dimensions=tokeniser.card.dimensions,
     )
 
@@ -103,7 +110,3 @@ def names(code: str) -> tuple[str, str]:
         return locale.get_display_name() or code, locale.get_display_name("en") or code
     except (ValueError, UnknownLocaleError):
         return code, Locale("en").languages.get(primary(code), code)
-
-
-def _names(manifest: IndexManifest) -> set[str]:
-    return {file.file for file in manifest.files.values()}

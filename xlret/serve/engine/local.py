@@ -78,10 +78,11 @@ class LocalEncoder(LocalBackend["Encoder"]):
 
     Args:
         settings: precision, tokens per batch and threads.
+        read: the encoder of a release, by default from its directory.
     """
 
-    def __init__(self, settings: ServeSettings) -> None:
-        super().__init__(self._load_encoder, settings.batch.encoder_calls, "encoder")
+    def __init__(self, settings: ServeSettings, read: "Callable[[Path], Encoder] | None" = None) -> None:
+        super().__init__(read or self._load_encoder, settings.batch.encoder_calls, "encoder")
         self._settings = settings
         # Passages and highlights have their own threads: long texts, or ones whose caller has left, keep no question waiting.
         self._long = ThreadPoolExecutor(2, thread_name_prefix="encoder-long")
@@ -110,12 +111,19 @@ class LocalShards(LocalBackend["dict[int, Shard]"]):
     Args:
         settings: threads.
         group, groups: which of how many groups this is.
+        read: the shards of a release by number, by default this group's from its directory.
     """
 
-    def __init__(self, settings: ServeSettings, group: int = 0, groups: int = 1) -> None:
+    def __init__(
+        self,
+        settings: ServeSettings,
+        group: int = 0,
+        groups: int = 1,
+        read: "Callable[[Path], dict[int, Shard]] | None" = None,
+    ) -> None:
         if not 0 <= group < groups:
             raise UserError(f"shard group {group} of {groups}; allowed is 0 to {groups - 1}")
-        super().__init__(self._open_shards, settings.shard_threads, "shard")
+        super().__init__(read or self._open_shards, settings.shard_threads, "shard")
         self._group, self._groups = group, groups
 
     def _open_shards(self, path: Path) -> "dict[int, Shard]":
@@ -158,10 +166,11 @@ class LocalReranker(LocalBackend["Reranker | None"]):
 
     Args:
         settings: precision, tokens per batch and threads.
+        read: the reranker of a release, None where it has none; by default from its directory.
     """
 
-    def __init__(self, settings: ServeSettings) -> None:
-        super().__init__(self._load_reranker, 1, "reranker")
+    def __init__(self, settings: ServeSettings, read: "Callable[[Path], Reranker | None] | None" = None) -> None:
+        super().__init__(read or self._load_reranker, 1, "reranker")
         self._settings = settings
 
     def _load_reranker(self, path: Path) -> "Reranker | None":
