@@ -13,8 +13,24 @@ EMPTY_FUNCTIONS = frozenset({"keep", "do", "it", "handle", "process", "this", "t
 
 PENDING: frozenset[str] = frozenset(
     {
-        *("text", "lexicon", "switch", "tokens", "batches", "model", "train", "search", "evaluation", "release"),
-        *("sweep", "commands", "jobs", "errors.py", "files.py", "config.py", "session.py", "keys.py", "__main__.py"),
+        "text",
+        "lexicon",
+        "switch",
+        "tokens",
+        "model",
+        "train",
+        "search",
+        "evaluation",
+        "release",
+        "sweep",
+        "commands",
+        "jobs",
+        "errors.py",
+        "files.py",
+        "config.py",
+        "session.py",
+        "keys.py",
+        "__main__.py",
     }
 )
 """Rooms that still have to be gone through."""

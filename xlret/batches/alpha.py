@@ -37,7 +37,7 @@ class Alpha:
             self._steps, self._values = schedule.steps, [start + (end - start) * part for part in parts]
         self.highest, self.lowest = float(max(self._values)), float(min(self._values))
         self._width = Fraction(self._steps, max(1, len(self._values) - 1))
-        areas = [self._width * (one + two) / 2 for one, two in pairwise(self._values)]
+        areas = [self._width * (left + right) / 2 for left, right in pairwise(self._values)]
         self._sums = list(accumulate(areas, initial=Fraction(0)))
 
     def sum(self, t: int) -> Fraction:
@@ -45,9 +45,9 @@ class Alpha:
         if t >= self._steps:
             return self._sums[-1] + (t - self._steps) * self._values[-1]
         piece = int(t / self._width)
-        one, two = self._values[piece], self._values[piece + 1]
+        left, right = self._values[piece], self._values[piece + 1]
         into = t - piece * self._width
-        return self._sums[piece] + into * (one + (two - one) * into / self._width / 2)
+        return self._sums[piece] + into * (left + (right - left) * into / self._width / 2)
 
 
 class Kinds:
@@ -64,9 +64,9 @@ class Kinds:
 
     def at(self, t: int) -> tuple[bool, int]:
         """Whether step `t` is monolingual, and the number of steps of the same kind before it."""
-        number, place = divmod(t, WINDOW)
+        number, turn = divmod(t, WINDOW)
         flags, before = self._windows(number)
-        return flags[place], before[place] if flags[place] else t - before[place]
+        return flags[turn], before[turn] if flags[turn] else t - before[turn]
 
     def _window(self, number: int) -> tuple[list[bool], list[int]]:
         """For each step of a window: whether it is monolingual, and how many monolingual steps came before it."""
@@ -75,9 +75,9 @@ class Kinds:
         order = permute(np.arange(WINDOW), WINDOW, subkeys(self._key, number + 1)).tolist()
         flags = [False] * WINDOW
         level = sums[0] + self._offset
-        for place in order:
-            higher = level + sums[place + 1] - sums[place]
-            flags[place] = higher // _UNIT > level // _UNIT
+        for turn in order:
+            higher = level + sums[turn + 1] - sums[turn]
+            flags[turn] = higher // _UNIT > level // _UNIT
             level = higher
         earlier = (sums[0] + self._offset) // _UNIT
         return flags, list(accumulate(flags[:-1], initial=earlier))

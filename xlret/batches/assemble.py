@@ -109,17 +109,17 @@ class Assembler:
 
     def samples(self, steps: Iterable[int], rows: int) -> list[Sample]:
         """The texts of the first `rows` rows of some steps, as training sees them, for a person to look at."""
-        found = []
+        samples = []
         for step in steps:
             plan = self.plan.step(step)
             share = plan.worker(0, len(plan.group) // min(rows, len(plan.group)))
             sides = zip(("query", "passage"), (share.query_lang, share.passage_lang), self._texts(share, 0)[1], strict=True)
-            found += [
+            samples += [
                 Sample(f"step {step}, {share.kind}, {side} {row}", lang, text)
                 for side, langs, texts in sides
                 for row, (lang, text) in enumerate(zip(langs, texts, strict=True))
             ]
-        return found
+        return samples
 
     def _texts(self, share: StepPlan, first_row: int) -> tuple[list[str], tuple[list[Switched], list[Switched]]]:
         """The queries as they are, and both sides after switching."""
@@ -139,7 +139,7 @@ class Assembler:
     def _assemble(self, share: StepPlan, rank: int, first_row: int) -> Assembled:
         corpus = self._corpora[share.corpus]
         clean, both = self._texts(share, first_row)
-        queries, passages = ([one.text for one in side] for side in both)
+        queries, passages = ([text.text for text in side] for side in both)
         if self._inputs.switch.objective == "contrast":
             queries = clean + queries
         words, switched = _count(both)
@@ -166,10 +166,10 @@ class Assembler:
         hard, hard_clusters = self._hard_negatives(corpus, share, first_row)
         drawn = draw_negatives(whole, corpus.clusters(whole.group), rows, self._inputs.negatives, self._inputs.plan.seed)
         pairs, labels = [], []
-        for place, row in enumerate(rows):
-            own = slice(place * self._inputs.hard_negatives, (place + 1) * self._inputs.hard_negatives)
-            there = [text for text, cluster in zip(hard[own], hard_clusters[own], strict=True) if cluster >= 0]
-            answers = [passages[row].text, *(passages[other].text for other in drawn[place]), *there]
+        for position, row in enumerate(rows):
+            own = slice(position * self._inputs.hard_negatives, (position + 1) * self._inputs.hard_negatives)
+            mined = [text for text, cluster in zip(hard[own], hard_clusters[own], strict=True) if cluster >= 0]
+            answers = [passages[row].text, *(passages[other].text for other in drawn[position]), *mined]
             pairs += [(queries[row].text, answer) for answer in answers]
             labels += [1] + [0] * (len(answers) - 1)
         ids = self._pair_tokeniser.ragged(pairs)
@@ -207,10 +207,11 @@ class Assembler:
                 texts[row] = text
             clusters[rows] = corpus.clusters(groups[rows])
         if self._switcher is not None:
-            for place in np.flatnonzero(clusters >= 0).tolist():
-                of, number = divmod(place, count)
-                key, lang = self._key(share), share.passage_lang[of]
-                texts[place] = self._switcher.switch_negative(texts[place], lang, key, first_row + of, number).text
+            for position in np.flatnonzero(clusters >= 0).tolist():
+                of_row, number = divmod(position, count)
+                key, lang = self._key(share), share.passage_lang[of_row]
+                switched = self._switcher.switch_negative(texts[position], lang, key, first_row + of_row, number)
+                texts[position] = switched.text
         return texts, clusters
 
 
@@ -234,5 +235,5 @@ def fetch_texts(corpus: ParallelCorpus, side: str, languages: tuple[str, ...], g
 
 
 def _count(sides: tuple[list[Switched], list[Switched]]) -> tuple[int, int]:
-    rows = [one for side in sides for one in side]
-    return sum(one.words for one in rows), sum(one.switched for one in rows)
+    texts = [text for side in sides for text in side]
+    return sum(text.words for text in texts), sum(text.switched for text in texts)

@@ -4,12 +4,13 @@ Regimes after Elmahdy, Lin and Ahmad (arXiv 2408.10536): monolingual batches of 
 ordered pairs, and the hybrid of both. Nothing is carried from step to step, so resuming at step t, or with another number of
 workers, needs t alone; yet every pool is walked without replacement, epoch after epoch.
 
-The layers, each of which says in closed form how often its parts were used before: step -> kind (`Kinds`) -> corpus (`Cycle`)
--> language pair (`Cycle`) -> group (`permute`).
+The layers, each of which says in closed form how often its parts were used before: step -> kind (`Kinds`) -> language pair and
+corpus (`draw`) -> group (`permute`).
 """
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from operator import index
@@ -17,19 +18,19 @@ from operator import index
 import numpy as np
 
 from xlret.batches.alpha import Alpha, Kinds
+from xlret.batches.draw import Draws, PoolDraws, RowDraws
 from xlret.batches.explain import Explanation, KindCount, PairCount
 from xlret.batches.permute import LARGEST
 from xlret.batches.settings import PlanSettings
-from xlret.batches.stratify import Cycle
-from xlret.batches.usable import Kind, PlanCorpus, is_whole, plan_languages, usable_pairs
-from xlret.batches.walk import Batch, BatchWalk, ExampleWalk, Pools, Walk
+from xlret.batches.usable import Kind, PlanCorpus, UsablePools, is_whole, plan_languages, usable_pools
+from xlret.batches.walk import Batch, Pair
 from xlret.errors import UserError
 from xlret.keys import key_of
 from xlret.shapes import IntArray
 
 __all__ = ["BatchPlan", "Kind", "PlanCorpus", "StepPlan"]
 
-_VERSION = 1  # of the way batches are drawn; part of the fingerprint
+_VERSION = 2  # of the way batches are drawn; part of the fingerprint
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,20 +64,18 @@ class StepPlan:
 
 @dataclass(frozen=True)
 class _Part:
-    """All batches of one kind: the corpora that have such, how steps are shared among them, and a walk through each."""
+    """All batches of one kind."""
 
     kind: Kind
-    corpora: tuple[int, ...]
-    walks: tuple[Walk, ...]
-    cycle: Cycle
+    draws: Draws
 
 
 class BatchPlan:
     """The batches of every step, over one or more corpora.
 
-    A step draws its kind, then one of the corpora that have batches of that kind (weight: number of groups it can draw, to the
-    power `corpus_tau`), then language pairs, then groups. Building reads no text; cost and memory
-    grow with the number of pools.
+    A step draws its kind, then language pairs (weight: groups in all corpora, to the power `language_tau`), then the corpus
+    among those that have them (weight: its groups of the pair, to the power `corpus_tau`), then groups. Building reads no text;
+    cost and memory grow with the number of pools.
 
     Args:
         corpora: all of a batch's rows come from one of them.
@@ -91,14 +90,18 @@ class BatchPlan:
             raise UserError("a batch plan needs at least one corpus; none was given")
         self.settings, self.batch_size = settings, settings.batch_size
         self._corpora = tuple(corpora)
-        content = json.dumps([_VERSION, [one.fingerprint for one in corpora], settings.model_dump(mode="json")], sort_keys=True)
+        content = json.dumps(
+            [_VERSION, [corpus.fingerprint for corpus in corpora], settings.model_dump(mode="json")], sort_keys=True
+        )
         self.fingerprint = hashlib.blake2b(content.encode(), digest_size=16).hexdigest()
         self._languages = plan_languages(corpora, settings)
         self._dropped: list[str] = []
         self._alpha = Alpha({"mono": 1.0, "cross": 0.0, "mixed": 0.0}.get(settings.regime, settings.alpha))
-        self._kinds = Kinds(self._alpha, self._key("kinds"))
-        self._mono = self._part("mono") if self._alpha.highest > 0 else None
-        self._other = self._part("mixed" if settings.regime == "mixed" else "cross") if self._alpha.lowest < 1 else None
+        self._kinds = Kinds(self._alpha, key_of(settings.seed, "plan", "kinds") & ((1 << 64) - 1))
+        kinds: list[Kind] = ["mono"] if self._alpha.highest > 0 else []
+        if self._alpha.lowest < 1:
+            kinds.append("mixed" if settings.regime == "mixed" else "cross")
+        self._parts = [self._part(kind) for kind in kinds]
         self._refuse_idle_corpora()
 
     def step(self, t: int) -> StepPlan:
@@ -108,17 +111,10 @@ class BatchPlan:
             UserError: `t` is negative, or so large that 64-bit numbers do not hold its rows.
         """
         t = index(t)
-        part, position, batch = self._draw(t)
-        pairs = part.walks[position].pools.pairs
-        rows = [pairs[i] for i in batch.pairs.tolist()]
-        return StepPlan(
-            t,
-            part.corpora[position],
-            part.kind,
-            tuple(row[0] for row in rows),
-            tuple(row[1] for row in rows),
-            batch.groups.copy(),
-        )
+        kind, usable, batch = self._draw(t)
+        rows = [usable.pairs[pair] for pair in batch.pairs.tolist()]
+        query_lang, passage_lang = zip(*rows, strict=True)
+        return StepPlan(t, usable.corpus, kind, query_lang, passage_lang, batch.groups.copy())
 
     def explain(self, steps: int, start: int = 0) -> Explanation:
         """Counts of `steps` steps from `start`, by kind, corpus and pair, beside what to expect. Costs as much as the steps.
@@ -128,38 +124,33 @@ class BatchPlan:
         """
         if steps < 1 or start < 0:
             raise UserError(f"explain needs steps of at least 1 and a start of at least 0, not {steps} and {start}")
-        parts = [part for part in (self._mono, self._other) if part is not None]
-        counts = {part.kind: [np.zeros(len(walk.pools.pairs), dtype=np.int64) for walk in part.walks] for part in parts}
-        seen = {part.kind: [0] * len(part.walks) for part in parts}
+        rows: Counter[tuple[Kind, int, Pair]] = Counter()
+        kind_steps: Counter[tuple[Kind, int]] = Counter()
         replaced = 0
         for t in range(start, start + steps):
-            part, position, batch = self._draw(t)
-            seen[part.kind][position] += 1
-            counts[part.kind][position] += np.bincount(batch.pairs, minlength=len(counts[part.kind][position]))
+            kind, usable, batch = self._draw(t)
+            kind_steps[kind, usable.corpus] += 1
+            counts = np.bincount(batch.pairs, minlength=len(usable.pairs)).tolist()
+            rows.update({(kind, usable.corpus, pair): count for pair, count in zip(usable.pairs, counts, strict=True) if count})
             replaced += batch.replaced
         mono_steps = float(self._alpha.sum(start + steps) - self._alpha.sum(start))
         kinds: list[KindCount] = []
         pairs: list[PairCount] = []
-        for part in parts:
-            expected_steps = mono_steps if part is self._mono else steps - mono_steps
-            for position, walk in enumerate(part.walks):
-                name = str(self._corpora[part.corpora[position]].path)
-                expected = expected_steps * float(part.cycle.shares[position])
-                kinds.append(KindCount(part.kind, name, seen[part.kind][position], expected))
-                expected_rows = (expected * self.batch_size * walk.cycle.shares).tolist()
-                rows = zip(
-                    walk.pools.pairs,
-                    walk.pools.sizes.tolist(),
-                    counts[part.kind][position].tolist(),
-                    expected_rows,
-                    strict=True,
-                )
-                pairs += [PairCount(part.kind, name, *pair, *numbers) for pair, *numbers in rows]
+        for part in self._parts:
+            expected_steps = mono_steps if part.kind == "mono" else steps - mono_steps
+            for usable in part.draws.usable:
+                name = str(self._corpora[usable.corpus].path)
+                expected = expected_steps * float(usable.shares.sum())
+                kinds.append(KindCount(part.kind, name, kind_steps[part.kind, usable.corpus], expected))
+                for pair, pool, share in zip(usable.pairs, usable.pools, usable.shares.tolist(), strict=True):
+                    expected_rows = expected_steps * self.batch_size * share
+                    count = rows[part.kind, usable.corpus, pair]
+                    pairs.append(PairCount(part.kind, name, *pair, len(pool), count, expected_rows))
         return Explanation(
             start=start,
             steps=steps,
             batch_size=self.batch_size,
-            alpha=sum(seen.get("mono", [])) / steps,
+            alpha=sum(count for (kind, _), count in kind_steps.items() if kind == "mono") / steps,
             expected_alpha=mono_steps / steps,
             kinds=tuple(kinds),
             pairs=tuple(pairs),
@@ -167,38 +158,22 @@ class BatchPlan:
             dropped=tuple(self._dropped),
         )
 
-    def _draw(self, t: int) -> tuple[_Part, int, Batch]:
-        """The kind of step `t`, which of that kind's corpora it draws from, and the rows."""
+    def _draw(self, t: int) -> tuple[Kind, UsablePools, Batch]:
+        """The kind of step `t`, the corpus' pools that it draws from, and the rows."""
         if not 0 <= t < LARGEST // self.batch_size:
             raise UserError(f"step is {t}; allowed is 0 to {LARGEST // self.batch_size - 1}")
         is_mono, before = self._kinds.at(t)
-        part = self._mono if is_mono else self._other
-        assert part is not None
-        position, k = part.cycle.draw(before)
-        return part, position, part.walks[position].batch(k)
+        part = self._parts[0 if is_mono else -1]
+        position, batch = part.draws.batch(before)
+        return part.kind, part.draws.usable[position], batch
 
     def _part(self, kind: Kind) -> _Part:
-        numbers, walks, weights = [], [], []
-        for number, corpus in enumerate(self._corpora):
-            found = usable_pairs(corpus, kind, self._languages, self.settings)
-            self._dropped += found.dropped
-            if not found.pairs:
-                continue
-            key = (self.settings.seed, "plan", number, corpus.fingerprint, kind)
-            pools = Pools(found.pairs, found.pools, key)
-            if (groups := pools.distinct()) < self.batch_size:
-                sentence = (
-                    f"corpus {corpus.path} has {groups} groups for {kind} batches, fewer than the batch of {self.batch_size}"
-                )
-                self._leave_out(sentence, "lower plan.batch_size, take more groups")
-                continue
-            make = BatchWalk if is_whole(kind, self.settings) else ExampleWalk
-            numbers.append(number)
-            walks.append(make(pools, found.weights.tolist(), self.batch_size, key))
-            weights.append(float(groups) ** self.settings.corpus_tau)
-        if not walks:
+        usable, dropped = usable_pools(self._corpora, kind, self._languages, self.settings)
+        self._dropped += dropped
+        if not usable:
             raise UserError(self._nothing_for(kind))
-        return _Part(kind, tuple(numbers), tuple(walks), Cycle(weights, self._key("corpora", kind)))
+        draws = PoolDraws if is_whole(kind, self.settings) else RowDraws
+        return _Part(kind, draws(usable, self.batch_size, (self.settings.seed, "plan", kind)))
 
     def _leave_out(self, sentence: str, instead: str) -> None:
         if self.settings.small_pools == "error":
@@ -207,7 +182,7 @@ class BatchPlan:
 
     def _refuse_idle_corpora(self) -> None:
         """A corpus that no step draws from is a mistake, unless small things are to be dropped."""
-        used = {number for part in (self._mono, self._other) if part is not None for number in part.corpora}
+        used = {usable.corpus for part in self._parts for usable in part.draws.usable}
         for number, corpus in enumerate(self._corpora):
             if number not in used:
                 among = ", ".join(sorted(self._languages))
@@ -215,7 +190,7 @@ class BatchPlan:
                 self._leave_out(sentence, "take it off the list")
 
     def _nothing_for(self, kind: Kind) -> str:
-        what = {
+        needed = {
             "cross": "a query in one language and a passage in another",
             "mono": "a query and a passage in the same language",
             "mixed": "a query and a passage in the same language",
@@ -224,9 +199,6 @@ class BatchPlan:
         left_out = f" Left out: {'; '.join(self._dropped[:3])}." if self._dropped else ""
         return (
             f"plan.regime {self.settings.regime} needs {kind} batches, but no group of "
-            f"{', '.join(str(corpus.path) for corpus in self._corpora)} has {what} among {', '.join(sorted(self._languages))}."
-            f"{left_out} Use other languages or corpora, or plan.regime {instead}"
+            f"{', '.join(str(corpus.path) for corpus in self._corpora)} has {needed} among "
+            f"{', '.join(sorted(self._languages))}.{left_out} Use other languages or corpora, or plan.regime {instead}"
         )
-
-    def _key(self, *parts: str) -> int:
-        return key_of(self.settings.seed, "plan", *parts) & ((1 << 64) - 1)

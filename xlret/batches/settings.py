@@ -18,7 +18,7 @@ class AlphaSchedule(Settings):
 
 
 class PlanSettings(Settings):
-    """Which (query, passage) pairs make up the batch of each step (REFERENCE.md section 1)."""
+    """Which (query, passage) pairs make up the batch of each step (Elmahdy, Lin and Ahmad, arXiv 2408.10536)."""
 
     regime: Literal["mixed", "mono", "cross", "hybrid"] = "hybrid"
     """mixed: same-language pairs, languages mixed; mono: one language a batch; cross: query language != passage language;
@@ -33,9 +33,10 @@ class PlanSettings(Settings):
     exclude: LanguageCodes = ()
     """Languages never trained on (held out for zero-shot evaluation)."""
     language_tau: float = Field(0.0, ge=0, le=1)
-    """Weight of a language or pair is (its number of groups)^tau; 0 is uniform, as in the hybrid paper."""
+    """Weight of a language or pair is (its number of groups in all corpora)^tau; 0 is uniform, as in the hybrid paper."""
     corpus_tau: float = Field(1.0, ge=0, le=1)
-    """Weight of a corpus is (its number of groups)^tau; 1 is the hybrid paper's `based on dataset size`."""
+    """Weight of a corpus among those that have a language or pair is (its number of groups of it)^tau; 1 is the hybrid paper's
+    `based on dataset size`."""
     small_pools: Literal["error", "drop"] = "error"
     """What to do with a pool that cannot fill its part of a batch: stop, or leave that language (pair) out."""
     seed: int = Field(0, ge=0)

@@ -74,9 +74,9 @@ class Cycle:
 
     def draw(self, n: int) -> tuple[int, int]:
         """The item of draw `n`, and how often it was drawn before draw `n`."""
-        number, place = divmod(n, self._cycles * self.length)
+        number, slot = divmod(n, self._cycles * self.length)
         block = self._blocks(number)
-        return int(block.items[place]), int(block.serials[place])
+        return int(block.items[slot]), int(block.serials[slot])
 
     def draws(self, start: int, count: int) -> tuple[IntArray, IntArray]:
         """`draw` of `count` consecutive draws, as two arrays [count]."""
@@ -84,7 +84,8 @@ class Cycle:
         first, last = start // size, (start + count - 1) // size
         blocks = [self._blocks(number) for number in range(first, last + 1)]
         inside = slice(start - first * size, start - first * size + count)
-        return np.concatenate([one.items for one in blocks])[inside], np.concatenate([one.serials for one in blocks])[inside]
+        items, serials = (np.concatenate(arrays)[inside] for arrays in zip(*blocks, strict=True))
+        return items, serials
 
     def _block(self, number: int) -> _Block:
         first = number * self._cycles

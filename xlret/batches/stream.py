@@ -107,11 +107,11 @@ def to_table(batches: Sequence[Batch | None], error: str | None = None) -> pa.Ta
     """
     columns = {"error": pa.array([*[None] * (len(batches) - 1), error], pa.string())}
     first = batches[0]
-    for name in [] if first is None else [one.name for one in fields(first)]:
-        values = [None if one is None else getattr(one, name) for one in batches]
+    for name in [] if first is None else [column.name for column in fields(first)]:
+        values = [None if batch is None else getattr(batch, name) for batch in batches]
         if isinstance(values[0], Ragged):
-            columns[f"{name}.ids"] = _lists([None if one is None else one.ids for one in values])
-            columns[f"{name}.lengths"] = _lists([None if one is None else one.lengths for one in values])
+            columns[f"{name}.ids"] = _lists([None if ragged is None else ragged.ids for ragged in values])
+            columns[f"{name}.lengths"] = _lists([None if ragged is None else ragged.lengths for ragged in values])
         else:
             columns[name] = _lists(values) if isinstance(values[0], np.ndarray) else pa.array(values)
     return pa.table(columns)
@@ -129,14 +129,14 @@ def from_row(table: pa.Table, row: int, kind: type[Batch]) -> Batch:
     def value(name: str) -> Any:
         if f"{name}.ids" in table.column_names:
             return Ragged(value(f"{name}.ids"), value(f"{name}.lengths"))
-        found = table[name][row]
-        return found.values.to_numpy(zero_copy_only=False) if pa.types.is_list(found.type) else found.as_py()
+        cell = table[name][row]
+        return cell.values.to_numpy(zero_copy_only=False) if pa.types.is_list(cell.type) else cell.as_py()
 
-    return kind(**{one.name: value(one.name) for one in fields(kind)})
+    return kind(**{column.name: value(column.name) for column in fields(kind)})
 
 
 def _lists(arrays: Sequence[np.ndarray | None]) -> pa.Array:
-    there = [one for one in arrays if one is not None]
+    present = [array for array in arrays if array is not None]
     offsets = np.zeros(len(arrays) + 1, np.int32)
-    np.cumsum([0 if one is None else len(one) for one in arrays], out=offsets[1:])
-    return pa.ListArray.from_arrays(pa.array(offsets), pa.array(np.concatenate(there)))
+    np.cumsum([0 if array is None else len(array) for array in arrays], out=offsets[1:])
+    return pa.ListArray.from_arrays(pa.array(offsets), pa.array(np.concatenate(present)))

@@ -1,4 +1,4 @@
-"""Which language pairs of a corpus a batch plan may draw from, with what weight, and what is too small to."""
+"""Which pools a batch plan draws from, with what share of the rows, and what is too small to."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Literal, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
 from xlret.batches.settings import PlanSettings
-from xlret.batches.walk import Pair
+from xlret.batches.walk import Pair, distinct_groups
 from xlret.data.pool import GroupPool
 from xlret.errors import UserError
+from xlret.shapes import FloatArray
 
 Kind = Literal["mono", "cross", "mixed"]
 """mono: one language; cross: query language != passage language; mixed: same-language pairs, languages mixed in the batch."""
@@ -32,13 +32,22 @@ class PlanCorpus(Protocol):
 
 
 @dataclass(frozen=True)
-class Usable:
-    """The pairs of one corpus and kind of batch, their pools and weights, and a sentence for each pair left out."""
+class UsablePools:
+    """The pools of one corpus that batches of a kind draw from."""
 
+    corpus: int
+    """Which of the plan's corpora."""
     pairs: tuple[Pair, ...]
     pools: tuple[GroupPool, ...]
-    weights: NDArray[np.float64]
-    dropped: tuple[str, ...]
+    shares: FloatArray
+    """[pairs] The share of all rows of this kind that each pool gives; over all corpora they sum to 1."""
+
+
+@dataclass(frozen=True)
+class _NamedPool:
+    corpus: int
+    pair: Pair
+    pool: GroupPool
 
 
 def plan_languages(corpora: Sequence[PlanCorpus], settings: PlanSettings) -> frozenset[str]:
@@ -57,40 +66,48 @@ def plan_languages(corpora: Sequence[PlanCorpus], settings: PlanSettings) -> fro
     return chosen
 
 
-def usable_pairs(corpus: PlanCorpus, kind: Kind, languages: frozenset[str], settings: PlanSettings) -> Usable:
-    """The pairs that batches of `kind` draw from, without those whose pool is empty.
+def usable_pools(
+    corpora: Sequence[PlanCorpus], kind: Kind, languages: frozenset[str], settings: PlanSettings
+) -> tuple[list[UsablePools], list[str]]:
+    """The pools that batches of `kind` draw from, a corpus an entry, and a sentence for each pool or corpus left out.
+
+    A pair's share is (its groups in all corpora)^language_tau; the corpora that have the pair divide it by (their groups of the
+    pair)^corpus_tau. So a language is as frequent as `language_tau` says, however many corpora have it.
 
     A pool is too small if it has fewer groups than a batch has rows (where a whole batch comes from one pool), or fewer than
-    its mean number of rows in a batch (where each row draws its own pair).
+    its mean number of rows in a batch of its corpus (where each row draws its own pair). A corpus is too small if its pools
+    together have fewer groups than a batch has rows. What is left out changes the shares of the rest, which are then
+    reckoned anew.
 
     Raises:
-        UserError: a pool is too small and `small_pools` is `error`.
+        UserError: a pool or corpus is too small and `small_pools` is `error`.
     """
-    langs = [lang for lang in corpus.languages if lang in languages]
-    if kind == "cross":
-        named = [(one, two) for one in langs for two in langs if one != two]
-    else:
-        named = [(lang, lang) for lang in langs]
-    found = [(pair, pool) for pair in named if len(pool := corpus.pool(*pair))]
-    whole = is_whole(kind, settings)
+    named = [
+        _NamedPool(number, pair, pool)
+        for number, corpus in enumerate(corpora)
+        for pair in _pairs(corpus, kind, languages)
+        if len(pool := corpus.pool(*pair))
+    ]
     dropped: list[str] = []
-    while True:
-        sizes = np.array([len(pool) for _, pool in found], dtype=np.float64)
-        weights = sizes**settings.language_tau
-        needed = np.full(len(found), float(settings.batch_size)) if whole else settings.batch_size * weights / weights.sum()
-        small = np.flatnonzero(sizes < needed * (1 - 1e-9)).tolist()
+    while named:
+        shares = _shares(named, settings)
+        small = _small_pools(corpora, kind, named, shares, settings) or _small_corpora(corpora, kind, named, settings)
         if not small:
             break
-        sentences = [_too_small(corpus, kind, found[i], needed[i], settings.batch_size) for i in small]
         if settings.small_pools == "error":
-            more = f" (and {len(small) - 1} more such pools)" if len(small) > 1 else ""
+            more = f" (and {len(small) - 1} more such)" if len(small) > 1 else ""
             raise UserError(
-                f"{sentences[0]}{more}; lower plan.batch_size, leave the language out (plan.languages, plan.exclude) "
-                "or set plan.small_pools to drop"
+                f"{next(iter(small.values()))}{more}; lower plan.batch_size, leave the language out (plan.languages, "
+                "plan.exclude), take more groups or set plan.small_pools to drop"
             )
-        dropped += sentences
-        found = [one for i, one in enumerate(found) if i not in set(small)]
-    return Usable(tuple(pair for pair, _ in found), tuple(pool for _, pool in found), weights, tuple(dropped))
+        dropped += dict.fromkeys(small.values())
+        named = [pool for position, pool in enumerate(named) if position not in small]
+    usable = []
+    for number in dict.fromkeys(pool.corpus for pool in named):
+        positions = [position for position, pool in enumerate(named) if pool.corpus == number]
+        pairs, pools = zip(*((named[position].pair, named[position].pool) for position in positions), strict=True)
+        usable.append(UsablePools(number, pairs, pools, shares[positions]))
+    return usable, dropped
 
 
 def is_whole(kind: Kind, settings: PlanSettings) -> bool:
@@ -98,9 +115,59 @@ def is_whole(kind: Kind, settings: PlanSettings) -> bool:
     return kind == "mono" or (kind == "cross" and settings.pair_per == "batch")
 
 
-def _too_small(corpus: PlanCorpus, kind: Kind, found: tuple[Pair, GroupPool], needed: float, batch_size: int) -> str:
-    (query_lang, passage_lang), pool = found
-    languages = query_lang if query_lang == passage_lang else f"{query_lang}-{passage_lang}"
-    groups = f"{len(pool)} group{'s' if len(pool) > 1 else ''}"
-    need = f"the batch of {batch_size}" if needed == batch_size else f"its mean of {needed:.1f} rows in a batch of {batch_size}"
-    return f"corpus {corpus.path}: the {languages} pool for {kind} batches has {groups}, fewer than {need}"
+def _pairs(corpus: PlanCorpus, kind: Kind, languages: frozenset[str]) -> list[Pair]:
+    langs = [lang for lang in corpus.languages if lang in languages]
+    if kind == "cross":
+        return [(query_lang, passage_lang) for query_lang in langs for passage_lang in langs if query_lang != passage_lang]
+    return [(lang, lang) for lang in langs]
+
+
+def _shares(named: Sequence[_NamedPool], settings: PlanSettings) -> FloatArray:
+    """[pools] Each pool's share of all rows: its pair's share, times its corpus' share of the pair."""
+    _, pair_P = np.unique([f"{pool.pair[0]}\0{pool.pair[1]}" for pool in named], return_inverse=True)
+    sizes_P = np.array([len(pool.pool) for pool in named], dtype=np.float64)
+    pair_weights = np.bincount(pair_P, sizes_P) ** settings.language_tau
+    corpus_weights_P = sizes_P**settings.corpus_tau
+    of_pair_P = corpus_weights_P / np.bincount(pair_P, corpus_weights_P)[pair_P]
+    shares_P: FloatArray = pair_weights[pair_P] / pair_weights.sum() * of_pair_P
+    return shares_P
+
+
+def _small_pools(
+    corpora: Sequence[PlanCorpus], kind: Kind, named: Sequence[_NamedPool], shares: FloatArray, settings: PlanSettings
+) -> dict[int, str]:
+    """Positions of the pools that are too small, and a sentence for each."""
+    corpus_P = np.array([pool.corpus for pool in named])
+    needed_P = np.full(len(named), float(settings.batch_size))
+    if not is_whole(kind, settings):
+        needed_P *= shares / np.bincount(corpus_P, shares)[corpus_P]
+    small = {}
+    for position, (pool, needed) in enumerate(zip(named, needed_P.tolist(), strict=True)):
+        size = len(pool.pool)
+        if size >= needed * (1 - 1e-9):
+            continue
+        langs = "-".join(dict.fromkeys(pool.pair))
+        rows = "the batch of" if needed == settings.batch_size else f"its mean of {needed:.1f} rows in a batch of"
+        groups = f"{size} group{'s' if size > 1 else ''}"
+        path = corpora[pool.corpus].path
+        small[position] = (
+            f"corpus {path}: the {langs} pool for {kind} batches has {groups}, fewer than {rows} {settings.batch_size}"
+        )
+    return small
+
+
+def _small_corpora(
+    corpora: Sequence[PlanCorpus], kind: Kind, named: Sequence[_NamedPool], settings: PlanSettings
+) -> dict[int, str]:
+    """Positions of the pools of corpora that are too small as a whole, and a sentence for each."""
+    small: dict[int, str] = {}
+    for number in dict.fromkeys(pool.corpus for pool in named):
+        positions = [position for position, pool in enumerate(named) if pool.corpus == number]
+        groups = distinct_groups([named[position].pool for position in positions])
+        if groups < settings.batch_size:
+            sentence = (
+                f"corpus {corpora[number].path} has {groups} groups for {kind} batches, "
+                f"fewer than the batch of {settings.batch_size}"
+            )
+            small |= dict.fromkeys(positions, sentence)
+    return small

@@ -1,9 +1,9 @@
-"""Walking the pools of one corpus without replacement, epoch after epoch, in whole batches of a pair or pair by pair."""
+"""Walking the pools of one corpus without replacement, epoch after epoch, in whole batches of a pool or row by row."""
 
 from collections import Counter, deque
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,15 +32,6 @@ class Batch(NamedTuple):
     replaced: int  # rows whose group is not the one that its pool's walk had next
 
 
-class Walk(Protocol):
-    """Batches of one corpus and kind: batch `k` is a pure function of `k`."""
-
-    pools: "Pools"
-    cycle: Cycle
-
-    def batch(self, k: int) -> Batch: ...
-
-
 class Pools:
     """The pools of several language pairs of one corpus as one table, so that groups of many pools are one vectorised look-up.
 
@@ -64,35 +55,36 @@ class Pools:
     def take(self, pairs: IntArray, epochs: IntArray | int, ranks: IntArray) -> IntArray:
         """The groups at these ranks (0 to size - 1) of the random orders in which the pools are walked in these epochs."""
         sizes = self.sizes[pairs]
-        places = self._offsets[pairs] + permute(ranks, sizes, subkeys(self._keys[pairs], epochs))
-        spans = np.searchsorted(self._range_ends, places, side="right")
-        groups: IntArray = self._stops[spans] - (self._range_ends[spans] - places)
+        positions = self._offsets[pairs] + permute(ranks, sizes, subkeys(self._keys[pairs], epochs))
+        spans = np.searchsorted(self._range_ends, positions, side="right")
+        groups: IntArray = self._stops[spans] - (self._range_ends[spans] - positions)
         return groups
 
-    def distinct(self) -> int:
-        """The number of groups that are in at least one pool."""
-        order = np.argsort(self._starts, kind="stable")
-        starts, stops = self._starts[order], self._stops[order]
-        reached = np.maximum.accumulate(stops)
-        fresh = np.maximum(starts, np.r_[0, reached[:-1]])
-        return int(np.maximum(stops - fresh, 0).sum())
+
+def distinct_groups(pools: Sequence[GroupPool]) -> int:
+    """The number of groups that are in at least one of the pools."""
+    starts, stops = np.concatenate([pool.starts for pool in pools]), np.concatenate([pool.stops for pool in pools])
+    order = np.argsort(starts, kind="stable")
+    starts, stops = starts[order], stops[order]
+    reached = np.maximum.accumulate(stops)
+    fresh = np.maximum(starts, np.r_[0, reached[:-1]])
+    return int(np.maximum(stops - fresh, 0).sum())
 
 
-class BatchWalk:
+class PoolWalk:
     """Batches that each take the next `size` groups of one pool.
 
     An epoch of a pool is as many whole batches as it holds; the rest is left out of that epoch, the next is shuffled anew.
     """
 
-    def __init__(self, pools: Pools, weights: Sequence[float], size: int, key: tuple[int | str, ...]) -> None:
+    def __init__(self, pools: Pools, size: int) -> None:
         self.pools = pools
-        self.cycle = Cycle(weights, key_of(*key, "pairs") & _KEY_BITS)
         self._rows = np.arange(size)
         self._per_epoch: list[int] = (pools.sizes // size).tolist()
         assert min(self._per_epoch) > 0, "a pool is smaller than a batch"
 
-    def batch(self, k: int) -> Batch:
-        pair, use = self.cycle.draw(k)
+    def batch(self, pair: int, use: int) -> Batch:
+        """The batch that pool `pair` gives at its `use`-th turn."""
         epoch, turn = divmod(use, self._per_epoch[pair])
         pairs = np.full(len(self._rows), pair)
         return Batch(pairs, self.pools.take(pairs, epoch, turn * len(self._rows) + self._rows), 0)
@@ -124,9 +116,9 @@ class ExampleWalk:
         self._windows = Recent(self._window, keep=2)
 
     def batch(self, k: int) -> Batch:
-        number, place = divmod(k, WINDOW)
+        number, turn = divmod(k, WINDOW)
         window = self._windows(number)
-        return Batch(window.pairs[place], window.groups[place], int(window.replaced[place].sum()))
+        return Batch(window.pairs[turn], window.groups[turn], int(window.replaced[turn].sum()))
 
     def _window(self, number: int) -> _Window:
         draws = WINDOW * self._size
