@@ -17,14 +17,14 @@ def recipe_parser(name: str, description: str, example: str) -> argparse.Argumen
         epilog=example,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("recipe", nargs="?", type=Path, help="a YAML recipe, such as those under jobs/recipes/")
+    parser.add_argument("recipe", nargs="?", type=Path, help="a YAML recipe, or the name of one that comes with xlret")
     parser.add_argument(
         "--set",
         dest="overrides",
         action="append",
         default=[],
         metavar="KEY=VALUE",
-        help="override one setting, such as train.steps=200; may be given again",
+        help="override one setting, such as plan.alpha=0.3; may be given again",
     )
     return parser
 

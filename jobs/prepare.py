@@ -15,7 +15,7 @@ from xlret.errors import UserError
 
 EXAMPLE = """\
 examples:
-  python -m jobs.prepare jobs/recipes/prepare-real.yaml
+  python -m jobs.prepare prepare-real
   python -m jobs.prepare my.yaml --set corpora.mine.dev=500 --on-bad-row skip
   python -m jobs.prepare --show corpora/mine/train
 
@@ -51,7 +51,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         _show(arguments.show, console)
         return 0
     if arguments.recipe is None and not arguments.overrides:
-        raise UserError("name a recipe, such as jobs/recipes/prepare-real.yaml; --help shows how to write one")
+        raise UserError("name a recipe, such as prepare-real; --help shows how to write one")
     overrides = list(arguments.overrides)
     overrides += [f"on_bad_row={arguments.on_bad_row}"] if arguments.on_bad_row else []
     overrides += ["replace=true"] if arguments.replace else []

@@ -20,7 +20,7 @@ from xlret.model.encoder import Encoder
 from xlret.train.run import train
 from xlret.train.settings import TrainJob
 
-RECIPE = Path(__file__).parent / "recipes" / "quickstart.yaml"
+RECIPE = "quickstart"
 EXAMPLE = """\
 Makes the embedded corpus (facts of Unicode CLDR in many languages), trains a small encoder on it from random weights with
 hybrid, code-switched batches on two workers, evaluates it on facts that no training row states, and asks it questions.

@@ -11,8 +11,8 @@ from xlret.sweep.variants import run_variants
 
 EXAMPLE = """\
 examples:
-  python -m jobs.variants jobs/recipes/real-regimes.yaml
-  python -m jobs.variants jobs/recipes/real-regimes.yaml --set seeds=[0,1,2]
+  python -m jobs.variants real-regimes
+  python -m jobs.variants real-regimes --set seeds=[0,1,2]
 
 Runs and evaluations that are there already are not made again, so a stopped table goes on where it stopped. The table is
 printed and kept as OUT/table.md; each evaluation, with the matrix of all language pairs, beside its run.

@@ -5,7 +5,7 @@ import yaml
 from pydantic import Field
 
 from xlret.batches.settings import PlanSettings
-from xlret.config import PathSetting, Settings, as_yaml, read_recipe
+from xlret.config import RECIPES, PathSetting, Settings, as_yaml, read_recipe, recipe_names, recipe_path
 from xlret.errors import UserError
 from xlret.model.settings import EncoderSettings
 from xlret.switch.settings import SwitchSettings
@@ -54,7 +54,7 @@ def test_a_wrong_override_is_one_line_with_key_value_and_what_is_allowed(tmp_pat
 
 @pytest.mark.parametrize(
     ("content", "sentence"),
-    [(b"[1, 2]", "must be a mapping"), (b"a: [", "not YAML"), (b"\xff\xfe\xff", "not YAML"), (None, "cannot read")],
+    [(b"[1, 2]", "must be a mapping"), (b"a: [", "not YAML"), (b"\xff\xfe\xff", "not YAML"), (None, "no such file")],
 )
 def test_a_recipe_that_is_none_is_said_so(tmp_path: Path, content: bytes | None, sentence: str) -> None:
     path = tmp_path / "recipe.yaml"
@@ -93,8 +93,16 @@ def test_paths_are_absolute_and_variables_are_filled_in(tmp_path: Path, monkeypa
 
 
 def test_every_recipe_of_training_reads() -> None:
-    recipes = Path(__file__).parents[1] / "jobs" / "recipes"
-    read = [path.name for path in sorted(recipes.glob("*.yaml")) if "steps" in yaml.safe_load(path.read_text())]
-    assert "quickstart.yaml" in read
-    for name in read:
-        assert read_recipe(TrainJob, recipes / name).steps > 0
+    of_training = [name for name in recipe_names() if "steps" in yaml.safe_load(recipe_path(name).read_text())]
+    assert "quickstart" in of_training
+    for name in of_training:
+        assert read_recipe(TrainJob, name).steps > 0
+
+
+def test_a_recipe_is_found_by_path_and_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert recipe_path("quickstart") == RECIPES / "quickstart.yaml"
+    (tmp_path / "quickstart").write_text("steps: 3")  # what lies here is meant first
+    assert recipe_path("quickstart").samefile(tmp_path / "quickstart")
+    with pytest.raises(UserError, match=r"no recipe quickstart\.yaml: .* quickstart"):
+        recipe_path("quickstart.yaml")

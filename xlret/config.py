@@ -1,11 +1,12 @@
-"""Every job's settings: YAML recipes, `--set a.b=c` overrides, and one-line errors that name key, value and what is allowed."""
+"""How settings are read: YAML recipes, overrides `a.b=c`, and one-line errors that name key, value and what is allowed."""
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 import yaml
-from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, ValidationError
+from pydantic_core import ErrorDetails
 
 from xlret.errors import UserError
 from xlret.files import expand_path
@@ -25,23 +26,50 @@ PathSetting = Annotated[Path, AfterValidator(expand_path)]
 """A path that may hold `~` and environment variables; absolute from here on (Ray's workers have directories of their own)."""
 
 
-def read_recipe(kind: type[S], path: Path | None, overrides: Iterable[str] = ()) -> S:
-    """Reads a YAML recipe into `kind` and applies overrides `a.b=value` (values are YAML).
+RECIPES = Path(__file__).parent / "recipes"
+"""The recipes that come with xlret."""
+
+
+def recipe_names() -> list[str]:
+    """The recipes that come with xlret, such as `quickstart`; those of a subdirectory have its name before a slash."""
+    return sorted(path.relative_to(RECIPES).with_suffix("").as_posix() for path in RECIPES.rglob("*.yaml"))
+
+
+def recipe_path(recipe: str | Path) -> Path:
+    """The file of a recipe: a path, or the name of one that comes with xlret.
 
     Raises:
-        UserError: no such file, not YAML, an unknown key, a wrong type or an impossible combination.
+        UserError: it is neither.
+
+    >>> recipe_path("quickstart").name
+    'quickstart.yaml'
     """
-    values: dict[str, Any] = {}
-    if path is not None:
-        try:
-            read = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-        except OSError as error:
-            raise UserError(f"cannot read recipe {path}: {error.strerror}") from error
-        except (yaml.YAMLError, UnicodeDecodeError) as error:
-            raise UserError(f"recipe {path} is not YAML: {error}") from error
-        if read is not None and not isinstance(read, dict):
-            raise UserError(f"recipe {path} must be a mapping of keys to values, not {type(read).__name__}")
-        values = read or {}
+    path = Path(recipe)
+    if path.is_file():
+        return path
+    if str(recipe) in recipe_names():
+        return RECIPES / f"{recipe}.yaml"
+    raise UserError(
+        f"there is no recipe {recipe}: no such file, and none of those that come with xlret, {', '.join(recipe_names())}"
+    )
+
+
+RecipeSetting = Annotated[Path, BeforeValidator(recipe_path), AfterValidator(expand_path)]
+"""A recipe that another one names: a path, or the name of one that comes with xlret."""
+
+
+def read_recipe(kind: type[S], recipe: str | Path | None, overrides: Iterable[str] = ()) -> S:
+    """Reads a YAML recipe into `kind` and applies overrides `a.b=value` (values are YAML).
+
+    Args:
+        kind: what the recipe is to become.
+        recipe: a path, the name of a recipe that comes with xlret, or None for overrides alone.
+        overrides: applied in turn.
+
+    Raises:
+        UserError: no such recipe, not YAML, an unknown key, a wrong type or an impossible combination.
+    """
+    values: dict[str, Any] = {} if recipe is None else _read(recipe_path(recipe))
     for override in overrides:
         _apply(values, override)
     return settings_from(kind, values)
@@ -52,7 +80,7 @@ def settings_from(kind: type[S], values: Mapping[str, Any]) -> S:
     try:
         return kind.model_validate(values)
     except ValidationError as error:
-        raise UserError("; ".join(_sentence(kind, one) for one in error.errors()[:3])) from error
+        raise UserError("; ".join(_sentence(kind, detail) for detail in error.errors()[:3])) from error
 
 
 def as_yaml(settings: Settings) -> str:
@@ -60,18 +88,48 @@ def as_yaml(settings: Settings) -> str:
     return yaml.safe_dump(settings.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
 
 
+def sentence_of(error: ErrorDetails, key: str) -> str:
+    """One of pydantic's errors as a sentence: the key, the value and what is allowed.
+
+    Args:
+        error: an item of `ValidationError.errors()`.
+        key: what the user calls the setting; empty for a combination of several.
+    """
+    message = str(error["msg"]).removeprefix("Value error, ")
+    if error["type"] == "missing":
+        return f"{key}: is needed and was not given"
+    if not key:
+        return message
+    value = repr(error.get("input"))
+    if len(value) > 80:
+        value = value[:77] + "..."
+    return f"{key} is {value}: {message}"
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UserError(f"cannot read recipe {path}: {error.strerror}") from error
+    except (yaml.YAMLError, ValueError) as error:
+        raise UserError(f"recipe {path} is not YAML: {error}") from error
+    if values is not None and not isinstance(values, dict):
+        raise UserError(f"recipe {path} must be a mapping of keys to values, not {type(values).__name__}")
+    return values or {}
+
+
 def _apply(values: dict[str, Any], override: str) -> None:
-    key, found, text = override.partition("=")
-    if not found or not key.strip():
-        raise UserError(f"--set {override!r} is not of the form key.subkey=value, such as train.steps=200")
+    key, equals, text = override.partition("=")
+    if not equals or not key.strip():
+        raise UserError(f"--set {override!r} is not of the form key.subkey=value, such as plan.alpha=0.3")
     try:
         value = yaml.safe_load(text)
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError) as error:
         raise UserError(f"--set {override!r}: the value is not YAML: {error}") from error
     *parents, last = key.strip().split(".")
     inner: Any = values
     for parent in parents:
-        step = int(parent) if isinstance(inner, list) and parent.isdigit() else parent
+        step = int(parent) if isinstance(inner, list) and parent.isdecimal() else parent
         if isinstance(inner, dict):
             if not isinstance(inner.get(parent), dict | list):
                 inner[parent] = {}
@@ -81,34 +139,28 @@ def _apply(values: dict[str, Any], override: str) -> None:
         else:
             raise UserError(f"--set {override!r}: there is no {parent!r} to set something in")
     if isinstance(inner, list):
-        if not last.isdigit() or int(last) >= len(inner):
+        if not last.isdecimal() or int(last) >= len(inner):
             raise UserError(f"--set {override!r}: {last!r} is not a position in a list of {len(inner)}")
         inner[int(last)] = value
     else:
         inner[last] = value
 
 
-def _sentence(kind: type[Settings], error: Any) -> str:
+def _sentence(kind: type[Settings], error: ErrorDetails) -> str:
     location = [str(part) for part in error["loc"]]
-    key = ".".join(location) or kind.__name__
-    message = str(error["msg"]).removeprefix("Value error, ")
+    key = ".".join(location)
     if error["type"] == "extra_forbidden":
         allowed = _keys_at(kind, location[:-1])
         return f"{key}: unknown key; allowed here: {', '.join(allowed)}" if allowed else f"{key}: unknown key"
-    if error["type"] == "missing":
-        return f"{key}: is needed and was not given"
-    value = repr(error.get("input"))
-    if len(value) > 80:
-        value = value[:77] + "..."
-    return f"{key} is {value}: {message}"
+    return sentence_of(error, key)
 
 
 def _keys_at(kind: type[Settings], location: list[str]) -> list[str]:
-    """The field names allowed at a place in the settings tree; empty where the place is not a plain settings class."""
-    here: Any = kind
+    """The field names allowed at a position of the settings tree; empty where that is not a plain settings class."""
+    inner: Any = kind
     for part in location:
-        field = getattr(here, "model_fields", {}).get(part)
+        field = getattr(inner, "model_fields", {}).get(part)
         if field is None:
             return []
-        here = field.annotation
-    return sorted(here.model_fields) if isinstance(here, type) and issubclass(here, BaseModel) else []
+        inner = field.annotation
+    return sorted(inner.model_fields) if isinstance(inner, type) and issubclass(inner, BaseModel) else []

@@ -12,7 +12,7 @@ from xlret.model.encoder import start_encoder
 from xlret.train.run import tokeniser_texts
 from xlret.train.settings import TrainJob
 
-RECIPE = Path(__file__).parents[1] / "recipes" / "quickstart.yaml"
+RECIPE = "quickstart"
 
 
 @dataclass(frozen=True)

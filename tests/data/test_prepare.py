@@ -139,7 +139,7 @@ def test_show_says_that_there_are_hard_negatives(tmp_path, capsys):
     ("arguments", "message"),
     [
         ([], "name a recipe"),
-        (["nowhere.yaml"], "cannot read recipe nowhere.yaml"),
+        (["nowhere.yaml"], "there is no recipe nowhere.yaml"),
         (["RECIPE", "--set", "corpora.mine.dev=-1"], "corpora.mine.dev is -1"),
         (["RECIPE", "--set", "corpora.mine.dev=30"], "cannot hold out 30 of 30 groups in 10 clusters"),
         (["RECIPE", "--set", "corpora.mine.dev=2"], "cannot hold out 2 of 30 groups"),
@@ -213,7 +213,7 @@ def test_counts_of_a_corpus(tmp_path):
 def test_the_real_recipe(tmp_path):
     if not (shared_directory() / "data").is_dir():
         pytest.skip("no real data; set XLRET_SHARED")
-    assert main([str(REPOSITORY / "jobs" / "recipes" / "prepare-real.yaml"), "--set", f"output={tmp_path}"]) == 0
+    assert main(["prepare-real", "--set", f"output={tmp_path}"]) == 0
     sizes = {}
     for name in ("fastapi", "tldr", "ntrex"):
         train, dev = (ParallelCorpus.open(tmp_path / name / part) for part in ("train", "dev"))

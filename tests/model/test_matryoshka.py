@@ -46,7 +46,7 @@ def test_it_is_the_mean_of_the_losses_of_vectors_cut_short() -> None:
 
 def test_a_recipe_trains_short_vectors_and_the_card_keeps_their_lengths(tmp_path: Path, corpora: Path) -> None:
     """After the same steps from the same start, the first numbers alone find better than those of plain training."""
-    from jobs.train import main
+    from xlret.commands.app import main
     from xlret.data.corpus import ParallelCorpus
     from xlret.tokens.card import read_card
 
@@ -63,7 +63,7 @@ def test_a_recipe_trains_short_vectors_and_the_card_keeps_their_lengths(tmp_path
             "optimiser.learning_rate": 3e-3,
             "ray.workers": 1,
         }
-        assert main([word for key, value in settings.items() for word in ("--set", f"{key}={value}")]) == 0
+        assert main(["train", *(word for key, value in settings.items() for word in ("--set", f"{key}={value}"))]) == 0
     assert read_card(tmp_path / "short" / "model").dimensions == (4,)
     corpus = ParallelCorpus.open(corpora / "train")
     groups = np.arange(60)

@@ -6,8 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from jobs.cli import run_job
-from jobs.train import main
+from xlret.commands.app import run
 from xlret.errors import CorruptError, UserError
 from xlret.tokens.card import read_card
 from xlret.train.run import check_settings, train
@@ -79,9 +78,9 @@ def test_the_job_ends_with_one_line_and_status_2(
     tmp_path: Path, corpora: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     arguments = ["--set", "name=run", "--set", f"storage={tmp_path}", "--set", f"corpora=[{corpora}/train]"]
-    monkeypatch.setattr("sys.argv", ["train", *arguments, "--set", "plan.batch_size=200"])
+    monkeypatch.setattr("sys.argv", ["xlret", *arguments, "--set", "plan.batch_size=200"])
     with pytest.raises(SystemExit) as stop:
-        run_job(main)
+        run("train")
     assert stop.value.code == 2
     assert capsys.readouterr().err.count("\n") == 1
 

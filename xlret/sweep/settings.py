@@ -5,15 +5,16 @@ from typing import Any
 
 from pydantic import Field
 
-from xlret.config import PathSetting, Settings
+from xlret.config import PathSetting, RecipeSetting, Settings
 from xlret.evaluation.settings import EvaluateSettings
 
 
 class VariantsJob(Settings):
-    """A base recipe of jobs.train, what each variant changes in it, and how all are evaluated."""
+    """A base recipe of `xlret train`, what each variant changes in it, and how all are evaluated."""
 
     name: str
-    base: PathSetting
+    base: RecipeSetting
+    """The training recipe that all start from."""
     variants: Mapping[str, Mapping[str, Any]] = Field(min_length=1)
     """Name of a variant -> setting -> value, such as `mono: {plan.regime: mono}`. Empty settings: the base as it is.
     The key `untrained` with value true evaluates the start encoder."""

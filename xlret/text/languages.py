@@ -38,15 +38,22 @@ def language(code: str) -> str:
     return langcodes.standardize_tag(code.replace("_", "-"))
 
 
-def distinct_languages(codes: Iterable[str] | None) -> tuple[str, ...] | None:
-    """The BCP-47 forms of `codes`; None stays None.
+def distinct_languages(codes: str | Iterable[str] | None) -> tuple[str, ...] | None:
+    """The BCP-47 forms of `codes`, in which several may stand with commas between; None stays None.
 
     Raises:
         ValueError: a code names no language, or two name the same one.
+
+    >>> distinct_languages("de,arb"), distinct_languages(["de", "ar"])
+    (('de', 'ar'), ('de', 'ar'))
     """
     if codes is None:
         return None
-    languages = tuple(language(code) for code in codes)
+    if not isinstance(codes, Iterable):
+        raise ValueError("must be a list of language codes such as [en, de]")
+    texts = [codes] if isinstance(codes, str) else codes
+    parts = (part for text in texts for part in (text.split(",") if isinstance(text, str) else [text]))
+    languages = tuple(language(part.strip() if isinstance(part, str) else part) for part in parts)
     if len(set(languages)) != len(languages):
         raise ValueError(f"{list(languages)} names a language twice")
     return languages

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import yaml
 
-from jobs.train import main
+from xlret.commands.app import main
 from xlret.model.encoder import Encoder
 
 
@@ -32,7 +32,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory, corpora: Path, lexicon: Path)
             "dev": {"corpora": [str(corpora / "dev")], "every": 30, "metric": "mo", "languages": ["en"]},
         }
         (storage / f"{name}.yaml").write_text(yaml.safe_dump(recipe), encoding="utf-8")
-        assert main([str(storage / f"{name}.yaml")]) == 0
+        assert main(["train", str(storage / f"{name}.yaml")]) == 0
     return storage
 
 

@@ -2,18 +2,18 @@ import pickle
 
 import pytest
 
-from jobs.cli import run_job
+from xlret.commands.frame import run
 from xlret.errors import DataError, UserError, user_error_in
 
 
 def exit_status(main: object) -> int:
     with pytest.raises(SystemExit) as stop:
-        run_job(main)  # type: ignore[arg-type]
+        run(main)  # type: ignore[arg-type]
     return int(str(stop.value.code))
 
 
 def test_a_user_error_is_one_line_on_stderr_and_status_2(capsys: pytest.CaptureFixture[str]) -> None:
-    def main(_: object) -> int:
+    def main() -> int:
         raise UserError("alpha is 2;\n allowed is 0 to 1")
 
     assert exit_status(main) == 2
@@ -21,18 +21,18 @@ def test_a_user_error_is_one_line_on_stderr_and_status_2(capsys: pytest.CaptureF
 
 
 def test_other_errors_keep_their_traceback() -> None:
-    def main(_: object) -> int:
+    def main() -> int:
         raise KeyError("bug")
 
     with pytest.raises(KeyError, match="bug"):
-        run_job(main)
+        run(main)
 
 
 def test_success_and_interruption_have_their_statuses() -> None:
-    def interrupted(_: object) -> int:
+    def interrupted() -> int:
         raise KeyboardInterrupt
 
-    assert exit_status(lambda _: 0) == 0
+    assert exit_status(lambda: 0) == 0
     assert exit_status(interrupted) == 130
 
 

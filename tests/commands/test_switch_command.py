@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from xlret import __main__ as command
+from xlret.commands.app import main, run
 from xlret.errors import UserError
 
 
@@ -17,24 +17,24 @@ def test_a_text_is_switched_and_shown(lexicon: Path, capsys: pytest.CaptureFixtu
     word = (lexicon / "en-de.txt").read_text(encoding="utf-8").split("\n")[0].split("\t")
     text = f"Well, {word[0]}!"
     arguments = ["switch", text, "--p", "1", "--languages", "de", "--lexicon", str(lexicon), "--html", str(page)]
-    assert command.main(arguments) == 0
+    assert main(arguments) == 0
     assert capsys.readouterr().out == f"Well, {word[1]}!\nde 1  switched 1 of 2 words (50%)\n"
     assert f'<b lang="de" style="color:#1b7f3b" title="de: {word[0]}">{word[1]}</b>' in page.read_text(encoding="utf-8")
 
 
 def test_rows_of_a_corpus_are_switched(corpora: Path, lexicon: Path, capsys: pytest.CaptureFixture[str]) -> None:
     arguments = ["switch", "--from-corpus", "3", "--corpus", str(corpora / "train"), "--lexicon", str(lexicon), "--seed", "1"]
-    assert command.main(arguments) == 0
+    assert main(arguments) == 0
     out = capsys.readouterr().out
     assert out.count(" query\n") == out.count(" passage\n") == 3
     assert "de " in out.splitlines()[-1]
     assert "fr " in out.splitlines()[-1]
-    command.main(arguments)
+    main(arguments)
     assert capsys.readouterr().out == out
 
 
 def test_without_any_lexicon_names_of_cldr_are_used(capsys: pytest.CaptureFixture[str]) -> None:
-    assert command.main(["switch", "Germany and United Kingdom", "--policy", "wiki", "--p", "1", "--languages", "es"]) == 0
+    assert main(["switch", "Germany and United Kingdom", "--policy", "wiki", "--p", "1", "--languages", "es"]) == 0
     captured = capsys.readouterr()
     assert captured.out.startswith("Alemania and Reino Unido\n")
     assert "CLDR" in captured.err
@@ -57,12 +57,12 @@ def test_without_any_lexicon_names_of_cldr_are_used(capsys: pytest.CaptureFixtur
 )
 def test_wrong_arguments_are_user_errors(arguments: list[str], says: str) -> None:
     with pytest.raises(UserError, match=says):
-        command.main(["switch", *arguments])
+        main(["switch", *arguments])
 
 
 def test_the_command_prints_errors_as_one_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr("sys.argv", ["xlret", "switch"])
     with pytest.raises(SystemExit) as stop:
-        command.run()
+        run()
     assert stop.value.code == 2
     assert capsys.readouterr().err.startswith("error: give either a text")

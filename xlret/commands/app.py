@@ -1,0 +1,53 @@
+"""The command `xlret`: every command by name, imported when it is called. `python -m jobs.NAME` is `xlret NAME`."""
+
+import sys
+from collections.abc import Sequence
+from functools import partial
+from importlib.metadata import version
+from typing import NoReturn
+
+from cyclopts import App
+
+from xlret.commands import frame
+
+EPILOGUE = """\
+xlret COMMAND --help says what a command reads and what it leaves.
+The same on a cluster: ray job submit --working-dir . -- python -m jobs.COMMAND
+Completion in bash, zsh or fish: xlret --install-completion
+"""
+COMMANDS = {
+    "train": "Train a retriever or a reranker.",
+    "switch": "Show texts with some of their words in other languages.",
+    "recipes": "List the recipes that come with xlret, or show one.",
+}
+
+
+def _app() -> App:
+    app = frame.new_app("xlret", "Zero-shot cross-lingual retrieval on Ray.", EPILOGUE)
+    app.version_flags = ["--version"]
+    app.version = partial(version, "xlret")
+    for name, description in COMMANDS.items():
+        app.command(f"xlret.commands.{name}:app", name=name, help=description)
+    app.register_install_completion_command(add_to_startup=False, help="Install completion for the shell in use.")
+    return app
+
+
+app = _app()
+
+
+def main(argv: Sequence[str]) -> int:
+    """Runs one command, such as `main(["train", "quickstart"])`; returns its exit status.
+
+    Raises:
+        UserError: arguments or input cannot be used.
+    """
+    return frame.call(app, argv)
+
+
+def run(*command: str) -> NoReturn:
+    """What the console command and the entry points under `jobs` call: `main` of the process's own arguments, and exits.
+
+    Args:
+        command: what stands before those arguments, such as `train`.
+    """
+    frame.run(lambda: main([*command, *sys.argv[1:]]))
