@@ -1,13 +1,15 @@
 """Writing files so that nobody ever sees half of one: beside, flushed, then renamed."""
 
 import errno
+import fcntl
 import hashlib
 import json
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -45,17 +47,20 @@ def sha256_of(path: Path) -> str:
 def directory_beside(target: Path, *, replace: bool = False) -> Iterator[Path]:
     """A fresh directory beside `target` that becomes `target` when the block ends without an error.
 
-    On any error the fresh directory is removed and `target` is as it was. A full disk is a one-line `UserError`.
+    On any error the fresh directory is removed and `target` is as it was. A full disk is a one-line `UserError`. What killed
+    processes left beside the same `target` is removed first; what a living one writes (on this machine) is not touched.
 
     Raises:
         UserError: `target` exists and `replace` is false, or the disk is full or not writable.
     """
     target = Path(target).absolute()
+    if target.parent.is_dir():
+        remove_abandoned(target)
     if target.exists() and not replace:
         raise UserError(f"{target} exists already; choose another place or allow replacing it (--replace)")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        fresh = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+        fresh, owned = _owned_directory(target)
     except OSError as error:
         raise write_error(target, error) from error
     try:
@@ -66,9 +71,10 @@ def directory_beside(target: Path, *, replace: bool = False) -> Iterator[Path]:
         fresh.chmod(0o755)
         if target.exists():
             old = fresh.with_name(fresh.name + ".old")
-            os.rename(target, old)
-            os.rename(fresh, target)
-            shutil.rmtree(old)
+            with _marked_as_owned(target):
+                os.rename(target, old)
+                os.rename(fresh, target)
+            shutil.rmtree(old, ignore_errors=True)
         else:
             os.rename(fresh, target)
         flush(target.parent)
@@ -78,6 +84,79 @@ def directory_beside(target: Path, *, replace: bool = False) -> Iterator[Path]:
     except BaseException:
         shutil.rmtree(fresh, ignore_errors=True)
         raise
+    finally:
+        os.close(owned)
+
+
+def remove_abandoned(target: Path) -> None:
+    """Removes what `directory_beside(target)` left where its process was killed.
+
+    Was it killed while it put a new directory in the old one's place, the old one gets its name back.
+    """
+    pattern = re.compile(re.escape(f".{target.name}.building.") + r"[a-z0-9_]{8}(\.old)?")
+    for path in sorted(target.parent.iterdir()):
+        if pattern.fullmatch(path.name) is None or path.is_symlink() or not path.is_dir():
+            continue
+        try:
+            owned = _own(path)
+        except OSError:
+            continue  # somebody else's, or on a disk without locks
+        if owned is None:
+            continue  # a living process writes it
+        try:
+            if path.suffix == ".old" and not target.exists():
+                os.rename(path, target)
+            else:
+                shutil.rmtree(path, ignore_errors=True)
+        finally:
+            os.close(owned)
+
+
+def _owned_directory(target: Path) -> tuple[Path, int]:
+    """A fresh directory beside `target`, and the open descriptor that says it is in use."""
+    while True:
+        fresh = Path(tempfile.mkdtemp(prefix=f".{target.name}.building.", dir=target.parent))
+        try:
+            owned = _own(fresh)
+        except OSError:  # a disk without locks: nobody ever finds a directory abandoned there
+            owned = os.open(fresh, os.O_RDONLY)
+        if owned is not None:
+            return fresh, owned
+        # Another process took it for abandoned before it was marked, and removes it.
+
+
+@contextmanager
+def _marked_as_owned(directory: Path) -> Iterator[None]:
+    owned = None
+    with suppress(OSError):
+        owned = _own(directory)
+    try:
+        yield
+    finally:
+        if owned is not None:
+            os.close(owned)
+
+
+def _own(directory: Path) -> int | None:
+    """Marks a directory as in use by this process, until the descriptor is closed or the process ends, however it does.
+
+    None: another process has marked it, or it is gone.
+    """
+    try:
+        descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    except FileNotFoundError:
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if os.path.samestat(os.fstat(descriptor), os.stat(directory)):
+            return descriptor
+    except (BlockingIOError, FileNotFoundError):
+        pass
+    except BaseException:
+        os.close(descriptor)
+        raise
+    os.close(descriptor)
+    return None
 
 
 def write_text(path: Path, text: str) -> None:

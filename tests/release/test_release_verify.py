@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from xlret.data.manifest import FileEntry, file_entries
+from xlret.artifacts import FileEntry
+from xlret.data.manifest import file_entries
 from xlret.errors import CorruptError, UserError
 from xlret.release import list_releases, make_release, verify_release
 from xlret.release.record import CHECKSUM, RECORD, checksum_line

@@ -127,7 +127,7 @@ def test_a_full_disk_leaves_the_index_as_it_was(
     def full(*arguments: object) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "somewhere")
 
-    monkeypatch.setattr(building, "write_rows", full)
+    monkeypatch.setattr(building, "write_table", full)
     with pytest.raises(UserError, match="no space left on the disk while writing"):
         build(small_store, tmp_path / "index", shards=2)
     assert current_version(tmp_path / "index") == before

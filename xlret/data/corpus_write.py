@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from xlret.data.manifest import GROUPS, CorpusManifest, FileEntry, SideEntry, file_entries, side_file, write_manifest
+from xlret.artifacts import FileEntry
+from xlret.data.manifest import GROUPS, CorpusManifest, SideEntry, file_entries, side_file, write_manifest
 from xlret.data.mapped import MappedTable
 from xlret.data.pool import GroupPool
 from xlret.data.rows import MAX_CHARACTERS, ReadingReport, Row, checked_rows

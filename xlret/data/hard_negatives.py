@@ -1,7 +1,5 @@
 """Adding mined hard negatives to a prepared corpus, as a new directory."""
 
-import os
-import shutil
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -10,6 +8,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from xlret.artifacts import link_or_copy
 from xlret.data.corpus import ParallelCorpus
 from xlret.data.manifest import HARD_NEGATIVES, CorpusManifest, file_entries, write_manifest
 from xlret.errors import UserError
@@ -51,7 +50,7 @@ def write_hard_negatives(
     with directory_beside(path, replace=replace) as fresh:
         kept = [name for name in corpus.manifest.files if name != HARD_NEGATIVES]
         for name in kept:
-            _link(corpus.path / name, fresh / name)
+            link_or_copy((corpus.path / name).resolve(), fresh / name)
         with open(fresh / HARD_NEGATIVES, "wb") as file, pa.ipc.new_file(file, _SCHEMA) as writer:
             for batch in lists.batches():
                 writer.write_batch(batch)
@@ -98,10 +97,3 @@ def _check(corpus: ParallelCorpus, clusters: IntArray, group: int, negatives: Se
         raise UserError(f"{subject} has a negative of its own cluster, which answers its query; leave those out")
     if len(scores) != len(values) or not (np.diff(np.asarray(scores, dtype=np.float64)) <= 0).all():
         raise UserError(f"{subject} has {len(values)} negatives and {len(scores)} scores; give one score each, best first")
-
-
-def _link(source: Path, target: Path) -> None:
-    try:
-        os.link(source, target)
-    except OSError:  # another file system, or one without hard links
-        shutil.copyfile(source, target)

@@ -8,9 +8,10 @@ from typing import Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from xlret.artifacts import FileEntry, check_entry, entry_of, first_fault
 from xlret.data.pool import GroupPool
 from xlret.errors import CorruptError, UserError
-from xlret.files import sha256_of, write_text
+from xlret.files import write_text
 from xlret.text.sides import Side
 
 MANIFEST = "manifest.json"
@@ -20,13 +21,6 @@ HARD_NEGATIVES = "hard_negatives.arrow"
 
 class _Part(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class FileEntry(_Part):
-    """Size in bytes and SHA-256 of one file of the directory."""
-
-    size: int = Field(ge=0)
-    sha256: str = Field(pattern="^[0-9a-f]{64}$")
 
 
 class SideEntry(_Part):
@@ -77,9 +71,7 @@ def side_file(side: Side, lang: str) -> str:
 
 def file_entries(directory: Path, names: Iterable[str]) -> dict[str, FileEntry]:
     """Sizes and checksums of files, which are read whole."""
-    return {
-        name: FileEntry(size=(directory / name).stat().st_size, sha256=sha256_of(directory / name)) for name in sorted(names)
-    }
+    return {name: entry_of(directory / name) for name in sorted(names)}
 
 
 def write_manifest(directory: Path, manifest: CorpusManifest) -> None:
@@ -102,24 +94,12 @@ def read_manifest(directory: Path, *, verify: bool) -> CorpusManifest:
     try:
         manifest = CorpusManifest.model_validate_json(path.read_bytes())
     except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"])
         raise CorruptError(
-            f"{path} is damaged or of another version: {key} {first['msg']}; prepare the corpus again"
+            f"{path} is damaged or of another version: {first_fault(error)}; prepare the corpus again"
         ) from error
     expected = {GROUPS, *(entry.file for entry in manifest.sides)}
     if set(manifest.files) - {HARD_NEGATIVES} != expected:
         raise CorruptError(f"{path} is damaged: its files and its sides do not agree; prepare the corpus again")
     for name, entry in manifest.files.items():
-        _check_file(directory / name, entry, verify)
+        check_entry(directory / name, entry, listed_in=MANIFEST, remedy="prepare the corpus again", checksum=verify)
     return manifest
-
-
-def _check_file(path: Path, entry: FileEntry, verify: bool) -> None:
-    if not path.is_file():
-        raise CorruptError(f"{path} is missing; prepare the corpus again")
-    size = path.stat().st_size
-    if size != entry.size:
-        raise CorruptError(f"{path} is damaged: {size:,} bytes, its manifest says {entry.size:,}; prepare the corpus again")
-    if verify and sha256_of(path) != entry.sha256:
-        raise CorruptError(f"{path} is damaged: its checksum is not the manifest's; prepare the corpus again")

@@ -1,6 +1,5 @@
 """Aliases: small files in the directory of releases that name one of them, moved in one step, with their history beside."""
 
-import fcntl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -8,8 +7,9 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from xlret.artifacts import locked
 from xlret.errors import CorruptError, UserError
-from xlret.files import write_error, write_text
+from xlret.files import write_text
 from xlret.release.record import CURRENT_ALIAS, RECORD, checked_name
 
 _HISTORY = ".history.jsonl"
@@ -94,12 +94,7 @@ def moving(root: Path) -> Iterator[None]:
     path = Path(root) / ".lock"
     if not path.parent.is_dir():
         raise UserError(f"there is no directory of releases {root}; python -m jobs.release make makes it")
-    try:
-        file = open(path, "a", encoding="utf-8")  # noqa: SIM115
-    except OSError as error:
-        raise write_error(path, error) from error
-    with file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+    with locked(path):
         yield
 
 

@@ -1,11 +1,10 @@
 """Making a release: encoder, index and perhaps a reranker into one directory, with a checksum of every file."""
 
-import os
-import shutil
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
+from xlret.artifacts import copy_read_only, link_or_copy
 from xlret.data.manifest import file_entries
 from xlret.errors import UserError
 from xlret.files import directory_beside, write_text
@@ -80,10 +79,12 @@ def make_release(
         quality[benchmark] = numbers
     with directory_beside(target) as fresh:
         for what, names in parts.items():
-            for one in names:
-                _copy(models[what] / one, fresh / what / one)
-        for one in files_below(source):
-            _place(source / one, fresh / INDEX / one, link)
+            for file in names:
+                (fresh / what / file).parent.mkdir(parents=True, exist_ok=True)
+                copy_read_only(models[what] / file, fresh / what / file)
+        (fresh / INDEX).mkdir()
+        for file in files_below(source):  # the version was verified, so it has no directories
+            (link_or_copy if link else copy_read_only)(source / file, fresh / INDEX / file)
         record = ReleaseRecord(
             name=name,
             created=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -99,21 +100,3 @@ def make_release(
         (fresh / CHECKSUM).write_bytes(checksum_line(fresh / RECORD))
         check_whole(fresh, record)
     return target
-
-
-def _place(source: Path, target: Path, link: bool) -> None:
-    """A hard link, or a copy where the disk has none (another file system, not the owner)."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    if link:
-        try:
-            os.link(source, target, follow_symlinks=False)
-            return
-        except OSError:
-            target.unlink(missing_ok=True)
-    _copy(source, target)
-
-
-def _copy(source: Path, target: Path) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(source, target, follow_symlinks=False)
-    target.chmod(0o444)  # against writing in place, which would kill whoever has it mapped

@@ -9,7 +9,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from xlret.data.manifest import FileEntry
+from xlret.artifacts import FileEntry, first_fault
 from xlret.errors import CorruptError, UserError
 from xlret.files import sha256_of
 
@@ -166,9 +166,7 @@ def read_record(path: Path) -> ReleaseRecord:
     try:
         found = ReleaseRecord.model_validate_json(record.read_bytes())
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"])
-        raise CorruptError(f"{record} is damaged or of another version: {place}: {first['msg']}") from error
+        raise CorruptError(f"{record} is damaged or of another version: {first_fault(error)}") from error
     if found.name != path.name:
         raise CorruptError(f"{path} is the release {found.name!r} under another name; call its directory {found.name}")
     return found

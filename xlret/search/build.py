@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from xlret.artifacts import write_table
 from xlret.errors import UserError
 from xlret.keys import generator
 from xlret.search.calibration import CALIBRATION, estimate_calibration
@@ -19,7 +20,7 @@ from xlret.search.index import SearchIndex
 from xlret.search.manifest import SAMPLE, TRAINED, Certificate, File, IndexManifest, ShardEntry, file_entry
 from xlret.search.settings import IndexSettings
 from xlret.search.vectors.store import Vectors, VectorStore, vectors_of
-from xlret.search.write import hashes, joined, live_manifest, publish, sample_of, scratch, write_lists, write_rows, write_shard
+from xlret.search.write import hashes, joined, live_manifest, publish, sample_of, scratch, write_lists, write_shard
 
 QUERIES = "queries.arrow"
 Say = Callable[[str], None]
@@ -134,7 +135,7 @@ def finish(place: Path, about: Mapping[str, Any], trained: Any, sample: pa.Table
         write_index(trained, place / TRAINED)
         files["trained"] = file_entry(place / TRAINED)
     for name, table in ((SAMPLE, sample), (QUERIES, queries)):
-        write_rows(place / name, table)
+        write_table(place / name, table)
         files[name.partition(".")[0]] = file_entry(place / name)
     estimate_calibration(_by_language(sample), made_from="sampled passages of the index").save(place / CALIBRATION)
     files["calibration"] = file_entry(place / CALIBRATION)

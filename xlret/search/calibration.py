@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from xlret.artifacts import first_fault
 from xlret.errors import CorruptError, UserError
 from xlret.files import write_text
 from xlret.keys import generator
@@ -138,9 +139,7 @@ class Calibration(BaseModel):
         except OSError as error:
             raise UserError(f"cannot read calibration {path}: {error.strerror}") from error
         except ValidationError as error:
-            first = error.errors()[0]
-            place = ".".join(map(str, first["loc"]))
-            raise CorruptError(f"{path} is no calibration: {place} {first['msg']}; make the index again") from error
+            raise CorruptError(f"{path} is no calibration: {first_fault(error)}; make the index again") from error
 
 
 def estimate_calibration(passages: Mapping[str, Vector], *, made_from: str = "") -> Calibration:

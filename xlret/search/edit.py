@@ -10,23 +10,23 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from xlret.artifacts import link_or_copy, open_table
 from xlret.errors import DataError, UserError
-from xlret.search.build import Say, add_lists, draw_sample, finish, write_shards
+from xlret.search.build import QUERIES, Say, add_lists, draw_sample, finish, write_shards
 from xlret.search.calibration import sampled
 from xlret.search.factory import encoded, lists_of
 from xlret.search.faiss_files import read_index
 from xlret.search.index import SearchIndex
-from xlret.search.manifest import LISTS, SAMPLE, TRAINED, IndexManifest, ShardEntry, current_version
+from xlret.search.manifest import LISTS, REMEDY, SAMPLE, TRAINED, IndexManifest, ShardEntry, current_version
 from xlret.search.settings import MOST_SHARDS
 from xlret.search.shard import Shard
-from xlret.search.vectors.store import Vectors, VectorStore, open_part, vectors_of
+from xlret.search.vectors.store import Vectors, VectorStore, vectors_of
 from xlret.search.write import (
     hashes,
     joined,
     publish,
     sample_of,
     scratch,
-    take_over,
     write_lists,
     write_shard,
     write_tombstones,
@@ -176,9 +176,9 @@ def _publish(
         empty = np.zeros(old.manifest.nlist, np.int64)
         about["files"]["lists"] = write_lists(place, np.array([counts.get(code, empty) for code in about["languages"]]))
     if trained is not None:
-        take_over(old.manifest.files["trained"], old.path, place)
+        link_or_copy(old.path / TRAINED, place / TRAINED)
         about["files"]["trained"] = old.manifest.files["trained"]
-    queries = open_part(old.path / "queries.arrow")
+    queries = open_table(old.path / QUERIES, REMEDY)
     return publish(index_dir, place, finish(place, about, trained, sample, queries, say))
 
 
@@ -197,7 +197,7 @@ def _with_deleted(
     for entry, shard, rows in zip(old.manifest.shards, old.shards, doomed, strict=True):
         for file in entry.files():
             if file != entry.tombstones or not len(rows):
-                take_over(file, old.path, place)
+                link_or_copy(old.path / file.file, place / file.file)
         if len(rows):
             deleted = np.zeros(entry.count, bool) if shard.deleted_N is None else shard.deleted_N.copy()
             deleted[rows] = True
@@ -250,7 +250,7 @@ def _sample_without(old: SearchIndex, doomed: list[NDArray[np.int64]], languages
         doomed: rows of each shard.
         languages: how many passages of each are left.
     """
-    sample = open_part(old.path / SAMPLE)
+    sample = open_table(old.path / SAMPLE, REMEDY)
     for shard, rows in zip(old.shards, doomed, strict=True):
         gone = shard.table.column("id").take(pa.array(rows)).combine_chunks()
         sample = sample.filter(pc.invert(pc.is_in(sample.column("id"), value_set=gone)))

@@ -9,9 +9,9 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from xlret.data.manifest import FileEntry
+from xlret.artifacts import FileEntry, check_entry, entry_of, first_fault
 from xlret.errors import CorruptError, UserError
-from xlret.files import sha256_of, write_text
+from xlret.files import write_text
 
 MANIFEST = "manifest.json"
 CURRENT_FILE = "CURRENT"
@@ -24,6 +24,7 @@ Kind = Literal["flat", "ivf", "hnsw"]
 FieldType = Literal["string", "int", "float", "bool"]
 _VERSION = re.compile(r"[0-9a-f]{12}")
 _MAX_BYTES = 64 << 20
+REMEDY = "build the index again or take an older version"
 
 
 class _Part(BaseModel):
@@ -161,9 +162,8 @@ def read_manifest(version_dir: Path) -> IndexManifest:
     try:
         manifest = IndexManifest.model_validate_json(path.read_bytes())
     except (ValidationError, RecursionError) as error:
-        first = error.errors()[0] if isinstance(error, ValidationError) else {"loc": (), "msg": "too deep"}
-        place = ".".join(str(part) for part in first["loc"])
-        raise CorruptError(f"{path} is damaged or foreign: {place} {first['msg']}; build the index again") from error
+        fault = first_fault(error) if isinstance(error, ValidationError) else "too deep"
+        raise CorruptError(f"{path} is damaged or foreign: {fault}; build the index again") from error
     if manifest.sealed() != manifest:
         raise CorruptError(f"{path} is damaged: its content does not fit its seal; build the index again")
     _check_agreement(path, manifest)
@@ -195,18 +195,13 @@ def check_file(version_dir: Path, file: File) -> Path:
         CorruptError: it is missing, a link, of another size or content.
     """
     path = Path(version_dir) / file.file
-    if path.is_symlink() or not path.is_file():
-        raise CorruptError(f"{path} is missing or not a plain file; build the index again or take an older version")
-    if (size := path.stat().st_size) != file.size:
-        raise CorruptError(f"{path} is damaged: {size:,} bytes, {MANIFEST} says {file.size:,}; build the index again")
-    if sha256_of(path) != file.sha256:
-        raise CorruptError(f"{path} is damaged: its checksum is not that of {MANIFEST}; build the index again")
+    check_entry(path, file, listed_in=MANIFEST, remedy=REMEDY, plain=True)
     return path
 
 
 def file_entry(path: Path) -> File:
     """What the manifest says of a file, read back from the disk."""
-    return File(file=path.name, size=path.stat().st_size, sha256=sha256_of(path))
+    return File(file=path.name, **entry_of(path).model_dump())
 
 
 def current_version(index_dir: Path) -> Path:

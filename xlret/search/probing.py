@@ -10,11 +10,11 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from xlret.artifacts import open_table
 from xlret.errors import CorruptError
 from xlret.search.filters import matching
-from xlret.search.manifest import LISTS, SAMPLE, IndexManifest
+from xlret.search.manifest import LISTS, REMEDY, SAMPLE, IndexManifest
 from xlret.search.query import SearchOptions
-from xlret.search.vectors.store import open_part
 
 _MOST_TIMES = 16
 _ROWS_PER_HIT = 2
@@ -44,7 +44,7 @@ class ProbingPlan:
             if lists.shape != (len(manifest.languages), manifest.nlist) or lists.dtype != np.int32:
                 raise CorruptError(f"{version_dir / LISTS} is foreign: shape {list(lists.shape)}; build the index again")
         if "sample" in manifest.files:
-            sample = open_part(version_dir / SAMPLE)
+            sample = open_table(version_dir / SAMPLE, REMEDY)
         return cls(manifest, lists, sample)
 
     def eligible(self, options: SearchOptions) -> float:

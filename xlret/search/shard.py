@@ -11,15 +11,16 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from xlret.artifacts import open_table
 from xlret.errors import CorruptError, UserError
 from xlret.search.faiss_files import NO_BLAS, codes_of, faiss, inner_ivf, read_index, rotations, unwrapped
 from xlret.search.filters import matching
-from xlret.search.manifest import IndexManifest, ShardEntry, check_file
+from xlret.search.manifest import REMEDY, IndexManifest, ShardEntry, check_file
 from xlret.search.merge import ShardHits, best
 from xlret.search.passages import Passage
 from xlret.search.probing import ProbingPlan
 from xlret.search.query import SearchOptions, check_options, checked_vectors, options_of_each
-from xlret.search.vectors.store import open_part, passages_of
+from xlret.search.vectors.store import passages_of
 
 __all__ = ["Shard", "ShardHits"]
 
@@ -88,7 +89,7 @@ class Shard:
         for file in (*entry.files(), *manifest.files.values()) if plan is None else entry.files():
             if verify:
                 check_file(version_dir, file)
-        table = open_part(version_dir / entry.rows.file)
+        table = open_table(version_dir / entry.rows.file, REMEDY)
         if table.num_rows != entry.count or {"id", "lang", "title", "text"} - set(table.column_names):
             raise CorruptError(f"{version_dir / entry.rows.file} is foreign: {table.num_rows} rows of {table.column_names}")
         vectors = read_index(version_dir / entry.vectors.file, mapped=True)

@@ -1,6 +1,5 @@
 """The files of an index version: shards, the samples it is measured with, and how it is published."""
 
-import fcntl
 import hashlib
 import os
 import shutil
@@ -15,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from xlret.artifacts import locked, write_table
 from xlret.errors import DataError, UserError
 from xlret.files import directory_beside, write_text
 from xlret.search.calibration import sampled
@@ -74,7 +74,7 @@ def write_shard(
     if (bad := np.flatnonzero(~np.isfinite(vectors_ND).all(axis=1))).size:
         raise DataError(f"the vector of passage {table.column('id')[int(bad[0])].as_py()!r} is not finite (NaN or infinity)")
     stem = f"shard-{number:04d}"
-    write_rows(directory / f"{stem}.arrow", table)
+    write_table(directory / f"{stem}.arrow", table)
     _write_vectors(directory / f"{stem}.vectors.faiss", vectors_ND)
     lists = np.empty(0, np.int64)
     if not lossless_flat:
@@ -90,15 +90,6 @@ def write_shard(
         index=None if lossless_flat else file_entry(directory / f"{stem}.faiss"),
     )
     return entry, [(code, lists[start:end]) for code, (start, end) in languages.items()]
-
-
-def write_rows(path: Path, table: pa.Table) -> None:
-    """An Arrow file of one record batch, flushed."""
-    with open(path, "wb") as file:
-        with pa.ipc.new_file(file, table.schema) as writer:
-            writer.write_table(table.combine_chunks())
-        file.flush()
-        os.fsync(file.fileno())
 
 
 def write_lists(directory: Path, counts_LN: NDArray[np.integer[Any]]) -> File:
@@ -167,14 +158,9 @@ def scratch(index_dir: Path) -> Iterator[Path]:
         raise UserError(f"{index_dir} holds something that is no index; choose another place")
     try:
         (index_dir / VERSIONS).mkdir(parents=True, exist_ok=True)
-        lock = open(index_dir / ".lock", "w")  # noqa: SIM115 (closed below)
     except OSError as error:
         raise UserError(f"cannot write to {index_dir}: {error.strerror}; choose a place that you may write to") from error
-    with lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise UserError(f"another process is changing {index_dir}; wait for it") from error
+    with locked(index_dir / ".lock", f"another process is changing {index_dir}; wait for it"):
         half_published = (index_dir / VERSIONS).glob(f".{'?' * 12}.*")
         for left in (*index_dir.glob(f"{_SCRATCH}*"), *half_published):
             shutil.rmtree(left, ignore_errors=True)
@@ -218,14 +204,6 @@ def _is_whole(version: Path) -> bool:
     except UserError:
         return False
     return True
-
-
-def take_over(file: File, source: Path, directory: Path) -> None:
-    """The same file in another version: a link, or a copy where links are not possible."""
-    try:
-        os.link(source / file.file, directory / file.file)
-    except OSError:
-        shutil.copy2(source / file.file, directory / file.file)
 
 
 def _write_vectors(path: Path, vectors_ND: Vectors) -> None:

@@ -5,7 +5,6 @@ and encodes them in a pool of actors; they come back in order and are written on
 input and the settings alone, so a run that was killed and started again ends in the same bytes as one that was not.
 """
 
-import fcntl
 import os
 import shutil
 import tempfile
@@ -19,6 +18,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from xlret.artifacts import locked
 from xlret.errors import CorruptError, UserError
 from xlret.files import expand_path, flush, write_error, write_text
 from xlret.search.passages import Passage
@@ -268,17 +268,12 @@ def _read(path: Path, kind: type[R]) -> R | None:
 
 @contextmanager
 def _locked(work: Path) -> Iterator[None]:
-    """Keeps other processes away from `work`; the system lifts the lock when this process ends, however it does."""
+    """Keeps other processes away from `work`, which is made if need be."""
     try:
         work.mkdir(parents=True, exist_ok=True)
-        lock = open(work / _LOCK, "w")  # noqa: SIM115  closed below
     except OSError as error:
         raise write_error(work, error) from error
-    with lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise UserError(f"another process is encoding into {work}; wait for it or choose another place") from None
+    with locked(work / _LOCK, f"another process is encoding into {work}; wait for it or choose another place"):
         yield
 
 

@@ -12,10 +12,11 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
+from xlret.artifacts import write_table
 from xlret.errors import UserError
 from xlret.search.passages import Fields, FieldType, Passage, checked_passages
 from xlret.search.vectors.seen import FirstSeen
-from xlret.search.vectors.store import open_part, passage_table, write_table
+from xlret.search.vectors.store import open_part, passage_table
 
 _PART_CHARACTERS = 1 << 26
 """A part ends early when its texts grow longer than this, so that memory stays bounded whatever they are."""

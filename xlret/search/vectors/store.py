@@ -1,6 +1,5 @@
 """Encoded passages on disk: parts of some thousand rows (texts, metadata, vectors), each an Arrow file, and `store.json`."""
 
-import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
@@ -12,14 +11,15 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from xlret.data.manifest import FileEntry
+from xlret.artifacts import FileEntry, check_entry, entry_of, first_fault, open_table, write_table
 from xlret.errors import CorruptError, DataError, UserError
-from xlret.files import directory_beside, sha256_of, write_error, write_text
+from xlret.files import directory_beside, write_text
 from xlret.search.passages import Fields, FieldType, Passage, checked_passages
 from xlret.search.settings import DType
 
 STORE = "store.json"
 META = "meta."
+_REMEDY = "encode again"
 Vectors = NDArray[np.float16] | NDArray[np.float32]
 
 _ARROW: dict[str, pa.DataType] = {
@@ -92,7 +92,7 @@ class VectorStore:
         path = Path(path).absolute()
         manifest = _read_manifest(path)
         for part in manifest.parts:
-            _check(path / part.file, part, verify)
+            check_entry(path / part.file, part, listed_in=STORE, remedy=_REMEDY, checksum=verify)
         return cls(path, manifest)
 
     def __repr__(self) -> str:
@@ -199,31 +199,13 @@ def passage_table(passages: Sequence[Passage], fields: Mapping[str, FieldType]) 
     return pa.table([pa.array(values, field.type) for field, values in columns], schema=pa.schema([one for one, _ in columns]))
 
 
-def write_table(path: Path, table: pa.Table) -> None:
-    """Writes an Arrow file as one record batch, flushed to the disk, in one step."""
-    beside = path.with_name(path.name + ".tmp")
-    try:
-        with open(beside, "wb") as file:
-            with pa.ipc.new_file(file, table.schema) as writer:
-                writer.write_table(table.combine_chunks())
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(beside, path)
-    except OSError as error:
-        raise write_error(path, error) from error
-
-
 def open_part(path: Path) -> pa.Table:
-    """An Arrow file as a table over the mapped file.
+    """A part as a table over the mapped file.
 
     Raises:
         CorruptError: it cannot be read as an Arrow file.
     """
-    try:
-        with pa.memory_map(str(path)) as file:
-            return pa.ipc.open_file(file).read_all()
-    except (pa.ArrowInvalid, OSError) as error:
-        raise CorruptError(f"{path} is damaged: it cannot be read as an Arrow file ({error}); encode again") from error
+    return open_table(path, _REMEDY)
 
 
 def vectors_of(table: pa.Table) -> Vectors:
@@ -262,7 +244,7 @@ def write_manifest(
     parts = []
     for path in sorted(directory.glob("part-*.arrow"), key=lambda one: int(one.stem.removeprefix("part-"))):
         rows = open_part(path).num_rows
-        parts.append(PartEntry(file=path.name, rows=rows, size=path.stat().st_size, sha256=sha256_of(path)))
+        parts.append(PartEntry(file=path.name, rows=rows, **entry_of(path).model_dump()))
     manifest = StoreManifest(
         dimension=dimension,
         dtype=dtype,
@@ -287,18 +269,7 @@ def _read_manifest(directory: Path) -> StoreManifest:
     try:
         manifest = StoreManifest.model_validate_json(path.read_bytes())
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"])
-        raise CorruptError(f"{path} is damaged or of another version: {place} {first['msg']}; encode again") from error
+        raise CorruptError(f"{path} is damaged or of another version: {first_fault(error)}; {_REMEDY}") from error
     if {sum(part.rows for part in manifest.parts), sum(manifest.languages.values())} != {manifest.count}:
-        raise CorruptError(f"{path} is damaged: its counts do not agree; encode again")
+        raise CorruptError(f"{path} is damaged: its counts do not agree; {_REMEDY}")
     return manifest
-
-
-def _check(path: Path, part: PartEntry, verify: bool) -> None:
-    if not path.is_file():
-        raise CorruptError(f"{path} is missing; encode again")
-    if (size := path.stat().st_size) != part.size:
-        raise CorruptError(f"{path} is damaged: {size:,} bytes, {STORE} says {part.size:,}; encode again")
-    if verify and sha256_of(path) != part.sha256:
-        raise CorruptError(f"{path} is damaged: its checksum is not that of {STORE}; encode again")
