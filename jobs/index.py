@@ -2,36 +2,26 @@
 
 import argparse
 import os
-import shutil
-from collections.abc import Sequence
-from itertools import chain
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
 from rich.console import Console
 from rich.text import Text
 
 from jobs.cli import run_job
 from xlret.config import settings_from
-from xlret.data.corpus import ParallelCorpus
 from xlret.data.rows import BadRowPolicy
 from xlret.errors import UserError
 from xlret.files import expand_path
-from xlret.model.encoder import Encoder
 from xlret.search.build import build_index
-from xlret.search.edit import append, check_fit, compact, delete
-from xlret.search.index import SearchIndex
-from xlret.search.manifest import current_version, read_manifest
-from xlret.search.passages import passages_of_corpus, read_passages
-from xlret.search.query import SearchOptions
-from xlret.search.sampled import sampled_queries
+from xlret.search.edit import append, compact, delete
+from xlret.search.from_files import Say, append_from, build_from, encoding_for, passages_from, read_ids
+from xlret.search.passages import Passage
+from xlret.search.queries import encoded_queries
 from xlret.search.settings import EncodeSettings, IndexSettings
-from xlret.search.vectors.encode import encode_passages
-from xlret.search.vectors.fingerprint import about_encoder, encoder_files
+from xlret.search.text_index import TextIndex
 from xlret.search.vectors.store import VectorStore
-from xlret.text.languages import language
 
 EXAMPLE = """\
 examples:
@@ -110,20 +100,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         _search(arguments, console)
         return 0
     if arguments.delete is not None:
-        version = delete(arguments.out, _ids(arguments.delete), say=say)
+        version = delete(arguments.out, read_ids(arguments.delete), say=say)
     elif arguments.compact:
         version = compact(arguments.out, shards=arguments.shards, threads=threads, say=say)
     elif arguments.append:
-        _fit_to_index(arguments)  # before anything is encoded for it
-        place = arguments.store or arguments.out.with_name(f"{arguments.out.name}.appended.vectors")
-        store = _store(arguments, place)
-        version = append(arguments.out, store, replace=bool(arguments.replace), threads=threads, say=say)
-        if arguments.store is None and arguments.vectors is None:
-            shutil.rmtree(place)  # the index has them now
+        version = _append(arguments, threads, say)
     else:
-        settings = _settings(arguments)
-        store = _store(arguments, arguments.store or arguments.out.with_name(f"{arguments.out.name}.vectors"))
-        version = build_index(store, arguments.out, settings, queries=_queries(arguments, store, settings), say=say)
+        version = _build(arguments, say)
     say(f"{version} is the current version")
     return 0
 
@@ -153,75 +136,44 @@ def _given(arguments: argparse.Namespace, *names: str) -> dict[str, Any]:
     return {name: value for name in names if (value := getattr(arguments, name)) is not None}
 
 
-def _store(arguments: argparse.Namespace, place: Path) -> VectorStore:
-    """The passages, encoded; those that were encoded already are not again."""
-    if arguments.vectors is not None:
-        return VectorStore.open(expand_path(arguments.vectors))
+def _passages(arguments: argparse.Namespace) -> Iterator[Passage]:
     if arguments.encoder is None or (arguments.passages is None and arguments.corpus is None):
         raise UserError("name an --encoder with --passages or --corpus, or --vectors that are encoded already")
-    if arguments.corpus is not None:
-        passages = passages_of_corpus(ParallelCorpus.open(expand_path(arguments.corpus)), arguments.languages)
-    else:
-        on_bad_row: BadRowPolicy = "skip" if arguments.skip_bad_rows else "error"
-        files = [expand_path(path) for path in arguments.passages]
-        passages = read_passages(files, on_bad_row=on_bad_row, lang=arguments.lang)
-        if arguments.languages is not None:
-            wanted = {language(one) for one in arguments.languages}
-            passages = (one for one in passages if one.lang in wanted)
+    on_bad_row: BadRowPolicy = "skip" if arguments.skip_bad_rows else "error"
+    source = arguments.passages if arguments.corpus is None else arguments.corpus
+    return passages_from(source, arguments.languages, lang=arguments.lang, on_bad_row=on_bad_row)
+
+
+def _encoding(arguments: argparse.Namespace) -> dict[str, Any]:
     values = _given(arguments, "gpu", "precision")
-    if arguments.vector_type is not None:
-        values["store"] = arguments.vector_type
-    return encode_passages(passages, arguments.encoder, place, settings_from(EncodeSettings, values))
+    return values if arguments.vector_type is None else {**values, "store": arguments.vector_type}
 
 
-def _fit_to_index(arguments: argparse.Namespace) -> None:
-    """Raises UserError where what is to be encoded and appended would not fit the index."""
-    manifest = read_manifest(current_version(arguments.out))
-    arguments.vector_type = arguments.vector_type or manifest.dtype
+def _build(arguments: argparse.Namespace, say: Say) -> Path:
+    out, settings = arguments.out, _settings(arguments)
+    if arguments.vectors is None:
+        encoding = settings_from(EncodeSettings, _encoding(arguments))
+        return build_from(_passages(arguments), arguments.encoder, out, settings, encoding, store=arguments.store, say=say)
+    store, queries = VectorStore.open(expand_path(arguments.vectors)), None
     if arguments.encoder is not None:
-        directory = expand_path(arguments.encoder)
-        about = about_encoder(directory, arguments.encoder, encoder_files(directory), manifest.dimension)
-        check_fit(manifest, manifest.dimension, arguments.vector_type, about)
+        queries = encoded_queries(store, expand_path(arguments.encoder), settings.certificate_queries)
+    return build_index(store, out, settings, queries=queries, say=say)
 
 
-def _queries(
-    arguments: argparse.Namespace, store: VectorStore, settings: IndexSettings
-) -> dict[str, NDArray[np.float32]] | None:
-    """Titles and first sentences as queries, where the encoder is at hand."""
-    if arguments.encoder is None:
-        return None
-    files, known = encoder_files(expand_path(arguments.encoder)), store.encoder.get("sha256")
-    if known not in (None, files):
-        raise UserError(
-            f"{store.path} was encoded with {store.encoder.get('path')}, whose files are not those of {arguments.encoder}: "
-            "its queries would find nothing there; name that encoder, or none"
-        )
-    each = max(8, -(-settings.certificate_queries // len(store.languages)))
-    texts = sampled_queries(store, each)
-    vectors = Encoder.load(expand_path(arguments.encoder)).encode(list(chain.from_iterable(texts.values())), "query")
-    ends = np.cumsum([len(some) for some in texts.values()])[:-1]
-    return dict(zip(texts, np.split(vectors, ends), strict=True))
-
-
-def _ids(path: Path) -> list[str]:
-    try:
-        lines = expand_path(path).read_text(encoding="utf-8-sig").split("\n")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"cannot read ids from {path}: {error}") from error
-    return [line for line in map(str.strip, lines) if line]  # ids neither begin nor end with blanks
+def _append(arguments: argparse.Namespace, threads: int, say: Say) -> Path:
+    out, replace = arguments.out, bool(arguments.replace)
+    if arguments.vectors is not None:
+        return append(out, VectorStore.open(expand_path(arguments.vectors)), replace=replace, threads=threads, say=say)
+    encoding = settings_from(EncodeSettings, {"store": encoding_for(out).store, **_encoding(arguments)})
+    passages, store = _passages(arguments), arguments.store
+    return append_from(passages, arguments.encoder, out, encoding, store=store, replace=replace, threads=threads, say=say)
 
 
 def _search(arguments: argparse.Namespace, console: Console) -> None:
-    index = SearchIndex.open(arguments.out)
-    made_with = index.manifest.encoder
-    directory = expand_path(arguments.encoder or Path(made_with.get("path", "")))
-    if encoder_files(directory) != made_with.get("sha256"):
-        raise UserError(f"{directory} is not the encoder of this index ({made_with.get('path')}); name that with --encoder")
-    languages = None if arguments.languages is None else tuple(language(one) for one in arguments.languages)
-    vectors = Encoder.load(directory).encode([arguments.search], "query")
-    hits = index.search(vectors, SearchOptions(languages=languages, **_given(arguments, "top_k")))
-    for score, passage in zip(hits.scores[0].tolist(), index.passages(hits, 0), strict=True):
-        console.print(Text.assemble((f"{score:.3f} {passage.lang:7}", "bold"), f" {passage.id}  ", f"{passage.full_text:.200}"))
+    index, top_k = TextIndex.open(arguments.out, arguments.encoder), 10 if arguments.top_k is None else arguments.top_k
+    for hit in index.search(arguments.search, top_k, languages=arguments.languages):
+        text = f"{hit.title} {hit.text}" if hit.title else hit.text
+        console.print(Text.assemble((f"{hit.score:.3f} {hit.lang:7}", "bold"), f" {hit.id}  ", f"{text:.200}"))
 
 
 if __name__ == "__main__":

@@ -10,9 +10,9 @@ import pytest
 from index_building import build
 from made_up import LANGUAGES, make_passages, make_vectors
 
-from jobs import index as job
 from jobs.index import main
 from xlret.errors import UserError
+from xlret.search import from_files
 from xlret.search.index import SearchIndex
 from xlret.search.passages import Passage
 from xlret.search.settings import EncodeSettings
@@ -42,7 +42,7 @@ def encoded(monkeypatch: pytest.MonkeyPatch) -> list[EncodeSettings]:
         some, about = list(passages), about_encoder(encoder, encoder, encoder_files(encoder), 32)
         return write_store(out, some, make_vectors(len(some), 32), dtype=settings.store, encoder=about)
 
-    monkeypatch.setattr(job, "encode_passages", encode)
+    monkeypatch.setattr(from_files, "encode_passages", encode)
     return asked
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
-from pydantic import RootModel, field_validator
+from pydantic import RootModel, ValidationError, field_validator
 
 from xlret.errors import UserError
 
@@ -79,6 +79,24 @@ class Filter(RootModel[dict[str, Any]]):
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Filter) and self.key == other.key  # to Python 1 and True are equal
+
+
+def filter_of(conditions: Mapping[str, Any] | Filter | None) -> Filter | None:
+    """A filter from its JSON form.
+
+    Raises:
+        UserError: it is not of that form.
+
+    >>> filter_of({"year": 2020}) == Filter({"year": 2020})
+    True
+    """
+    if conditions is None or isinstance(conditions, Filter):
+        return conditions
+    try:
+        return Filter(dict(conditions))
+    except (ValidationError, TypeError, ValueError) as error:
+        reason = error.errors()[0]["msg"] if isinstance(error, ValidationError) else str(error)
+        raise UserError(f"filter: {reason.removeprefix('Value error, ')}") from error
 
 
 def check_filter(filter: Filter, fields: Mapping[str, str]) -> None:

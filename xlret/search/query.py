@@ -1,6 +1,6 @@
 """What a search is asked: how many hits, from which languages, with which metadata, and how hard to look."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from xlret.errors import UserError
 from xlret.search.filters import Filter, check_filter
+from xlret.text.languages import language, primary
 
 MAX_TOP_K = 10_000
 """The library's bound; the HTTP endpoint has a lower one."""
@@ -62,6 +63,29 @@ def check_options(options: SearchOptions, languages: Mapping[str, int], fields: 
         raise UserError(f"exclude_ids has {len(options.exclude_ids):,} ids; allowed are {MAX_EXCLUDED:,}")
     if options.filter is not None:
         check_filter(options.filter, fields)
+
+
+def indexed_languages(codes: Sequence[str], known: Collection[str]) -> tuple[str, ...]:
+    """The languages of an index that are meant, each once; `pt` means `pt-BR` too where the index has no plain `pt`.
+
+    Args:
+        codes: BCP-47 codes, or others that `language` understands.
+        known: the index's languages.
+
+    Raises:
+        UserError: a code that names no language, or none of the index's.
+
+    >>> indexed_languages(["deu", "pt"], ["de", "pt-BR", "pt-PT"])
+    ('de', 'pt-BR', 'pt-PT')
+    """
+    chosen: dict[str, None] = {}
+    for code in codes:
+        wanted = language(code)
+        same = [wanted] if wanted in known else [indexed for indexed in known if primary(indexed) == wanted]
+        if not same:
+            raise UserError(f"languages: there are no passages in {code!r}; there are {', '.join(known)}")
+        chosen.update(dict.fromkeys(same))
+    return tuple(chosen)
 
 
 def options_of_each(options: SearchOptions | Sequence[SearchOptions], queries: int) -> list[SearchOptions]:

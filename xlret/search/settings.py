@@ -23,8 +23,8 @@ class EncodeSettings(Settings):
     passages_per_part: int = Field(8192, ge=1, le=65_536)
     """Passages that are sorted by length and encoded together; what is lost when a run is killed."""
     gpu: bool = False
-    encoders: int | None = Field(None, ge=1)
-    """Actors; by default one for each GPU, or for each CPU up to eight."""
+    encoders: int | None = Field(None, ge=0)
+    """Actors; by default one for each GPU, or for each CPU up to eight. 0: this process alone, without Ray."""
     threads: int | None = Field(None, ge=1)
     """Threads of each actor; by default all CPUs shared among them."""
     tasks: int = Field(1, ge=1)

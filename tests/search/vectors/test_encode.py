@@ -22,9 +22,10 @@ from xlret.model.settings import EncoderSettings, FreshEncoder
 from xlret.search.passages import Passage
 from xlret.search.settings import EncodeSettings
 from xlret.search.vectors.encode import encode_passages
+from xlret.search.vectors.parts import EncoderWorkers, Part
 from xlret.search.vectors.spool import input_file, lay_aside
 from xlret.search.vectors.store import VectorStore, part_file, passages_of, vectors_of, write_store
-from xlret.search.vectors.workers import EncoderWorkers, Part, encoded_parts
+from xlret.search.vectors.workers import encoded_parts
 from xlret.session import ray_session
 
 pytestmark = pytest.mark.timeout(1800)  # Ray on a very busy machine
@@ -100,6 +101,18 @@ def test_equal_texts_have_equal_vectors(undisturbed: Path) -> None:
             twice += one.full_text in first
             assert first.setdefault(one.full_text, vector.tobytes()) == vector.tobytes()
     assert twice == 42
+
+
+def test_without_ray_the_bytes_are_the_same(tmp_path: Path, encoder: Path, undisturbed: Path) -> None:
+    settings = SETTINGS.model_copy(update={"encoders": 0})
+    threads = torch.get_num_threads()
+    store = encode_passages(some(300), encoder, tmp_path / "store", settings, show=lambda line: None, progress=False)
+    assert bytes_of(store.path) == bytes_of(undisturbed)
+    assert torch.get_num_threads() == threads
+    if not torch.cuda.is_available():
+        on_gpu = settings.model_copy(update={"gpu": True})
+        with pytest.raises(UserError, match="no GPU that torch can use"):
+            encode_passages(some(3), encoder, tmp_path / "other", on_gpu, show=lambda line: None, progress=False)
 
 
 def test_float32_and_a_pool_of_another_size(tmp_path: Path, encoder: Path, undisturbed: Path) -> None:

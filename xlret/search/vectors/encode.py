@@ -2,16 +2,17 @@
 
 The input is checked and laid aside in parts first, so that nothing is encoded in vain. Then Ray Data tokenises parts in tasks
 and encodes them in a pool of actors; they come back in order and are written one by one. What a part holds depends on the
-input and the settings alone, so a run that was killed and started again ends in the same bytes as one that was not.
+input and the settings alone, so a run that was killed and started again ends in the same bytes as one that was not, and one
+without Ray (`encoders: 0`) in the same as one with it.
 """
 
 import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +25,7 @@ from xlret.files import expand_path, flush, write_error, write_text
 from xlret.search.passages import Passage
 from xlret.search.settings import DType, EncodeSettings
 from xlret.search.vectors.fingerprint import about_encoder, encoder_files
+from xlret.search.vectors.parts import EncoderWorkers, Part, loaded_here, parts_encoded_here
 from xlret.search.vectors.spool import Input, input_file, laid_aside, lay_aside
 from xlret.search.vectors.store import (
     Vectors,
@@ -35,8 +37,9 @@ from xlret.search.vectors.store import (
     write_manifest,
     write_part,
 )
-from xlret.search.vectors.workers import EncoderWorkers, Part, cluster, encoded_parts
-from xlret.session import ray_session
+
+if TYPE_CHECKING:
+    from xlret.model.encoder import Encoder
 
 Print = Callable[[str], None]
 _MOST_ENCODERS = 8
@@ -66,8 +69,9 @@ def encode_passages(
     *,
     show: Print = print,
     progress: bool = True,
+    loaded: "Encoder | None" = None,
 ) -> VectorStore:
-    """Encodes passages with Ray into the directory `out`, which appears when it is whole.
+    """Encodes passages into the directory `out`, which appears when it is whole: with Ray, or without (`encoders: 0`).
 
     Until then everything is in `OUT.partial`. After a kill, the same call goes on where it stopped (the passages are read
     again, to see that they are the same). A call whose store is there already checks and returns it. Equal texts get equal
@@ -80,6 +84,7 @@ def encode_passages(
         settings: those left at None are as an earlier start had them, else as the cluster suggests.
         show: where lines for the user go.
         progress: whether to draw a bar.
+        loaded: the encoder of that directory where this process has it already; used without Ray alone.
 
     Cost: disk for the texts twice; memory for some parts in each actor and 48 bytes a passage.
 
@@ -104,21 +109,22 @@ def encode_passages(
         plan = _read(work / _PLAN, EncodingPlan)
         if plan is not None:
             _check(plan, settings, files, work)
-        found = _lay_aside(passages, work, plan, settings, progress)
-        repeated = f", {found.repeated:,} of them with a text that came before" if found.repeated else ""
-        show(f"{found.count:,} passages in {len(found.languages)} languages{repeated}")
-        todo = [number for number in range(len(found.parts)) if not _done(work, found, number)]
-        if len(todo) < len(found.parts):
-            show(f"{len(found.parts) - len(todo)} of {len(found.parts)} parts are there already")
+        spooled = _lay_aside(passages, work, plan, settings, progress)
+        repeated = f", {spooled.repeated:,} of them with a text that came before" if spooled.repeated else ""
+        show(f"{spooled.count:,} passages in {len(spooled.languages)} languages{repeated}")
+        todo = [number for number in range(len(spooled.parts)) if not _done(work, spooled, number)]
+        if len(todo) < len(spooled.parts):
+            show(f"{len(spooled.parts) - len(todo)} of {len(spooled.parts)} parts are there already")
         if todo:
-            with ray_session():
+            with nullcontext() if settings.encoders == 0 else _ray():
                 pool = _pool(settings, plan)
                 if plan is None:
                     plan = _plan(settings, pool, files)
                     write_text(work / _PLAN, plan.model_dump_json(indent=1) + "\n")
-                _encode(todo, found, directory, work, plan.store, pool, progress)
+                parts = [Part(number, work / input_file(number), spooled.parts[number].start) for number in todo]
+                _write_parts(_encoded(parts, directory, pool, loaded), spooled, work, plan.store, progress)
         assert plan is not None, "a part was encoded without a plan"
-        _finish(work, out, found, plan, about_encoder(directory, encoder, files, _dimension(work)))
+        _finish(work, out, spooled, plan, about_encoder(directory, encoder, files, _dimension(work)))
     return VectorStore.open(out, verify=False)
 
 
@@ -131,23 +137,27 @@ def _refuse_other(
     except ValidationError:
         raise UserError(f"{store.path} exists already, and was not encoded from passages; choose another place") from None
     _check(plan, settings, files, store.path)
-    with _bar("reading passages", None, progress) as advance, tempfile.TemporaryDirectory() as nothing:
-        found = lay_aside(
-            passages, Path(nothing), plan.passages_per_part, known=None, needed=lambda number: False, advance=advance
+    with _bar("reading passages", None, progress) as advance, tempfile.TemporaryDirectory() as empty:
+        spooled = lay_aside(
+            passages, Path(empty), plan.passages_per_part, known=None, needed=lambda number: False, advance=advance
         )
-    if found.digest != store.manifest.input:
+    if spooled.digest != store.manifest.input:
         raise UserError(f"{store.path} exists already and holds other passages; choose another place or remove it")
 
 
-def _check(plan: EncodingPlan, settings: EncodeSettings, files: dict[str, str], place: Path) -> None:
+def _check(plan: EncodingPlan, settings: EncodeSettings, files: dict[str, str], directory: Path) -> None:
     """Raises UserError where settings or encoder are not those of an earlier start."""
     if plan.encoder != files:
         other = sorted(name for name in {*plan.encoder, *files} if plan.encoder.get(name) != files.get(name))
-        raise UserError(f"{place} was begun with another encoder ({', '.join(other)} differ); give that one or remove {place}")
+        raise UserError(
+            f"{directory} was begun with another encoder ({', '.join(other)} differ); give that one or remove {directory}"
+        )
     for name in EncodingPlan.model_fields.keys() - {"encoder"}:
         given, known = getattr(settings, name), getattr(plan, name)
         if given is not None and given != known:
-            raise UserError(f"{place} was begun with {name} {known}, not {given}; give that, or remove {place} to begin again")
+            raise UserError(
+                f"{directory} was begun with {name} {known}, not {given}; give that, or remove {directory} to begin again"
+            )
 
 
 def _lay_aside(
@@ -164,29 +174,40 @@ def _lay_aside(
         return known is None or not _done(work, known, number)
 
     with _bar("reading passages", None, progress) as advance:
-        found = lay_aside(passages, work, rows, known=known, needed=needed, advance=advance)
+        spooled = lay_aside(passages, work, rows, known=known, needed=needed, advance=advance)
     if known is None:
-        write_text(work / _INPUT, found.model_dump_json() + "\n")
-    return found
+        write_text(work / _INPUT, spooled.model_dump_json() + "\n")
+    return spooled
 
 
-def _done(work: Path, found: Input, number: int) -> bool:
+def _done(work: Path, spooled: Input, number: int) -> bool:
     """Whether a part is encoded: it appears when it is whole, but a disk may lose it."""
     path = work / _PARTS / part_file(number)
     try:
-        return path.exists() and open_part(path).num_rows == found.parts[number].rows
+        return path.exists() and open_part(path).num_rows == spooled.parts[number].rows
     except CorruptError:
         return False
 
 
+def _ray() -> AbstractContextManager[None]:
+    from xlret.session import ray_session  # a notebook may do without Ray
+
+    return ray_session()
+
+
 def _pool(settings: EncodeSettings, plan: EncodingPlan | None) -> EncoderWorkers:
-    cpus = cluster(gpu=False)
-    gpu = settings.gpu
-    encoders = settings.encoders or (cluster(gpu=True) if gpu else min(cpus, _MOST_ENCODERS))
+    gpu, encoders = settings.gpu, settings.encoders
+    if encoders == 0:
+        cpus = os.cpu_count() or 1
+    else:
+        from xlret.search.vectors.workers import cluster
+
+        cpus = cluster(gpu=False)
+        encoders = encoders or (cluster(gpu=True) if gpu else min(cpus, _MOST_ENCODERS))
     tokens = 32_768 if gpu else 1_024 if settings.precision == "float32" else 8_192
     return EncoderWorkers(
         encoders=encoders,
-        threads=plan.threads if plan else settings.threads or max(1, cpus // encoders),
+        threads=plan.threads if plan else settings.threads or max(1, cpus // max(1, encoders)),
         tasks=settings.tasks,
         gpu=gpu,
         tokens_per_batch=plan.tokens_per_batch if plan else settings.tokens_per_batch or tokens,
@@ -206,24 +227,35 @@ def _plan(settings: EncodeSettings, pool: EncoderWorkers, files: dict[str, str])
     )
 
 
-def _encode(
-    todo: Sequence[int], found: Input, encoder: Path, work: Path, dtype: DType, pool: EncoderWorkers, progress: bool
+def _encoded(
+    parts: Sequence[Part], directory: Path, pool: EncoderWorkers, loaded: "Encoder | None"
+) -> Iterator[tuple[Part, NDArray[np.float32]]]:
+    """The parts in their order with their vectors, from here or from Ray."""
+    if pool.encoders == 0:
+        yield from parts_encoded_here(parts, loaded or loaded_here(directory, pool.gpu), pool)
+    else:
+        from xlret.search.vectors.workers import encoded_parts
+
+        yield from encoded_parts(parts, directory, pool)
+
+
+def _write_parts(
+    encoded: Iterable[tuple[Part, NDArray[np.float32]]], spooled: Input, work: Path, dtype: DType, progress: bool
 ) -> None:
-    """Encodes the parts in their order and writes each when it comes."""
+    """Writes each part when it comes."""
     (work / _PARTS).mkdir(exist_ok=True)
-    parts = [Part(number, work / input_file(number), found.parts[number].start) for number in todo]
-    starts = np.array([part.start for part in found.parts])
-    with _bar("encoding", found, progress) as advance:
-        advance(found.count - sum(found.parts[number].rows for number in todo))
-        for part, vectors_UD in encoded_parts(parts, encoder, pool):
+    starts = np.array([part.start for part in spooled.parts])
+    with _bar("encoding", spooled, progress) as advance:
+        advance(sum(part.rows for number, part in enumerate(spooled.parts) if _done(work, spooled, number)))
+        for part, vectors_UD in encoded:
             passages, first = laid_aside(part.file)
             own = first == np.arange(part.start, part.start + len(first))
             vectors_ND: Vectors = np.empty((len(first), vectors_UD.shape[1]), dtype)
-            vectors_ND[own] = stored([one.id for one, new in zip(passages, own, strict=True) if new], vectors_UD, dtype)
-            here = ~own & (first >= part.start)
-            vectors_ND[here] = vectors_ND[first[here] - part.start]
+            vectors_ND[own] = stored([passage.id for passage, new in zip(passages, own, strict=True) if new], vectors_UD, dtype)
+            repeated = ~own & (first >= part.start)
+            vectors_ND[repeated] = vectors_ND[first[repeated] - part.start]
             _take_earlier(vectors_ND, first, starts, part, work)
-            write_part(work / _PARTS / part_file(part.number), passages, vectors_ND, found.fields)
+            write_part(work / _PARTS / part_file(part.number), passages, vectors_ND, spooled.fields)
             part.file.unlink()
             advance(len(first))
 
@@ -231,22 +263,24 @@ def _encode(
 def _take_earlier(vectors_ND: Vectors, first: NDArray[np.int64], starts: NDArray[np.int64], part: Part, work: Path) -> None:
     """Fills in the vectors of texts that came first in an earlier part."""
     earlier = np.flatnonzero(first < part.start)
-    number = np.searchsorted(starts, first[earlier], side="right") - 1
-    for one in np.unique(number):
-        rows = earlier[number == one]
-        vectors_ND[rows] = vectors_of(open_part(work / _PARTS / part_file(int(one))))[first[rows] - starts[one]]
+    number_of_each = np.searchsorted(starts, first[earlier], side="right") - 1
+    for number in np.unique(number_of_each):
+        rows = earlier[number_of_each == number]
+        vectors_ND[rows] = vectors_of(open_part(work / _PARTS / part_file(int(number))))[first[rows] - starts[number]]
 
 
 def _dimension(work: Path) -> int:
     return int(vectors_of(open_part(work / _PARTS / part_file(0))).shape[1])
 
 
-def _finish(work: Path, out: Path, found: Input, plan: EncodingPlan, about: dict[str, Any]) -> None:
+def _finish(work: Path, out: Path, spooled: Input, plan: EncodingPlan, about: dict[str, Any]) -> None:
     """Adds the manifest and moves the whole store to its place."""
     parts = work / _PARTS
-    for stray in {path.name for path in parts.iterdir()} - {part_file(number) for number in range(len(found.parts))}:
+    for stray in {path.name for path in parts.iterdir()} - {part_file(number) for number in range(len(spooled.parts))}:
         (parts / stray).unlink()  # half-written by a run that was killed
-    write_manifest(parts, plan.store, about["dimension"], found.languages, found.fields, about, plan.model_dump(), found.digest)
+    write_manifest(
+        parts, plan.store, about["dimension"], spooled.languages, spooled.fields, about, plan.model_dump(), spooled.digest
+    )
     flush(parts)
     os.rename(parts, out)
     flush(out.parent)
@@ -278,9 +312,9 @@ def _locked(work: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _bar(what: str, found: Input | None, progress: bool) -> Iterator[Callable[[int], None]]:
+def _bar(what: str, spooled: Input | None, progress: bool) -> Iterator[Callable[[int], None]]:
     """A bar to the end of the passages; where their number is not known yet, a count."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
     with Progress(*columns, disable=not progress) as bar:
-        task = bar.add_task(what, total=found.count if found else None)
+        task = bar.add_task(what, total=spooled.count if spooled else None)
         yield lambda count: bar.advance(task, count)

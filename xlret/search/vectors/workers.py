@@ -2,9 +2,8 @@
 
 import logging
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 from ray.data import ActorPoolStrategy, DataContext, TaskPoolStrategy
 
 from xlret.errors import UserError
+from xlret.search.vectors.parts import EncoderWorkers, Part
 from xlret.search.vectors.spool import texts_to_encode
 from xlret.tokens.texts import Tokeniser
 
@@ -23,41 +23,16 @@ if TYPE_CHECKING:
 _CPUS_PER_TASK = 0.25
 
 
-@dataclass(frozen=True)
-class EncoderWorkers:
-    """How the work is shared out."""
-
-    encoders: int
-    """Actors, each with a copy of the encoder."""
-    threads: int
-    """Threads of torch in each of them."""
-    tasks: int
-    """Parts that are tokenised at the same time."""
-    gpu: bool
-    tokens_per_batch: int
-    """Padded tokens that go through the encoder at once."""
-    precision: Literal["float32", "bfloat16"]
-
-
-class Part(NamedTuple):
-    """A part that was laid aside."""
-
-    number: int
-    file: Path
-    start: int
-    """Passages before it."""
-
-
 def cluster(gpu: bool) -> int:
     """How many whole CPUs (GPUs) Ray has here.
 
     Raises:
         UserError: it has no GPU and one is wanted.
     """
-    found = int(ray.cluster_resources().get("GPU" if gpu else "CPU", 0))
-    if found < 1:
+    count = int(ray.cluster_resources().get("GPU" if gpu else "CPU", 0))
+    if count < 1:
         raise UserError(f"Ray has no {'GPU' if gpu else 'CPU'} here" + ("; encode on CPUs (gpu: false)" if gpu else ""))
-    return found
+    return count
 
 
 def encoded_parts(parts: Sequence[Part], encoder: Path, pool: EncoderWorkers) -> Iterator[tuple[Part, NDArray[np.float32]]]:
@@ -81,7 +56,7 @@ def encoded_parts(parts: Sequence[Part], encoder: Path, pool: EncoderWorkers) ->
     cpus = cluster(gpu=False)
     share = max(0.1, min(pool.threads, (cpus - _CPUS_PER_TASK * pool.tasks) / pool.encoders))
     need = {"num_gpus": 1.0} if pool.gpu else {"num_cpus": share}
-    rows = [{"part": place, "file": str(part.file), "start": part.start} for place, part in enumerate(parts)]
+    rows = [{"part": position, "file": str(part.file), "start": part.start} for position, part in enumerate(parts)]
     encoded = (
         ray.data.from_items(rows, override_num_blocks=len(rows))
         .map_batches(
@@ -120,15 +95,15 @@ def _tokenise(rows: pa.Table, encoder: str) -> pa.Table:
     """Token ids and lengths of each part's texts that did not come before."""
     ids, lengths, errors = [], [], []
     for row in rows.to_pylist():
-        found, error = (np.empty(0, np.int32), np.empty(0, np.int32)), None
+        ragged, error = (np.empty(0, np.int32), np.empty(0, np.int32)), None
         try:
             if encoder not in _tokenisers:
                 _tokenisers[encoder] = Tokeniser.load(Path(encoder))
-            found = _tokenisers[encoder].ragged(texts_to_encode(Path(row["file"]), row["start"]), "passage")
+            ragged = _tokenisers[encoder].ragged(texts_to_encode(Path(row["file"]), row["start"]), "passage")
         except UserError as reason:
             error = str(reason)
-        ids.append(found[0].tobytes())
-        lengths.append(found[1].tobytes())
+        ids.append(ragged[0].tobytes())
+        lengths.append(ragged[1].tobytes())
         errors.append(error)
     binary = pa.large_binary()
     return pa.table(
@@ -154,15 +129,15 @@ class _Encode:
     def __call__(self, rows: pa.Table) -> pa.Table:
         vectors, dimensions, errors = [], [], []
         for row in rows.to_pylist():
-            found = np.empty((0, 1), np.float32)
+            vectors_UD = np.empty((0, 1), np.float32)
             error: str | None = row["error"]
             if error is None:
                 try:
-                    found = self._vectors(np.frombuffer(row["ids"], np.int32), np.frombuffer(row["lengths"], np.int32))
+                    vectors_UD = self._vectors(np.frombuffer(row["ids"], np.int32), np.frombuffer(row["lengths"], np.int32))
                 except UserError as reason:
                     error = str(reason)
-            vectors.append(found.tobytes())
-            dimensions.append(found.shape[1])
+            vectors.append(vectors_UD.tobytes())
+            dimensions.append(vectors_UD.shape[1])
             errors.append(error)
         return pa.table(
             {

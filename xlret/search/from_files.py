@@ -1,0 +1,158 @@
+"""From files of passages to an index: read, encode, build or append, measure. What `xlret index` does, as functions."""
+
+import shutil
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+
+from xlret.data.corpus import ParallelCorpus
+from xlret.data.rows import BadRowPolicy
+from xlret.errors import UserError
+from xlret.files import expand_path
+from xlret.search.build import build_index
+from xlret.search.edit import append, check_fit
+from xlret.search.manifest import current_version, read_manifest
+from xlret.search.passages import Passage, passages_of_corpus, read_passages
+from xlret.search.queries import encoded_queries
+from xlret.search.settings import DType, EncodeSettings, IndexSettings
+from xlret.search.vectors.encode import encode_passages
+from xlret.search.vectors.fingerprint import about_encoder, encoder_files
+from xlret.text.languages import language
+
+Say = Callable[[str], None]
+
+
+def passages_from(
+    source: Path | Sequence[Path],
+    languages: Sequence[str] | None = None,
+    *,
+    lang: str | None = None,
+    on_bad_row: BadRowPolicy = "error",
+) -> Iterator[Passage]:
+    """The passages of a prepared corpus (one directory) or of files, as `read_passages` reads them.
+
+    Args:
+        source: a corpus directory, or files.
+        languages: only these.
+        lang: language of rows of files that do not say theirs.
+        on_bad_row: stop at the first bad row of a file, or leave bad rows out.
+
+    Raises:
+        DataError: a bad row.
+        UserError: a file cannot be read, or a corpus lacks one of the languages.
+    """
+    if isinstance(source, Path):
+        return passages_of_corpus(ParallelCorpus.open(expand_path(source)), languages)
+    passages = read_passages([expand_path(path) for path in source], on_bad_row=on_bad_row, lang=lang)
+    if languages is None:
+        return passages
+    wanted = {language(code) for code in languages}
+    return (passage for passage in passages if passage.lang in wanted)
+
+
+def build_from(
+    passages: Iterable[Passage],
+    encoder: Path,
+    out: Path,
+    settings: IndexSettings | None = None,
+    encoding: EncodeSettings | None = None,
+    *,
+    store: Path | None = None,
+    say: Say = print,
+) -> Path:
+    """Encodes passages, builds an index of them, and measures it with queries made of titles and first sentences.
+
+    Args:
+        passages: in an order that is the same at every call: encoding that was killed goes on where it stopped.
+        encoder: directory of the encoder.
+        out: directory of the index.
+        settings: how to build.
+        encoding: how to encode.
+        store: where encoded passages are kept; by default `OUT.vectors`.
+        say: told what is done and why.
+
+    Returns:
+        The new version's directory.
+
+    Raises:
+        UserError: as `encode_passages` and `build_index`.
+    """
+    settings = settings or IndexSettings()
+    encoded = encode_passages(passages, encoder, store or beside(out, "vectors"), encoding)
+    queries = encoded_queries(encoded, expand_path(encoder), settings.certificate_queries)
+    return build_index(encoded, out, settings, queries=queries, say=say)
+
+
+def append_from(
+    passages: Iterable[Passage],
+    encoder: Path,
+    index: Path,
+    encoding: EncodeSettings | None = None,
+    *,
+    store: Path | None = None,
+    replace: bool = False,
+    threads: int = 1,
+    say: Say = print,
+) -> Path:
+    """Encodes passages and adds them to an index. That they fit is checked before anything is encoded.
+
+    Args:
+        passages: in an order that is the same at every call.
+        encoder: directory of the encoder that the index was made with.
+        index: directory of the index.
+        encoding: how to encode; see `encoding_for`.
+        store: where encoded passages are kept; by default nowhere, once the index has them.
+        replace: passages whose ids are in the index take the places of the old ones.
+        threads: for filling the shard.
+        say: told what is done.
+
+    Returns:
+        The new version's directory.
+
+    Raises:
+        UserError: another encoder, ids that are there already, or as `encode_passages`.
+    """
+    encoding = encoding or encoding_for(index)
+    check_appendable(index, encoder, encoding.store)
+    kept = store or beside(index, "appended.vectors")
+    version = append(index, encode_passages(passages, encoder, kept, encoding), replace=replace, threads=threads, say=say)
+    if store is None:
+        shutil.rmtree(kept)
+    return version
+
+
+def encoding_for(index: Path, **settings: object) -> EncodeSettings:
+    """Settings for what is to be appended to an index: vectors are stored as they are there.
+
+    Raises:
+        UserError: there is no index.
+    """
+    return EncodeSettings.model_validate({"store": read_manifest(current_version(index)).dtype, **settings})
+
+
+def check_appendable(index: Path, encoder: Path, dtype: DType) -> None:
+    """Checks that what an encoder makes, stored as `dtype`, can be appended to an index; encodes nothing.
+
+    Raises:
+        UserError: it cannot.
+    """
+    manifest, directory = read_manifest(current_version(index)), expand_path(encoder)
+    about = about_encoder(directory, encoder, encoder_files(directory), manifest.dimension)
+    check_fit(manifest, manifest.dimension, dtype, about)
+
+
+def read_ids(path: Path) -> list[str]:
+    """Ids from a file, one a line.
+
+    Raises:
+        UserError: the file cannot be read as UTF-8.
+    """
+    try:
+        lines = expand_path(path).read_text(encoding="utf-8-sig").split("\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"cannot read ids from {path}: {error}") from error
+    return [line for line in map(str.strip, lines) if line]  # ids neither begin nor end with blanks
+
+
+def beside(index: Path, ending: str) -> Path:
+    """A path beside an index: `wiki` -> `wiki.vectors`."""
+    return index.with_name(f"{index.name}.{ending}")
