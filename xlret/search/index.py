@@ -75,6 +75,11 @@ class SearchIndex:
                     of_all[query] = of_short[place]
         return hits
 
+    def check_files(self) -> None:
+        """See `Shard.check_files`, for all shards."""
+        for shard in self.shards:
+            shard.check_files()
+
     def passages(self, hits: Hits, query: int) -> list[Passage]:
         """The passages that were found for one query, in the order of its hits."""
         places = list(zip(hits.shards[query].tolist(), hits.rows[query].tolist(), strict=True))

@@ -14,6 +14,7 @@ from xlret.artifacts import open_table
 from xlret.errors import CorruptError
 from xlret.search.filters import matching
 from xlret.search.manifest import LISTS, REMEDY, SAMPLE, IndexManifest
+from xlret.search.mapped import MappedFiles
 from xlret.search.query import SearchOptions
 
 _MOST_TIMES = 16
@@ -24,11 +25,15 @@ _REMEMBERED = 256
 class ProbingPlan:
     """What is known of a whole index: passages per language and list, and a sample of the metadata."""
 
-    def __init__(self, manifest: IndexManifest, lists_LN: NDArray[np.int32] | None, sample: pa.Table | None) -> None:
+    def __init__(
+        self, manifest: IndexManifest, lists_LN: NDArray[np.int32] | None, sample: pa.Table | None, mapped: MappedFiles
+    ) -> None:
         self.manifest = manifest
         self.languages = list(manifest.languages)
         self._lists_LN = lists_LN
         self._sample = sample
+        self.mapped = mapped
+        """The files behind both."""
         self._remembered: dict[tuple[Any, ...], Any] = {}
         self._lock = threading.Lock()
 
@@ -45,7 +50,8 @@ class ProbingPlan:
                 raise CorruptError(f"{version_dir / LISTS} is foreign: shape {list(lists.shape)}; build the index again")
         if "sample" in manifest.files:
             sample = open_table(version_dir / SAMPLE, REMEDY)
-        return cls(manifest, lists, sample)
+        files = [(file.file, file) for file in manifest.files.values() if file.file in (LISTS, SAMPLE)]
+        return cls(manifest, lists, sample, MappedFiles(version_dir, files))
 
     def eligible(self, options: SearchOptions) -> float:
         """About how many passages of the whole index the languages and the filter let through."""

@@ -16,6 +16,7 @@ from xlret.errors import CorruptError, UserError
 from xlret.search.faiss_files import NO_BLAS, codes_of, faiss, inner_ivf, read_index, rotations, unwrapped
 from xlret.search.filters import matching
 from xlret.search.manifest import REMEDY, IndexManifest, ShardEntry, check_file
+from xlret.search.mapped import MappedFiles
 from xlret.search.merge import ShardHits, best
 from xlret.search.passages import Passage
 from xlret.search.probing import ProbingPlan
@@ -43,12 +44,20 @@ class Shard:
     """Searched by many threads at once; nothing in it changes."""
 
     def __init__(
-        self, number: int, manifest: IndexManifest, plan: ProbingPlan, table: pa.Table, vectors: Any, index: Any
+        self,
+        number: int,
+        manifest: IndexManifest,
+        plan: ProbingPlan,
+        table: pa.Table,
+        vectors: Any,
+        index: Any,
+        mapped: MappedFiles,
     ) -> None:
         self.number = number
         self.manifest = manifest
         self.entry: ShardEntry = manifest.shards[number]
         self._plan = plan
+        self._mapped = mapped
         self._table = table
         self._ids = table.column("id").combine_chunks()
         self._vectors = vectors
@@ -104,7 +113,8 @@ class Shard:
                 raise CorruptError(f"{version_dir / entry.index.file} is not of the kind {manifest.factory}")
         elif not (manifest.kind == "flat" and manifest.lossless):
             raise CorruptError(f"{version_dir}: shard {number} has no index file; build the index again")
-        shard = cls(number, manifest, plan or ProbingPlan.open(version_dir, manifest), table, vectors, index)
+        mapped = MappedFiles(version_dir, [(file.file, file) for file in (entry.rows, entry.vectors)])
+        shard = cls(number, manifest, plan or ProbingPlan.open(version_dir, manifest), table, vectors, index, mapped)
         if entry.tombstones is not None:
             bits = np.frombuffer((version_dir / entry.tombstones.file).read_bytes(), dtype=np.uint8)
             if len(bits) != -(-entry.count // 8):
@@ -123,6 +133,7 @@ class Shard:
 
         Raises:
             UserError: vectors or options that this index cannot be asked with.
+            MappedFileError: as `check_files`.
         """
         vectors = checked_vectors(vectors_QD, self.manifest.dimension)
         each = options_of_each(options, len(vectors))
@@ -132,15 +143,27 @@ class Shard:
         hits = ShardHits([], [], [], [], [], [], [], self.number)
         # One by one: then no sum depends on what is asked beside.
         for vector, one in zip(vectors, each, strict=True):
+            self.check_files()
             self._search(vector[None], one, hits)
         return hits
+
+    def check_files(self) -> None:
+        """Checks that nobody wrote to the files that are mapped; some microseconds. `search` and `passages` do so themselves.
+
+        Raises:
+            MappedFileError: somebody did. Once a file is whole again, it is noticed within the time that reading it takes.
+        """
+        self._mapped.check()
+        self._plan.mapped.check()
 
     def passages(self, rows: Sequence[int]) -> list[Passage]:
         """The passages of rows, in that order.
 
         Raises:
             UserError: a row that the shard has not.
+            MappedFileError: as `check_files`.
         """
+        self.check_files()
         wanted = np.asarray(rows, dtype=np.int64)
         if wanted.size and not (wanted.min() >= 0 and wanted.max() < self.entry.count):
             raise UserError(f"rows {wanted.min()} to {wanted.max()} of shard {self.number}, which has {self.entry.count}")
