@@ -15,6 +15,7 @@ from xlret.errors import CorruptError, UserError
 from xlret.release import make_release
 from xlret.release.once import VerifiedOnce
 from xlret.release.record import read_record
+from xlret.release.verify import verify_files, verify_release
 
 
 @pytest.fixture(autouse=True)
@@ -59,34 +60,35 @@ def test_a_service_of_many_parts_reads_every_byte_once(whole: Path, once: Verifi
     total = sum(entry.size for entry in record.files.values())
     for _ in range(5):
         part = pickle.loads(pickle.dumps(once))
-        assert part.release(whole).record == record
-        part.files(whole, [name for name in record.files if name.startswith("index/")])
+        assert verify_release(whole, part).record == record
+        assert verify_files(whole, ["index/"], part) == record
     assert bytes_of(hashed) == total
     code = """
 import sys
 from pathlib import Path
 from xlret import artifacts, files
 from xlret.release.once import VerifiedOnce
+from xlret.release.verify import verify_release
 def refuse(path): raise AssertionError(path)
 artifacts.sha256_of = refuse
-VerifiedOnce(sys.argv[1]).release(Path(sys.argv[2]))
+verify_release(Path(sys.argv[2]), VerifiedOnce(sys.argv[1]))
 """
     environment = os.environ | {"TMPDIR": str(Path(once._directory() or "").parents[1])}
     subprocess.run([sys.executable, "-c", code, once.service, str(whole)], check=True, env=environment)
-    VerifiedOnce().release(whole)  # another service reads for itself
+    verify_release(whole, VerifiedOnce())  # another service reads for itself
     assert bytes_of(hashed) == 2 * total
 
 
 def test_a_part_reads_its_own_files_alone(whole: Path, once: VerifiedOnce, hashed: list[Path]) -> None:
-    once.files(whole, ["index/manifest.json"])
-    once.files(whole, ["index/manifest.json"])
+    verify_files(whole, ["index/manifest.json"], once)
+    verify_files(whole, ["index/manifest.json"], once)
     assert [path.name for path in hashed] == ["manifest.json"]
-    with pytest.raises(UserError, match="has no file index/nothing"):
-        once.files(whole, ["index/nothing"])
+    with pytest.raises(UserError, match="has no index/nothing"):
+        verify_files(whole, ["index/nothing"], once)
 
 
 def test_whatever_changed_is_read_again(whole: Path, once: VerifiedOnce, hashed: list[Path]) -> None:
-    once.release(whole)
+    verify_release(whole, once)
     path = whole / "index" / "shard-0000.vectors.faiss"
     times, content = path.stat(), bytearray(path.read_bytes())
     content[-1] ^= 1
@@ -95,38 +97,38 @@ def test_whatever_changed_is_read_again(whole: Path, once: VerifiedOnce, hashed:
     os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))  # a program can set this time back, but not the other
     for _ in range(2):
         with pytest.raises(CorruptError, match=r"shard-0000\.vectors\.faiss is damaged: its checksum"):
-            once.release(whole)
+            verify_release(whole, once)
     content[-1] ^= 1
     path.write_bytes(content)
     hashed.clear()
-    once.release(whole)
+    verify_release(whole, once)
     assert hashed == [path]
     fresh = path.with_name("fresh")
     shutil.copyfile(path, fresh)
     os.replace(fresh, path)
-    once.release(whole)
+    verify_release(whole, once)
     assert hashed == [path, path]
     path.unlink()
     with pytest.raises(CorruptError, match=r"shard-0000\.vectors\.faiss is missing"):
-        once.release(whole)
+        verify_release(whole, once)
 
 
 def test_notes_that_others_could_write_are_not_believed(
     whole: Path, once: VerifiedOnce, hashed: list[Path], notes: Path
 ) -> None:
-    once.release(whole)
+    verify_release(whole, once)
     count = len(hashed)
-    once.release(whole)
+    verify_release(whole, once)
     assert len(hashed) == count
     notes.chmod(0o777)
-    once.release(whole)
+    verify_release(whole, once)
     assert len(hashed) == 2 * count
     notes.chmod(0o700)
     once.forget()
     assert list(notes.iterdir()) == []
     os.utime(notes)
     old = VerifiedOnce("killed")
-    old.release(whole)
+    verify_release(whole, old)
     os.utime(notes / "killed", (0, 0))
-    once.release(whole)
+    verify_release(whole, once)
     assert [path.name for path in notes.iterdir()] == [once.service]

@@ -11,17 +11,14 @@ import shutil
 import socket
 import tempfile
 import time
-from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 
 from xlret.artifacts import FileEntry, locked
-from xlret.errors import UserError
 from xlret.keys import key_of
-from xlret.release.record import Release, ReleaseRecord, read_record
-from xlret.release.verify import check_bytes, verify_release
+from xlret.release.verify import check_bytes
 
 _STALE_S = 7 * 86_400
 """Notes of a service that was killed go after so long."""
@@ -29,54 +26,26 @@ _STALE_S = 7 * 86_400
 
 @dataclass(frozen=True)
 class VerifiedOnce:
-    """What the processes of one service hand on: a word that its notes are found by. Pickled, it is a few bytes.
+    """The `check` of `verify_release` and `verify_files` for all processes of one service; it pickles to a few bytes.
 
     A new service verifies anew, and so does each machine of it. Notes are in a directory of the user's own in the temporary
-    directory; where that cannot be had, every process verifies by itself.
+    directory; where that cannot be had, every process reads for itself.
 
     Example:
         once = VerifiedOnce()
-        release = once.release(path)  # reads every byte
-        once.release(path)  # here or in another process of this machine: reads names, sizes and times
+        verify_release(path, once)  # reads every byte
+        verify_release(path, once)  # here or in another process of this machine: reads names, sizes and times
         once.forget()
     """
 
     service: str = field(default_factory=lambda: secrets.token_hex(16))
 
-    def release(self, path: Path) -> Release:
-        """`verify_release`, which reads only files that were not read yet.
+    def __call__(self, path: Path, entry: FileEntry) -> None:
+        """Reads and compares a file, unless a process of the service has done so on this machine.
 
         Raises:
-            UserError: there is no release.
-            CorruptError: it is damaged or holds what it may not.
+            CorruptError: as `check_bytes`.
         """
-        return verify_release(path, self._check)
-
-    def files(self, path: Path, names: Iterable[str]) -> ReleaseRecord:
-        """Verifies some files of a release and nothing else, for a process that reads no others.
-
-        Args:
-            path: the release's directory.
-            names: as release.json lists them, such as `index/manifest.json`.
-
-        Raises:
-            UserError: there is no release, or it has no such file.
-            CorruptError: release.json or one of the files is damaged.
-        """
-        record = read_record(path)
-        for name in names:
-            if name not in record.files:
-                raise UserError(f"the release {record.name} has no file {name}")
-            self._check(Path(path) / name, record.files[name])
-        return record
-
-    def forget(self) -> None:
-        """Removes this machine's notes, when the service has ended."""
-        directory = _notes()
-        if directory is not None:
-            shutil.rmtree(directory / self.service, ignore_errors=True)
-
-    def _check(self, path: Path, entry: FileEntry) -> None:
         directory = self._directory()
         if directory is None:
             check_bytes(path, entry)
@@ -90,6 +59,12 @@ class VerifiedOnce:
             if known is not None and _stamp(path, entry) == known:  # nobody wrote to it meanwhile
                 with suppress(OSError):
                     note.write_text(known, encoding="utf-8")
+
+    def forget(self) -> None:
+        """Removes this machine's notes, when the service has ended."""
+        directory = _notes()
+        if directory is not None:
+            shutil.rmtree(directory / self.service, ignore_errors=True)
 
     def _directory(self) -> Path | None:
         directory = _notes()

@@ -1,7 +1,7 @@
 """Checking a release before anything of it is read: every file there, none besides, each byte as it was written."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from xlret.artifacts import FileEntry, check_entry
@@ -34,7 +34,7 @@ def verify_release(path: Path, check: CheckBytes = check_bytes) -> Release:
 
     Args:
         path: the release's directory.
-        check: how each file is compared; `once.VerifiedOnce` leaves out what another process of a service has read.
+        check: how each file is compared; a `once.VerifiedOnce` leaves out what another process of a service has read.
 
     Cost: reads every file once; about 1 s per GB.
 
@@ -49,6 +49,31 @@ def verify_release(path: Path, check: CheckBytes = check_bytes) -> Release:
     except OSError as error:
         raise UserError(f"cannot read {error.filename or path}: {error.strerror}") from error
     return release_at(path, record)
+
+
+def verify_files(path: Path, names: Iterable[str], check: CheckBytes = check_bytes) -> ReleaseRecord:
+    """Verifies some files of a release and nothing else, for a process that reads no others.
+
+    Args:
+        path: the release's directory.
+        names: as release.json lists them, such as `index/manifest.json`; or a part of the release, such as `encoder/`.
+        check: as in `verify_release`.
+
+    Returns:
+        What release.json says.
+
+    Raises:
+        UserError: there is no release, or it has no such file.
+        CorruptError: release.json or one of the files is damaged.
+    """
+    record = read_record(path)
+    for name in names:
+        files = [file for file in record.files if file == name or (name.endswith("/") and file.startswith(name))]
+        if not files:
+            raise UserError(f"the release {record.name} has no {name}")
+        for file in files:
+            check(Path(path) / file, record.files[file])
+    return record
 
 
 def check_whole(path: Path, record: ReleaseRecord, check: CheckBytes = check_bytes) -> None:

@@ -1,7 +1,9 @@
 """The whole way with real parts in this process: encoder, FAISS shards and release files, behind the HTTP application."""
 
 import asyncio
+import hashlib
 import shutil
+from collections import Counter
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,7 @@ from tied import QUESTIONS, passages
 
 from xlret.errors import CorruptError
 from xlret.model.encoder import Encoder
+from xlret.release.record import read_record
 from xlret.search.index import SearchIndex
 from xlret.search.query import SearchOptions
 from xlret.serve.engine.gateway import Gateway
@@ -31,6 +34,26 @@ async def serving(release: Path, **settings: Any) -> Any:
     app = build_app(gateway, control=LocalControl(gateway, release.parent), keys=Keys.from_texts(admin=["admin-key-0"]))
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://x", timeout=60) as client:
         yield client, gateway
+
+
+def test_every_file_is_read_once_however_many_parts_open_it(release: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    digest, hashed = hashlib.file_digest, Counter[str]()
+
+    def counted(file: Any, name: str) -> Any:
+        hashed[str(Path(file.name).relative_to(release))] += Path(file.name).stat().st_size
+        return digest(file, name)
+
+    monkeypatch.setattr(hashlib, "file_digest", counted)
+
+    async def run() -> None:
+        async with serving(release, shard_groups=3) as (client, gateway):
+            assert (await search(client, query=QUESTIONS["de"])).results[0].hits
+            await gateway.swap(release)
+
+    asyncio.run(run())
+    assert hashed.pop("release.json") > 0  # it says what the others are, and is compared each time
+    monkeypatch.undo()
+    assert hashed == {name: entry.size for name, entry in read_record(release).files.items()}
 
 
 @pytest.mark.parametrize("groups", [1, 2, 3])

@@ -9,7 +9,7 @@ from typing import Any, Literal
 from babel import Locale, UnknownLocaleError
 
 from xlret.errors import CorruptError
-from xlret.release import verify_release
+from xlret.release.verify import CheckBytes, check_bytes, verify_release
 from xlret.search.calibration import CALIBRATION, Calibration
 from xlret.search.manifest import IndexManifest, read_manifest
 from xlret.text.languages import RIGHT_TO_LEFT, primary
@@ -50,13 +50,17 @@ class ReleaseInfo:
         return ["none", "quota", *(["calibrated"] if self.calibration is not None else [])]
 
 
-def read_info(path: Path) -> ReleaseInfo:
-    """Verifies a release, every byte of it, and reads what the ingress needs.
+def read_info(path: Path, check: CheckBytes = check_bytes) -> ReleaseInfo:
+    """Verifies a release and reads what the ingress needs.
+
+    Args:
+        path: the release's directory.
+        check: as in `verify_release`: a service reads every file once on each machine.
 
     Raises:
         UserError: there is no release, or it is damaged; names the file.
     """
-    release = verify_release(path)
+    release = verify_release(path, check)
     info = index_info(release.name, release.index, read_manifest(release.index), Tokeniser.load(release.encoder))
     return replace(info, path=str(release.path), reranker=release.reranker is not None, quality=dict(release.quality))
 

@@ -4,8 +4,11 @@ What each method promises is said once, at the protocols in `backends`.
 """
 
 import asyncio
+import weakref
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -13,14 +16,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xlret.errors import UserError
+from xlret.release.once import VerifiedOnce
 from xlret.release.record import ENCODER, INDEX, RERANKER, checked_name
-from xlret.search.manifest import check_file, read_manifest
+from xlret.release.verify import CheckBytes, check_bytes, verify_files
+from xlret.search.manifest import MANIFEST, read_manifest
 from xlret.search.merge import ShardHits, merge
 from xlret.search.passages import Passage
 from xlret.search.query import SearchOptions
 from xlret.serve.engine.backends import GroupHits
 from xlret.serve.engine.gateway import Gateway
 from xlret.serve.engine.hits import PassageRow
+from xlret.serve.engine.info import read_info
 from xlret.serve.settings import ServeSettings
 from xlret.text.sides import Side
 
@@ -79,11 +85,17 @@ class LocalEncoder(LocalBackend["Encoder"]):
     Args:
         settings: precision, tokens per batch and threads.
         read: the encoder of a release, by default from its directory.
+        check: how files are verified, as in `verify_release`.
     """
 
-    def __init__(self, settings: ServeSettings, read: "Callable[[Path], Encoder] | None" = None) -> None:
+    def __init__(
+        self,
+        settings: ServeSettings,
+        read: "Callable[[Path], Encoder] | None" = None,
+        check: CheckBytes = check_bytes,
+    ) -> None:
         super().__init__(read or self._load_encoder, settings.batch.encoder_calls, "encoder")
-        self._settings = settings
+        self._settings, self._check = settings, check
         # Passages and highlights have their own threads: long texts, or ones whose caller has left, keep no question waiting.
         self._long = ThreadPoolExecutor(2, thread_name_prefix="encoder-long")
 
@@ -93,6 +105,7 @@ class LocalEncoder(LocalBackend["Encoder"]):
         from xlret.model.encoder import Encoder
 
         torch.set_num_threads(self._settings.encoder_threads)
+        verify_files(path, [f"{ENCODER}/"], self._check)
         encoder = Encoder.load(path / ENCODER, _device())
         encoder.encode(["warm up: the first call is the slowest"], "query")
         return encoder
@@ -112,6 +125,7 @@ class LocalShards(LocalBackend["dict[int, Shard]"]):
         settings: threads.
         group, groups: which of how many groups this is.
         read: the shards of a release by number, by default this group's from its directory.
+        check: how files are verified, as in `verify_release`.
     """
 
     def __init__(
@@ -120,23 +134,25 @@ class LocalShards(LocalBackend["dict[int, Shard]"]):
         group: int = 0,
         groups: int = 1,
         read: "Callable[[Path], dict[int, Shard]] | None" = None,
+        check: CheckBytes = check_bytes,
     ) -> None:
         if not 0 <= group < groups:
             raise UserError(f"shard group {group} of {groups}; allowed is 0 to {groups - 1}")
         super().__init__(read or self._open_shards, settings.shard_threads, "shard")
-        self._group, self._groups = group, groups
+        self._group, self._groups, self._check = group, groups, check
 
     def _open_shards(self, path: Path) -> "dict[int, Shard]":
         from xlret.search.probing import ProbingPlan
         from xlret.search.shard import Shard
 
         index = path / INDEX
+        verify_files(path, [f"{INDEX}/{MANIFEST}"], self._check)
         manifest = read_manifest(index)
-        for file in manifest.files.values():
-            check_file(index, file)
-        plan = ProbingPlan.open(index, manifest)
         mine = range(self._group, len(manifest.shards), self._groups)
-        return {number: Shard.open(index, number, manifest, plan) for number in mine}
+        files = chain(manifest.files.values(), *(manifest.shards[number].files() for number in mine))
+        verify_files(path, [f"{INDEX}/{file.file}" for file in files], self._check)
+        plan = ProbingPlan.open(index, manifest)
+        return {number: Shard.open(index, number, manifest, plan, verify=False) for number in mine}
 
     async def load(self, release: str, path: str) -> Sequence[int]:
         return tuple(await super().load(release, path))
@@ -148,6 +164,16 @@ class LocalShards(LocalBackend["dict[int, Shard]"]):
             LookupError: it is not loaded.
         """
         return tuple(self._loaded(release))
+
+    def check_files(self, release: str) -> None:
+        """Whether the mapped files of a loaded release are as they were opened; some microseconds a shard.
+
+        Raises:
+            LookupError: it is not loaded.
+            MappedFileError: a file was cut short or written to. Searches fail as well, until it is whole again.
+        """
+        for shard in self._loaded(release).values():
+            shard.check_files()
 
     async def search(
         self, release: str, vectors_QD: NDArray[np.float32], options: Sequence[SearchOptions], along: Sequence[int]
@@ -167,11 +193,17 @@ class LocalReranker(LocalBackend["Reranker | None"]):
     Args:
         settings: precision, tokens per batch and threads.
         read: the reranker of a release, None where it has none; by default from its directory.
+        check: how files are verified, as in `verify_release`.
     """
 
-    def __init__(self, settings: ServeSettings, read: "Callable[[Path], Reranker | None] | None" = None) -> None:
+    def __init__(
+        self,
+        settings: ServeSettings,
+        read: "Callable[[Path], Reranker | None] | None" = None,
+        check: CheckBytes = check_bytes,
+    ) -> None:
         super().__init__(read or self._load_reranker, 1, "reranker")
-        self._settings = settings
+        self._settings, self._check = settings, check
 
     def _load_reranker(self, path: Path) -> "Reranker | None":
         if not (path / RERANKER).is_dir():
@@ -181,6 +213,7 @@ class LocalReranker(LocalBackend["Reranker | None"]):
         from xlret.model.reranker import Reranker
 
         torch.set_num_threads(self._settings.encoder_threads)
+        verify_files(path, [f"{RERANKER}/"], self._check)
         return Reranker.load(path / RERANKER, _device())
 
     async def score(self, release: str, pairs: Sequence[tuple[str, str]]) -> NDArray[np.float32]:
@@ -215,8 +248,12 @@ class LocalControl:
 def local_gateway(settings: ServeSettings) -> Gateway:
     """A gateway whose backends are all in this process; `swap` it to a release before it serves."""
     groups = 1 if settings.shard_groups == "auto" else max(1, settings.shard_groups)
-    shards = [LocalShards(settings, group, groups) for group in range(groups)]
-    return Gateway(LocalEncoder(settings), shards, LocalReranker(settings), settings)
+    once = VerifiedOnce()
+    shards = [LocalShards(settings, group, groups, check=once) for group in range(groups)]
+    read = partial(read_info, check=once)
+    gateway = Gateway(LocalEncoder(settings, check=once), shards, LocalReranker(settings, check=once), settings, read)
+    weakref.finalize(gateway, once.forget)
+    return gateway
 
 
 def _search(shard: "Shard", vectors_QD: NDArray[np.float32], options: Sequence[SearchOptions]) -> Callable[[], ShardHits]:
