@@ -13,9 +13,6 @@ EMPTY_FUNCTIONS = frozenset({"keep", "do", "it", "handle", "process", "this", "t
 
 PENDING: frozenset[str] = frozenset(
     {
-        "text",
-        "lexicon",
-        "switch",
         "tokens",
         "model",
         "train",

@@ -33,17 +33,20 @@ def aligned(source: WordVectors, target: WordVectors, seed: Pairs, *, rounds: in
             f"vectors of {source.lang} have {source.vectors_WD.shape[1]} dimensions, those of {target.lang} "
             f"{target.vectors_WD.shape[1]}; both must have as many"
         )
-    rows, columns = ({word: n for n, word in enumerate(one.words)} for one in (source, target))
-    known = np.array([(rows[one], columns[two]) for one, two in seed if one in rows and two in columns], dtype=np.int64)
+    rows, columns = ({word: n for n, word in enumerate(vectors.words)} for vectors in (source, target))
+    known = np.array(
+        [(rows[word], columns[translation]) for word, translation in seed if word in rows and translation in columns],
+        dtype=np.int64,
+    )
     if len(known) < 5:
         raise UserError(f"only {len(known)} of {len(seed)} seed pairs are among the word vectors; at least 5 are needed")
     rotation_DD = procrustes(source.vectors_WD[known[:, 0]], target.vectors_WD[known[:, 1]])
     for _ in range(rounds):
         turned = source.vectors_WD[:common] @ rotation_DD
-        one, two = mutual_pairs(turned, target.vectors_WD[:common])
-        if not len(one):
+        source_rows, target_rows = mutual_pairs(turned, target.vectors_WD[:common])
+        if not len(source_rows):
             break
-        rotation_DD = procrustes(source.vectors_WD[one], target.vectors_WD[two])
+        rotation_DD = procrustes(source.vectors_WD[source_rows], target.vectors_WD[target_rows])
     return WordVectors(source.lang, source.words, source.vectors_WD @ rotation_DD)
 
 

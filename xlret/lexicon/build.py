@@ -17,15 +17,15 @@ def table_from_pairs(source: str, entries: Mapping[str, Iterable[Entry]]) -> Any
 
     Takes about 2 microseconds an entry and holds all of them in memory.
     """
-    pairs = {target: _folded(source, found) for target, found in sorted(entries.items())}
-    pairs = {target: found for target, found in pairs.items() if len(found)}
-    chunks = [found.column("word") for found in pairs.values()]
+    pairs = {target: _folded(source, listed) for target, listed in sorted(entries.items())}
+    pairs = {target: columns for target, columns in pairs.items() if len(columns)}
+    chunks = [columns.column("word") for columns in pairs.values()]
     words = pc.unique(pa.concat_arrays(chunks)) if chunks else pa.array([], pa.large_string())
     words = words.take(pc.sort_indices(words))
     arrays, names = [words], ["word"]
-    for target, found in pairs.items():
-        texts, scores = _lists(words, found)
-        rank = pc.fill_null(pc.index_in(words, value_set=pc.unique(found.column("word"))), -1)
+    for target, columns in pairs.items():
+        texts, scores = _lists(words, columns)
+        rank = pc.fill_null(pc.index_in(words, value_set=pc.unique(columns.column("word"))), -1)
         arrays += [texts, scores, rank]
         names += [target, f"{target} score", f"{target} rank"]
     return pa.record_batch(arrays, names=names)

@@ -43,7 +43,7 @@ class Coverage:
 
 def sizes(lexicon: Lexicon) -> list[Size]:
     """One `Size` per language pair, sorted."""
-    found = []
+    measured = []
     for source in lexicon.sources:
         table = lexicon.tables[source]
         for target in sorted(table.targets):
@@ -52,8 +52,8 @@ def sizes(lexicon: Lexicon) -> list[Size]:
                 words += 1
                 pairs += len(candidates.texts)
                 same += sum(fold(text, source) == word for text in candidates.texts)
-            found.append(Size(source, target, words, pairs, same / pairs if pairs else 0.0))
-    return found
+            measured.append(Size(source, target, words, pairs, same / pairs if pairs else 0.0))
+    return measured
 
 
 def coverage(lexicon: Lexicon, texts: Iterable[str], lang: str) -> list[Coverage]:
@@ -72,11 +72,11 @@ def coverage(lexicon: Lexicon, texts: Iterable[str], lang: str) -> list[Coverage
     if not total:
         raise UserError(f"the texts in {lang} hold no word to look up")
     rows = {word: table.row_of(word) for word in counts}
-    found = []
+    covered_by = []
     for target in sorted(table.targets):
         has = {word: table.candidates(row, target).texts for word, row in rows.items() if row >= 0}
         covered = [word for word, texts_of in has.items() if texts_of]
         other = [word for word in covered if any(fold(text, table.source) != word for text in has[word])]
         tokens, switchable = (sum(counts[word] for word in words) / total for words in (covered, other))
-        found.append(Coverage(target, len(covered) / len(counts), tokens, switchable))
-    return found
+        covered_by.append(Coverage(target, len(covered) / len(counts), tokens, switchable))
+    return covered_by

@@ -53,8 +53,8 @@ def induce(
     """
     check_candidates(top, mutual=mutual)
     if mutual:
-        rows, found = mutual_pairs(source.vectors_WD, target.vectors_WD, method)
-        columns_NK = found[:, None]
+        rows, columns_N = mutual_pairs(source.vectors_WD, target.vectors_WD, method)
+        columns_NK = columns_N[:, None]
     else:
         rows = np.arange(len(source))
         columns_NK = nearest(source.vectors_WD, target.vectors_WD, top, method)[1]

@@ -53,13 +53,13 @@ class Table:
     def row_of(self, word: str) -> int:
         """The row of a folded word, or -1; about 5 microseconds."""
         key = word.encode("utf-8", "surrogatepass")
-        row = self._place(key)
+        row = self._position_of(key)
         return row if row < len(self) and self._words.bytes_at(row) == key else -1
 
     def begins(self, start: str) -> bool:
         """Whether a word of the table goes on after this start."""
         key = start.encode("utf-8", "surrogatepass")
-        row = self._place(key)
+        row = self._position_of(key)
         while row < len(self) and self._words.bytes_at(row) == key:
             row += 1
         return row < len(self) and self._words.bytes_at(row).startswith(key)
@@ -78,21 +78,21 @@ class Table:
         rows = np.flatnonzero(pc.list_value_length(self.batch.column(target)).to_numpy())
         if f"{target} rank" in self.batch.schema.names:
             rows = rows[np.argsort(self.batch.column(f"{target} rank").to_numpy()[rows])]
-        found: list[int] = rows.tolist()
-        return found
+        in_order: list[int] = rows.tolist()
+        return in_order
 
     def entries(self, target: str) -> Iterator[Entry]:
         """All pairs of one target language, the words in the order of `rows`, each word's best candidate first."""
         for row in self.rows(target):
-            word, found = self.word(row), self.candidates(row, target)
-            yield from (Entry(word, text, score) for text, score in zip(found.texts, found.scores, strict=True))
+            word, candidates = self.word(row), self.candidates(row, target)
+            yield from (Entry(word, text, score) for text, score in zip(candidates.texts, candidates.scores, strict=True))
 
     def only(self, targets: Collection[str]) -> "Table":
         """The same words with those of its target languages that are among `targets`; nothing is copied."""
         names = [name for name in self.batch.schema.names if name == "word" or name.split(" ")[0] in targets]
         return Table(self.source, self.batch.select(names))
 
-    def _place(self, key: bytes) -> int:
+    def _position_of(self, key: bytes) -> int:
         """The first row whose word is not below `key`."""
         block = bisect_left(self._signposts, key)
         low, high = max(block - 1, 0) * _BLOCK, min(block * _BLOCK, len(self))
@@ -144,13 +144,13 @@ class Lexicon:
         if read:
             for source, table in cls.from_entries(read).tables.items():
                 tables.setdefault(source, []).append(table)
-        lexicon = cls({source: _joined(found) for source, found in sorted(tables.items())})
+        lexicon = cls({source: _joined(parts) for source, parts in sorted(tables.items())})
         if wanted is None:
             return lexicon
         missing = sorted(set(wanted) - set(lexicon.targets))
         if missing:
-            names, there = ", ".join(map(str, paths)), ", ".join(_into(files)) or "nothing"
-            raise UserError(f"no lexicon into {', '.join(missing)} in {names}; there is {there}")
+            names, known = ", ".join(map(str, paths)), ", ".join(_into(files)) or "nothing"
+            raise UserError(f"no lexicon into {', '.join(missing)} in {names}; there is {known}")
         return lexicon.only(wanted)
 
     @classmethod
@@ -164,11 +164,11 @@ class Lexicon:
             UserError: there is no entry at all, or a pair of a language with itself.
         """
         by_source: dict[str, dict[str, Iterable[Entry]]] = {}
-        for (source, target), found in entries.items():
+        for (source, target), listed in entries.items():
             if source == target:
                 raise UserError(f"a lexicon from {source} into {source} itself is of no use")
-            by_source.setdefault(source, {})[target] = found
-        tables = {source: Table(source, table_from_pairs(source, found)) for source, found in sorted(by_source.items())}
+            by_source.setdefault(source, {})[target] = listed
+        tables = {source: Table(source, table_from_pairs(source, listed)) for source, listed in sorted(by_source.items())}
         tables = {source: table for source, table in tables.items() if table.targets}
         if not tables:
             raise UserError("the lexicon has no entry")
@@ -255,10 +255,10 @@ def _files_of(path: Path) -> list[Path]:
 
 
 def _into(files: Iterable[Path]) -> list[str]:
-    found: set[str] = set()
+    targets: set[str] = set()
     for file in files:
-        found.update(open_table(file).targets if file.suffix == ARROW_ENDING else languages_of(file)[1:])
-    return sorted(found)
+        targets.update(open_table(file).targets if file.suffix == ARROW_ENDING else languages_of(file)[1:])
+    return sorted(targets)
 
 
 def _joined(tables: Sequence[Table]) -> Table:

@@ -37,10 +37,10 @@ def nearest(
 
 def mutual_pairs(source_ND: FloatMatrix, target_MD: FloatMatrix, method: Method = "csls") -> tuple[IntArray, IntArray]:
     """Rows (source, target) that are each other's nearest."""
-    there = nearest(source_ND, target_MD, 1, method)[1][:, 0]
+    forth = nearest(source_ND, target_MD, 1, method)[1][:, 0]
     back = nearest(target_MD, source_ND, 1, method)[1][:, 0]
-    rows = np.flatnonzero(back[there] == np.arange(len(there)))
-    return rows, there[rows]
+    rows = np.flatnonzero(back[forth] == np.arange(len(forth)))
+    return rows, forth[rows]
 
 
 def _hubness(vectors_ND: FloatMatrix, others_MD: FloatMatrix) -> FloatMatrix:

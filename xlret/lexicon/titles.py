@@ -77,7 +77,7 @@ def titles_from_dumps(page: Path, langlinks: Path, source: str, languages: Itera
         raise UserError(
             f"{langlinks} links no article of {page} to {', '.join(sorted(wanted))}; check that both are of one wiki"
         )
-    return Lexicon.from_entries({(source, lang): found for lang, found in sorted(pairs.items())})
+    return Lexicon.from_entries({(source, lang): entries for lang, entries in sorted(pairs.items())})
 
 
 class _Articles:
@@ -105,9 +105,9 @@ class _Articles:
         if not len(self._ids):
             return [None] * len(ids)
         wanted = np.asarray(ids, dtype=np.int64)
-        place = np.minimum(np.searchsorted(self._ids, wanted), len(self._ids) - 1)
-        found = self._titles.take(pa.array(self._order[place])).to_pylist()
-        return [title if is_there else None for title, is_there in zip(found, self._ids[place] == wanted, strict=True)]
+        positions = np.minimum(np.searchsorted(self._ids, wanted), len(self._ids) - 1)
+        titles = self._titles.take(pa.array(self._order[positions])).to_pylist()
+        return [title if is_there else None for title, is_there in zip(titles, self._ids[positions] == wanted, strict=True)]
 
 
 def _links(langlinks: Path, wanted: set[str]) -> Iterator[tuple[list[int], list[str], list[str]]]:

@@ -16,7 +16,7 @@ def merged(lexicons: Sequence[Lexicon]) -> Lexicon:
     Raises:
         UserError: no lexicon is given.
     """
-    pairs = {(source, target) for one in lexicons for source, table in one.tables.items() for target in table.targets}
+    pairs = {(source, target) for lexicon in lexicons for source, table in lexicon.tables.items() for target in table.targets}
     return Lexicon.from_entries({(source, target): _of_all(lexicons, source, target) for source, target in sorted(pairs)})
 
 
@@ -52,7 +52,7 @@ def pivoted(lexicon: Lexicon, pairs: Sequence[tuple[str, str]] | None = None, *,
     """
     table = lexicon.tables[lexicon.source]
     if pairs is None:
-        pairs = [(one, two) for one in table.targets for two in table.targets if one != two]
+        pairs = [(left, right) for left in table.targets for right in table.targets if left != right]
     for lang in sorted({lang for pair in pairs for lang in pair} - set(table.targets)):
         raise UserError(f"no lexicon from {table.source} into {lang} to pivot through; there is {', '.join(table.targets)}")
     return Lexicon.from_entries({pair: _through(table, *pair, min_score) for pair in pairs})
@@ -84,11 +84,11 @@ def filtered(
         raise UserError(f"top is {top}; at least one candidate a word must stay")
 
     def passing(table: Table, target: str) -> Iterator[Entry]:
-        for word, found in words_of(table, target):
-            limit = float("inf") if longest is None else longest * min(map(len, found.texts))
+        for word, candidates in words_of(table, target):
+            limit = float("inf") if longest is None else longest * min(map(len, candidates.texts))
             kept = (
                 Entry(word, text, score)
-                for text, score in zip(found.texts, found.scores, strict=True)
+                for text, score in zip(candidates.texts, candidates.scores, strict=True)
                 if score >= min_score
                 and len(text) <= limit
                 and not (drop_identical and fold(text, table.source) == word)
@@ -119,18 +119,18 @@ def _turned(table: Table, target: str) -> Iterator[Entry]:
         yield Entry(translation, word, score)
 
 
-def _through(table: Table, one: str, two: str, min_score: float) -> Iterator[Entry]:
-    mass: dict[str, float] = defaultdict(float)  # of a word of `one`: the sum of scores over its pivot words
-    for _, translation, score in table.entries(one):
-        mass[fold(translation, one)] += score
+def _through(table: Table, source: str, target: str, min_score: float) -> Iterator[Entry]:
+    mass: dict[str, float] = defaultdict(float)  # of a word of `source`: the sum of scores over its pivot words
+    for _, translation, score in table.entries(source):
+        mass[fold(translation, source)] += score
     shares: dict[tuple[str, str], float] = defaultdict(float)
-    for row in table.rows(one):  # the commonest pivot word first, for words whose shares are equal
-        left, right = table.candidates(row, one), table.candidates(row, two)
+    for row in table.rows(source):  # the commonest pivot word first, for words whose shares are equal
+        left, right = table.candidates(row, source), table.candidates(row, target)
         total = sum(right.scores)
         if total <= 0:
             continue
         for text, score in zip(left.texts, left.scores, strict=True):
-            word = fold(text, one)
+            word = fold(text, source)
             for other, other_score in zip(right.texts, right.scores, strict=True):
                 shares[word, other] += score / mass[word] * other_score / total if mass[word] > 0 else 0.0
     yield from (Entry(word, other, share) for (word, other), share in shares.items() if share > 0 and share >= min_score)

@@ -49,8 +49,8 @@ class SwitchSettings(Settings):
     def _fits_together(self) -> "SwitchSettings":
         if self.policy != "none" and not self.lexicons:
             raise ValueError(f"policy {self.policy} needs switch.lexicons; name a lexicon or set policy to none")
-        for name, some in (("query_languages", self.query_languages), ("passage_languages", self.passage_languages)):
-            others = sorted(set(some or ()) - set(self.languages if self.languages is not None else some or ()))
+        for name, languages in (("query_languages", self.query_languages), ("passage_languages", self.passage_languages)):
+            others = sorted(set(languages or ()) - set(self.languages if self.languages is not None else languages or ()))
             if others:
                 raise ValueError(f"{name} has {', '.join(others)}, which languages has not; add it there")
         if self.objective == "contrast" and self.policy == "none":

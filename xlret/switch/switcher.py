@@ -150,12 +150,12 @@ class Switcher:
     def _vocabulary(self, lang: str, side: Side | None) -> Vocabulary | None:
         if (lang, side) not in self._vocabularies:
             table = self.lexicon.table(lang)
-            languages = tuple(one for one in self._languages[side] if table is not None and one in table.targets)
-            made = None
+            languages = tuple(target for target in self._languages[side] if table is not None and target in table.targets)
+            vocabulary = None
             if table is not None and languages:
-                alike = (one for (_, _), one in self._vocabularies.items() if one and one.serves(table, languages))
-                made = next(alike, None) or Vocabulary(table, languages, self.settings.choice)
-            self._vocabularies[lang, side] = made
+                alike = (known for known in self._vocabularies.values() if known and known.serves(table, languages))
+                vocabulary = next(alike, None) or Vocabulary(table, languages, self.settings.choice)
+            self._vocabularies[lang, side] = vocabulary
         return self._vocabularies[lang, side]
 
     def _drawn_languages(self, units: list[Unit], draws: FloatArray, hits: IntArray, count: int) -> tuple[IntArray, IntArray]:
@@ -212,9 +212,9 @@ class Switcher:
         first = 0
         while draw_of and first < len(units):
             number = numbers[0]  # titles are switched a text at a time: all hits have one language
-            last, found = _longest_title(units, first, vocabulary, number)
-            if found is not None and first in draw_of:
-                texts, thresholds = vocabulary.candidates(found, number)
+            last, match = _longest_title(units, first, vocabulary, number)
+            if match is not None and first in draw_of:
+                texts, thresholds = vocabulary.candidates(match, number)
                 new = _drawn(texts, thresholds, draw_of[first]) if texts else None
                 if new is not None:
                     before, behind = units[first].text[: units[first].lead], units[last].text
@@ -245,16 +245,16 @@ def _longest_title(units: list[Unit], first: int, vocabulary: Vocabulary, number
     its entry; of a single word with or without one."""
     unit = units[first]
     if not unit.is_word or not vocabulary.starts_longer(unit.word):
-        return first, unit.found
+        return first, unit.match
     ends = []
-    for place in range(first + 1, len(units)):
-        if units[place].is_word:
-            ends.append(place)
-        if len(ends) == _LONGEST_TITLE - 1 or not (units[place].is_word or units[place].text.isspace()):
+    for position in range(first + 1, len(units)):
+        if units[position].is_word:
+            ends.append(position)
+        if len(ends) == _LONGEST_TITLE - 1 or not (units[position].is_word or units[position].text.isspace()):
             break
     for last in reversed(ends):
-        text = "".join(one.text for one in units[first : last + 1])
-        found = vocabulary.find(text[unit.lead : len(text) - units[last].trail])
-        if found is not None and vocabulary.candidates(found, number)[0]:
-            return last, found
-    return first, unit.found
+        text = "".join(unit.text for unit in units[first : last + 1])
+        match = vocabulary.find(text[unit.lead : len(text) - units[last].trail])
+        if match is not None and vocabulary.candidates(match, number)[0]:
+            return last, match
+    return first, unit.match

@@ -29,17 +29,17 @@ class WordTranslator:
     def __init__(self, lexicon: Lexicon, target: str = "en", languages: Sequence[str] | None = None) -> None:
         self.target = language(target)
         direct = {source: table for source, table in lexicon.tables.items() if self.target in table.targets}
-        found = [Lexicon({source: table.only([self.target])}) for source, table in direct.items()]
+        lexicons = [Lexicon({source: table.only([self.target])}) for source, table in direct.items()]
         if self.target in lexicon.tables:
             other_way = lexicon.tables[self.target]
             missing = [lang for lang in other_way.targets if lang not in direct]
             if missing:
-                found.append(inverted(Lexicon({self.target: other_way.only(missing)})))
-        if not found:
+                lexicons.append(inverted(Lexicon({self.target: other_way.only(missing)})))
+        if not lexicons:
             raise UserError(
                 f"no lexicon into or from {self.target}; it has {', '.join(lexicon.sources)} -> {', '.join(lexicon.targets)}"
             )
-        tables = {source: table for one in found for source, table in one.tables.items()}
+        tables = {source: table for usable in lexicons for source, table in usable.tables.items()}
         if languages is not None:
             wanted = {
                 source: Lexicon(tables).table(language(source)) for source in languages if language(source) != self.target
@@ -72,6 +72,6 @@ class WordTranslator:
         if language(lang) == self.target:
             return text
         if self._switcher is None or self._lexicon.table(lang) is None:
-            there = ", ".join(self.languages) or "none, as only texts in it were to be translated"
-            raise UserError(f"no lexicon from {lang} into {self.target}; there is one for {there}")
+            known = ", ".join(self.languages) or "none, as only texts in it were to be translated"
+            raise UserError(f"no lexicon from {lang} into {self.target}; there is one for {known}")
         return self._switcher.switch(text, lang, ("translate",)).text

@@ -30,17 +30,17 @@ class Match:
 class Unit:
     """A stretch of text with one word, or none. `lead` and `trail` are the lengths of what stands before and after it."""
 
-    __slots__ = ("begins", "ends", "found", "is_word", "lead", "ready", "text", "trail")
+    __slots__ = ("begins", "ends", "is_word", "lead", "match", "ready", "text", "trail")
 
-    def __init__(self, before: str, word: str, after: str, found: Match | None) -> None:
+    def __init__(self, before: str, word: str, after: str, match: Match | None) -> None:
         self.text = before + word + after
         self.lead = len(before)
         self.trail = len(after)
         self.is_word = word != ""
         self.begins = SENTENCE_END.search(before) is not None  # a sentence begins with this word
         self.ends = SENTENCE_END.search(after) is not None  # one ends after it
-        self.found = found
-        self.ready: list[Ready | None] | None = None if found is None else [None] * len(found.ready)
+        self.match = match
+        self.ready: list[Ready | None] | None = None if match is None else [None] * len(match.ready)
 
     @property
     def word(self) -> str:
@@ -62,7 +62,7 @@ def cut(text: str, lang: str) -> list[tuple[str, str, str]]:
     parts = split_words(text, lang)
     if len(parts) == 1:
         return [(text, "", "")]
-    return [(parts[0] if place == 1 else "", parts[place], parts[place + 1]) for place in range(1, len(parts), 2)]
+    return [(parts[0] if position == 1 else "", parts[position], parts[position + 1]) for position in range(1, len(parts), 2)]
 
 
 def sentence_starts(units: Sequence[Unit]) -> list[int]:

@@ -55,27 +55,27 @@ class Vocabulary:
 
     def ready(self, unit: Unit, number: int) -> Ready:
         """What may stand in place of a unit with an entry, in `languages[number]`."""
-        assert unit.found is not None, unit.text
+        assert unit.match is not None, unit.text
         assert unit.ready is not None, unit.text
-        texts, thresholds = self.candidates(unit.found, number)
+        texts, thresholds = self.candidates(unit.match, number)
         made = tuple(None if text is None else unit.around(text) for text in texts), thresholds
         unit.ready[number] = made
         return made
 
     def find(self, word: str) -> Match | None:
         """The entry of a word, or of several as they stand in a text."""
-        return self._words[word] if word in self._words else _keep(self._words, word, self._look_up)
+        return self._words[word] if word in self._words else _remembered(self._words, word, self._look_up)
 
-    def candidates(self, found: Match, number: int) -> Ready:
+    def candidates(self, match: Match, number: int) -> Ready:
         """Its translations into `languages[number]`, best first, in the case of the word."""
-        ready = found.ready[number]
+        ready = match.ready[number]
         if ready is None:
-            ready = found.ready[number] = self._candidates(found, self.languages[number])
+            ready = match.ready[number] = self._candidates(match, self.languages[number])
         return ready
 
     def starts_longer(self, word: str) -> bool:
         """Whether an entry of several words may begin with this word."""
-        return self._starts[word] if word in self._starts else _keep(self._starts, word, self._look_for_longer)
+        return self._starts[word] if word in self._starts else _remembered(self._starts, word, self._look_for_longer)
 
     def _cut(self, text: str) -> tuple[Unit, ...]:
         pieces = cut(text, self._table.source)
@@ -98,8 +98,8 @@ class Vocabulary:
         starts = [fold(core, source) for _, core, after in _readings(word, source) if not after]
         return any(self._table.begins(start + joint) for start in starts for joint in self._joints)
 
-    def _candidates(self, found: Match, lang: str) -> Ready:
-        for reading in found.readings:
+    def _candidates(self, match: Match, lang: str) -> Ready:
+        for reading in match.readings:
             candidates = self._table.candidates(reading[0], lang)
             if candidates.texts:
                 break
@@ -124,14 +124,14 @@ class _Pieces(dict[str, tuple[Unit, ...]]):
         self._make = make
 
     def __missing__(self, piece: str) -> tuple[Unit, ...]:
-        return self._make(piece) if len(piece) > _LONGEST_HELD else _keep(self, piece, self._make)
+        return self._make(piece) if len(piece) > _LONGEST_HELD else _remembered(self, piece, self._make)
 
 
-def _keep(held: dict[str, T], word: str, find: Callable[[str], T]) -> T:
+def _remembered(held: dict[str, T], word: str, find: Callable[[str], T]) -> T:
     if len(held) >= _HELD:
         held.clear()
-    found = held[word] = find(word)
-    return found
+    value = held[word] = find(word)
+    return value
 
 
 def _readings(word: str, source: str) -> Iterator[tuple[str, str, str]]:
