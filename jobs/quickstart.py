@@ -13,10 +13,10 @@ from xlret.data.atlas import HELD_OUT, build_atlas
 from xlret.data.corpus import ParallelCorpus
 from xlret.evaluation.evaluate import Evaluation, evaluate
 from xlret.evaluation.report import print_comparison
-from xlret.evaluation.retrieve import FloatMatrix
 from xlret.evaluation.sets import RetrievalSet, from_corpus
 from xlret.keys import generator
 from xlret.model.encoder import Encoder
+from xlret.shapes import FloatMatrix
 from xlret.train.run import train
 from xlret.train.settings import TrainJob
 

@@ -5,8 +5,8 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from xlret.evaluation.retrieve import FloatMatrix
 from xlret.evaluation.sets import RetrievalSet
+from xlret.shapes import FloatMatrix
 
 Made = tuple[RetrievalSet, FloatMatrix, FloatMatrix]
 

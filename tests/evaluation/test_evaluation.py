@@ -207,10 +207,10 @@ def test_questions_without_an_answer_are_skipped() -> None:
 
 def test_held_out_languages_by_themselves(made: Callable[..., Any]) -> None:
     found = evaluate(*made(8))
-    held_out = found.rows_of(["th"])
+    held_out = found.means_over(["th"])
     assert held_out["mo"] == found.matrix["th"]["th"]
     pairs = [found.matrix["th"]["en"], found.matrix["th"]["de"], found.matrix["en"]["th"], found.matrix["de"]["th"]]
     assert held_out["cr"] == pytest.approx(np.mean(pairs))
     assert held_out["mul"] == found.by_language["th"]["mul"]
-    everything = found.rows_of(found.languages)
+    everything = found.means_over(found.languages)
     assert [everything[name] for name in ("mo", "cr", "mul")] == pytest.approx([found.mo, found.cr, found.mul])

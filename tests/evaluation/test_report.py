@@ -57,7 +57,7 @@ def test_a_comparison_has_a_row_an_encoder_and_the_held_out_languages_apart(foun
     assert "untrained [x]" in text
     assert ".2500" in text
     assert "held out of training: th" in text
-    assert f"{found.rows_of(['th'])['cr']:.4f}"[1:] in text.split("held out")[1]
+    assert f"{found.means_over(['th'])['cr']:.4f}"[1:] in text.split("held out")[1]
     assert "held out" not in shown(lambda console: print_comparison(encoders, held_out=["xx"], console=console))
 
 
@@ -90,11 +90,13 @@ def test_the_page_stands_alone_and_is_escaped(found: Evaluation) -> None:
 
 
 def test_the_heat_map_is_darkest_where_map_is_highest(found: Evaluation) -> None:
-    cells = re.findall(r"hsl\(215,65%,(\d+)%\).*?>([\d.]+)<", heat_map(found))
+    cells = [cell for row in heat_map(found) for cell in row]
     assert len(cells) == 9
-    by_value = sorted(cells, key=lambda cell: float(cell[1]))
-    assert [int(lightness) for lightness, _ in by_value] == sorted((int(lightness) for lightness, _ in cells), reverse=True)
-    assert by_value[-1][0] == "35"
+    by_value = sorted(cells, key=lambda cell: float(cell.text))
+    assert [cell.lightness for cell in by_value] == sorted((cell.lightness for cell in cells), reverse=True)
+    assert by_value[-1].lightness == 35
+    written = re.findall(r"hsl\(215,65%,(\d+)%\).*?>([\d.]+)<", page("t", [found]))
+    assert written == [(str(cell.lightness), cell.text) for cell in cells]
 
 
 def test_an_evaluation_is_written_whole_and_read_back_for_comparison(tmp_path: Path, made: Callable[..., Any]) -> None:

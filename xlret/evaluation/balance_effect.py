@@ -36,42 +36,41 @@ class Shares:
         return mean(np.array([row[lang].hits for lang, row in self.by_language.items() if lang in row and row[lang].corpus]))
 
 
-def shares(of: RetrievalSet, found: Evaluation) -> Shares:
+def shares(retrieval_set: RetrievalSet, evaluation: Evaluation) -> Shares:
     """Language shares of the best hits, which the evaluation must have kept (`depth` of at least `TOP`)."""
-    counts = {lang: of.passage_langs.count(lang) for lang in sorted({*of.passage_langs})}
+    counts = {lang: retrieval_set.passage_langs.count(lang) for lang in sorted({*retrieval_set.passage_langs})}
     hits: dict[str, list[str]] = {}
-    for lang, top_K in zip(of.query_langs, found.retrieved.top_QK[:, :TOP].tolist(), strict=True):
-        hits.setdefault(lang, []).extend(of.passage_langs[one] for one in top_K)
+    for lang, top_K in zip(retrieval_set.query_langs, evaluation.retrieved.top_QK[:, :TOP].tolist(), strict=True):
+        hits.setdefault(lang, []).extend(retrieval_set.passage_langs[passage] for passage in top_K)
     return Shares({lang: language_share(hits[lang], counts) for lang in sorted(hits)})
 
 
-def effect_rows(of: RetrievalSet, evaluations: Mapping[str, Evaluation]) -> report.Rows:
+def effect_rows(retrieval_set: RetrievalSet, evaluations: Mapping[str, Evaluation]) -> report.Rows:
     """A row a balance: numbers over the pooled corpus, the share of hits in the query's language, the distance of shares."""
     rows = []
-    for name, one in evaluations.items():
-        found, pooled = shares(of, one), one.pooled
-        values = (one.mul, one.rank_distance, *(pooled[key] for key in _POOLED), found.own, found.distance)
+    for name, evaluation in evaluations.items():
+        top, pooled = shares(retrieval_set, evaluation), [evaluation.pooled[key] for key in _POOLED]
+        values = (evaluation.mul, evaluation.rank_distance, *pooled, top.own, top.distance)
         rows.append([name, *map(report.number, values)])
     return ["", "Mul", "rank dist.", *_POOLED.values(), f"own@{TOP}", f"dist@{TOP}"], rows
 
 
-def effect_json(of: RetrievalSet, evaluations: Mapping[str, Evaluation]) -> dict[str, Any]:
+def effect_json(retrieval_set: RetrievalSet, evaluations: Mapping[str, Evaluation]) -> dict[str, Any]:
     """The same as JSON values, with the shares of every language."""
     result: dict[str, Any] = {}
-    for name, one in evaluations.items():
-        found = shares(of, one)
-        numbers = {key: getattr(one, key) for key in report.HEADLINE} | dict(one.pooled)
-        numbers |= {f"own_share@{TOP}": found.own, f"share_distance@{TOP}": found.distance}
-        table = {lang: {other: list(share) for other, share in row.items()} for lang, row in found.by_language.items()}
+    for name, evaluation in evaluations.items():
+        top = shares(retrieval_set, evaluation)
+        numbers = {key: getattr(evaluation, key) for key in report.HEADLINE} | dict(evaluation.pooled)
+        numbers |= {f"own_share@{TOP}": top.own, f"share_distance@{TOP}": top.distance}
+        table = {asked: {lang: list(share) for lang, share in row.items()} for asked, row in top.by_language.items()}
         result[name] = report.without_nan(numbers) | {f"hits_and_corpus_share@{TOP}": table}
     return result
 
 
-def calibration_of(of: RetrievalSet, passages_PD: Vector) -> Calibration:
+def calibration_of(retrieval_set: RetrievalSet, passages_PD: Vector) -> Calibration:
     """A calibration of a set from its passages alone, as an index makes it: no query and no relevance is used."""
     rows: dict[str, list[int]] = {}
-    for row, lang in enumerate(of.passage_langs):
+    for row, lang in enumerate(retrieval_set.passage_langs):
         rows.setdefault(lang, []).append(row)
-    return estimate_calibration(
-        {lang: passages_PD[np.array(some)] for lang, some in rows.items()}, made_from=f"passages of {of.name}"
-    )
+    by_language = {lang: passages_PD[np.array(members)] for lang, members in rows.items()}
+    return estimate_calibration(by_language, made_from=f"passages of {retrieval_set.name}")

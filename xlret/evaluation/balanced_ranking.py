@@ -3,13 +3,11 @@
 from collections.abc import Mapping
 
 import numpy as np
-from numpy.typing import NDArray
 
 from xlret.errors import UserError
 from xlret.search.balance import BALANCES, MARGIN, Balance, taking_turns
 from xlret.search.calibration import Calibration
-
-Matrix = NDArray[np.float32]
+from xlret.shapes import FloatMatrix
 
 
 class BalancedRanking:
@@ -27,7 +25,7 @@ class BalancedRanking:
         UserError: `calibrated` without a calibration, or one of another dimension.
     """
 
-    def __init__(self, balance: Balance, queries_QD: Matrix, calibration: Calibration | None = None) -> None:
+    def __init__(self, balance: Balance, queries_QD: FloatMatrix, calibration: Calibration | None = None) -> None:
         if balance == "none" or balance not in BALANCES:
             raise UserError(f"balance is {balance!r}; rankings are changed by {', '.join(BALANCES[1:])}")
         if balance == "calibrated" and calibration is None:
@@ -36,14 +34,15 @@ class BalancedRanking:
         self._queries_QD = queries_QD
         self._calibration = calibration
 
-    def __call__(self, rows: slice, scores_BP: Matrix, columns: Mapping[str, slice]) -> Matrix:
+    def __call__(self, rows: slice, scores_BP: FloatMatrix, columns: Mapping[str, slice]) -> FloatMatrix:
         """The scores of some queries anew, see `evaluation.retrieve.Reorder`; `scores_BP` is overwritten."""
         if self._calibration is not None:
             mean_BL, spread_L = self._calibration.levels(self._queries_QD[rows], list(columns))
             for number, segment in enumerate(columns.values()):
                 scores_BP[:, segment] = (scores_BP[:, segment] - mean_BL[:, [number]]) / spread_L[number]
         if self._quota:
-            lang_P = np.concatenate([np.full(one.stop - one.start, number) for number, one in enumerate(columns.values())])
+            sizes = [segment.stop - segment.start for segment in columns.values()]
+            lang_P = np.repeat(np.arange(len(sizes)), sizes)
             margin = np.inf if self._calibration is None else MARGIN
             falling_P = -np.arange(scores_BP.shape[1], dtype=np.float32)
             for scores_P in scores_BP:

@@ -1,6 +1,7 @@
 """Language bias: does the language of a passage, or of a question, change its place in the ranking?"""
 
 from collections.abc import Mapping, Sequence
+from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
@@ -102,7 +103,7 @@ def mean_rank_correlation(top_QK: IntArray, group_Q: Sequence[str], lang_Q: Sequ
     for row in sorted(range(len(group_Q)), key=lambda row: lang_Q[row]):
         rows_of.setdefault(group_Q[row], []).append(row)
     means = [
-        np.mean([_spearman(top_QK[one], top_QK[other]) for place, one in enumerate(rows) for other in rows[place + 1 :]])
+        np.mean([_spearman(top_QK[first], top_QK[second]) for first, second in combinations(rows, 2)])
         for rows in rows_of.values()
         if len(rows) > 1
     ]
@@ -111,10 +112,10 @@ def mean_rank_correlation(top_QK: IntArray, group_Q: Sequence[str], lang_Q: Sequ
 
 def _spearman(first_K: IntArray, second_K: IntArray) -> float:
     union, ranks = np.union1d(first_K, second_K), []
-    for one in (first_K, second_K):
-        missing = len(union) - len(one)
-        rank = np.full(len(union), len(one) + (missing + 1) / 2)
-        rank[np.searchsorted(union, one)] = np.arange(1.0, len(one) + 1)
+    for ranking_K in (first_K, second_K):
+        missing = len(union) - len(ranking_K)
+        rank = np.full(len(union), len(ranking_K) + (missing + 1) / 2)
+        rank[np.searchsorted(union, ranking_K)] = np.arange(1.0, len(ranking_K) + 1)
         ranks.append(rank - rank.mean())
     norm = np.sqrt(float(ranks[0] @ ranks[0]) * float(ranks[1] @ ranks[1]))
     return float(ranks[0] @ ranks[1] / norm) if norm else 1.0  # a pool of one passage

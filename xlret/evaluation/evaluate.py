@@ -9,9 +9,9 @@ import numpy as np
 from xlret.evaluation import metrics
 from xlret.evaluation.bias import rank_distance
 from xlret.evaluation.metrics import mean
-from xlret.evaluation.retrieve import FloatMatrix, Reorder, Retrieved, retrieve
+from xlret.evaluation.retrieve import Reorder, Retrieved, retrieve
 from xlret.evaluation.sets import RetrievalSet
-from xlret.shapes import FloatArray, IntArray
+from xlret.shapes import FloatArray, FloatMatrix, IntArray
 
 
 class Metric(Protocol):
@@ -67,17 +67,17 @@ class Evaluation:
     retrieved: Retrieved = field(repr=False)
     """Ranks of all relevant passages and, where asked for, the best passages of each query."""
 
-    def rows_of(self, languages: Iterable[str]) -> dict[str, float]:
+    def means_over(self, languages: Iterable[str]) -> dict[str, float]:
         """Mo, Cr, Mul and rank distance of some languages, such as those that were held out of training.
 
         Cr is the mean over ordered pairs with at least one of them; the others are means over them as query languages.
         """
         chosen = [lang for lang in self.languages if lang in set(languages)]
         pairs = [
-            self.matrix[one][other]
-            for one in self.languages
-            for other in self.languages
-            if one != other and (one in chosen or other in chosen)
+            self.matrix[asked][searched]
+            for asked in self.languages
+            for searched in self.languages
+            if asked != searched and (asked in chosen or searched in chosen)
         ]
         return {
             "mo": mean(np.array([self.matrix[lang][lang] for lang in chosen])),
@@ -88,7 +88,7 @@ class Evaluation:
 
 
 def evaluate(
-    set: RetrievalSet,
+    retrieval_set: RetrievalSet,
     query_vectors_QD: FloatMatrix,
     passage_vectors_PD: FloatMatrix,
     *,
@@ -98,7 +98,7 @@ def evaluate(
     """Searches the whole pool exactly for every query and takes all metrics from the ranks of the relevant passages.
 
     Args:
-        set: queries, passages and relevance.
+        retrieval_set: queries, passages and relevance.
         query_vectors_QD: a vector for each query, scored by the inner product.
         passage_vectors_PD: a vector for each passage.
         depth: how many best passages of each query to keep in `retrieved`, for a TREC run.
@@ -109,32 +109,38 @@ def evaluate(
     Raises:
         ValueError: vectors that do not fit the set or are not finite.
     """
-    found = retrieve(query_vectors_QD, passage_vectors_PD, set.relevant, set.passage_langs, depth, reorder)
-    langs = set.languages
-    number = {lang: place for place, lang in enumerate(langs)}
-    query_lang_Q = np.array([number[lang] for lang in set.query_langs], dtype=np.int64)
-    passage_lang_P = np.array([number[lang] for lang in set.passage_langs], dtype=np.int64)
-    n_queries, lang_N = len(set.query_ids), passage_lang_P[found.passage_N]
-    relevant_Q = np.bincount(found.query_N, minlength=n_queries)
-    values = {name: function(found.query_N, found.pooled_rank_N, relevant_Q, k) for name, (function, k) in POOLED.items()}
-    values["rank_distance"] = rank_distance(found.query_N, found.pooled_rank_N, lang_N, n_queries)
-    cell_N = found.query_N * len(langs) + lang_N  # one ranking for each query and passage language
-    own = metrics.average_precision(cell_N, found.own_rank_N, np.bincount(cell_N, minlength=n_queries * len(langs)))
+    retrieved = retrieve(
+        query_vectors_QD, passage_vectors_PD, retrieval_set.relevant, retrieval_set.passage_langs, depth, reorder
+    )
+    langs = retrieval_set.languages
+    number = {lang: row for row, lang in enumerate(langs)}
+    query_lang_Q = np.array([number[lang] for lang in retrieval_set.query_langs], dtype=np.int64)
+    passage_lang_P = np.array([number[lang] for lang in retrieval_set.passage_langs], dtype=np.int64)
+    n_queries, lang_N = len(retrieval_set.query_ids), passage_lang_P[retrieved.passage_N]
+    relevant_Q = np.bincount(retrieved.query_N, minlength=n_queries)
+    values = {
+        name: function(retrieved.query_N, retrieved.pooled_rank_N, relevant_Q, k) for name, (function, k) in POOLED.items()
+    }
+    values["rank_distance"] = rank_distance(retrieved.query_N, retrieved.pooled_rank_N, lang_N, n_queries)
+    cell_N = retrieved.query_N * len(langs) + lang_N  # one ranking for each query and passage language
+    own = metrics.average_precision(cell_N, retrieved.own_rank_N, np.bincount(cell_N, minlength=n_queries * len(langs)))
     own_QL = own.reshape(n_queries, len(langs))
-    matrix = np.array([[mean(own_QL[query_lang_Q == one, other]) for other in range(len(langs))] for one in range(len(langs))])
+    matrix = np.array(
+        [[mean(own_QL[query_lang_Q == row, column]) for column in range(len(langs))] for row in range(len(langs))]
+    )
     off_diagonal = np.where(np.eye(len(langs), dtype=np.bool_), np.nan, matrix)
     by_language = {
         lang: {
-            "queries": float(np.count_nonzero(query_lang_Q == place)),
-            "mo": float(matrix[place, place]),
-            "cr": mean(off_diagonal[place]),
-            **{name: mean(one[query_lang_Q == place]) for name, one in values.items()},
+            "queries": float(np.count_nonzero(query_lang_Q == row)),
+            "mo": float(matrix[row, row]),
+            "cr": mean(off_diagonal[row]),
+            **{name: mean(value_Q[query_lang_Q == row]) for name, value_Q in values.items()},
         }
-        for lang, place in number.items()
+        for lang, row in number.items()
     }
-    macro = {name: mean(np.array([row[name] for row in by_language.values()])) for name in values}
+    macro = {name: mean(np.array([numbers[name] for numbers in by_language.values()])) for name in values}
     return Evaluation(
-        name=set.name,
+        name=retrieval_set.name,
         languages=langs,
         mo=mean(np.diag(matrix)),
         cr=mean(off_diagonal.ravel()),
@@ -142,12 +148,12 @@ def evaluate(
         micro=mean(values["mul"]),
         rank_distance=macro["rank_distance"],
         pooled={name: macro[name] for name in POOLED},
-        matrix={one: dict(zip(langs, map(float, row), strict=True)) for one, row in zip(langs, matrix, strict=True)},
+        matrix={lang: dict(zip(langs, map(float, row), strict=True)) for lang, row in zip(langs, matrix, strict=True)},
         by_language=by_language,
         queries=n_queries,
-        passages=len(set.passage_ids),
+        passages=len(retrieval_set.passage_ids),
         skipped=int(np.count_nonzero(relevant_Q == 0)),
         average_precision_Q=values["mul"],
         rank_distance_Q=values["rank_distance"],
-        retrieved=found,
+        retrieved=retrieved,
     )

@@ -34,23 +34,23 @@ class CandidateList:
     """How many of the passages answer the query."""
 
 
-def candidate_lists(of: RetrievalSet, negatives: int = 15, seed: int = 0) -> list[CandidateList]:
+def candidate_lists(retrieval_set: RetrievalSet, negatives: int = 15, seed: int = 0) -> list[CandidateList]:
     """Lists of all three kinds for one query of each group, in a language that is drawn.
 
     A kind is left out for a query that has no answer of it, or where no other passage is of its languages. Queries of unknown
     groups (`query_groups` empty) all get their lists.
 
     Args:
-        of: queries and passages.
+        retrieval_set: queries and passages.
         negatives: passages of a list that are no answers, where there are so many.
         seed: of all draws.
     """
-    langs = np.array(of.passage_langs, dtype=object)
+    langs = np.array(retrieval_set.passage_langs, dtype=object)
     everything = np.arange(len(langs))
     lists = []
-    for query in _one_a_group(of, seed):
-        draw = generator(seed, "lists", of.query_ids[query])
-        relevant, own = of.relevant[query], of.query_langs[query]
+    for query in _query_of_each_group(retrieval_set, seed):
+        draw = generator(seed, "lists", retrieval_set.query_ids[query])
+        relevant, own = retrieval_set.relevant[query], retrieval_set.query_langs[query]
         others = np.setdiff1d(everything, relevant)
         for kind in ("mo", "cr", "mul"):
             answers = {"mo": relevant[langs[relevant] == own], "cr": relevant[langs[relevant] != own], "mul": relevant}[kind]
@@ -71,28 +71,28 @@ def list_scores(lists: Sequence[CandidateList], scores_N: NDArray[np.float32]) -
         lists: L lists.
         scores_N: the scores of all their passages, one list after the other.
 
-    >>> one = CandidateList("mo", 0, np.arange(3), 1)
-    >>> list_scores([one, one], np.array([2, 1, 1, 2, 2, 1], np.float32))["mo"]
+    >>> candidates = CandidateList("mo", 0, np.arange(3), 1)
+    >>> list_scores([candidates, candidates], np.array([2, 1, 1, 2, 2, 1], np.float32))["mo"]
     0.75
     """
-    found: dict[str, list[float]] = {"mo": [], "cr": [], "mul": []}
+    values: dict[str, list[float]] = {"mo": [], "cr": [], "mul": []}
     start = 0
-    for one in lists:
-        scores = scores_N[start : start + len(one.passages)]
-        start += len(one.passages)
-        is_answer = np.arange(len(scores)) < one.relevant
+    for candidates in lists:
+        scores = scores_N[start : start + len(candidates.passages)]
+        start += len(candidates.passages)
+        is_answer = np.arange(len(scores)) < candidates.relevant
         ranks = np.flatnonzero(is_answer[np.lexsort((is_answer, -scores))]) + 1
-        ap = average_precision(np.zeros(len(ranks), np.int64), ranks, np.array([one.relevant]))
-        found[one.kind].append(float(ap[0]))
+        ap = average_precision(np.zeros(len(ranks), np.int64), ranks, np.array([candidates.relevant]))
+        values[candidates.kind].append(float(ap[0]))
     assert start == len(scores_N), "a score for each passage of each list"
-    return {kind: mean(np.array(values)) for kind, values in found.items()}
+    return {kind: mean(np.array(kind_values)) for kind, kind_values in values.items()}
 
 
-def _one_a_group(of: RetrievalSet, seed: int) -> list[int]:
+def _query_of_each_group(retrieval_set: RetrievalSet, seed: int) -> list[int]:
     """One query of each group, ascending; all queries where groups are not known."""
-    if not of.query_groups:
-        return list(range(len(of.query_ids)))
-    order = generator(seed, "list queries").permutation(len(of.query_ids))
-    groups = np.array(of.query_groups, dtype=np.str_)[order]
+    if not retrieval_set.query_groups:
+        return list(range(len(retrieval_set.query_ids)))
+    order = generator(seed, "list queries").permutation(len(retrieval_set.query_ids))
+    groups = np.array(retrieval_set.query_groups, dtype=np.str_)[order]
     _, first = np.unique(groups, return_index=True)
     return sorted(order[first].tolist())

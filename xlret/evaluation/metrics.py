@@ -77,8 +77,8 @@ def mean(values: FloatArray) -> float:
     >>> mean(np.array([1.0, np.nan, 0.5])), mean(np.array([np.nan]))
     (0.75, nan)
     """
-    there = values[~np.isnan(values)]
-    return float(there.mean()) if there.size else float("nan")
+    known = values[~np.isnan(values)]
+    return float(known.mean()) if known.size else float("nan")
 
 
 def _over(total_Q: NDArray[Any], divisor_Q: NDArray[Any]) -> FloatArray:

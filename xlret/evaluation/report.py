@@ -45,9 +45,9 @@ def without_nan(value: Any) -> Any:
     {'a': [1, None]}
     """
     if isinstance(value, Mapping):
-        return {key: without_nan(one) for key, one in value.items()}
+        return {key: without_nan(inner) for key, inner in value.items()}
     if isinstance(value, list | tuple):
-        return [without_nan(one) for one in value]
+        return [without_nan(inner) for inner in value]
     return None if isinstance(value, float) and isnan(value) else value
 
 
@@ -74,7 +74,7 @@ def print_comparison(
     console = console or Console()
     titles, rows = comparison_rows(evaluations)
     print_rows(titles, rows, "mAP within a language (Mo), across (Cr), over the pooled corpus (Mul)", console)
-    chosen = [lang for lang in held_out if any(lang in one.languages for one in evaluations.values())]
+    chosen = [lang for lang in held_out if any(lang in evaluation.languages for evaluation in evaluations.values())]
     if chosen:
         titles, rows = comparison_rows(evaluations, held_out=chosen)
         print_rows(titles, rows, f"held out of training: {', '.join(chosen)}", console)
@@ -93,8 +93,10 @@ Rows = tuple[list[str], list[list[str]]]
 def comparison_rows(evaluations: Mapping[str, Evaluation], *, held_out: Sequence[str] = ()) -> Rows:
     """A row an evaluation; of some languages alone where `held_out` names them."""
     rows = []
-    for name, one in evaluations.items():
-        values = one.rows_of(held_out) if held_out else {key: getattr(one, key) for key in HEADLINE} | dict(one.pooled)
+    for name, evaluation in evaluations.items():
+        values = {key: getattr(evaluation, key) for key in HEADLINE} | dict(evaluation.pooled)
+        if held_out:
+            values = evaluation.means_over(held_out)
         rows.append(
             [name, *(number(values[key]) for key in HEADLINE), *(number(values[key]) for key in _POOLED if key in values)]
         )
@@ -112,7 +114,7 @@ def language_rows(evaluation: Evaluation, held_out: Sequence[str] = ()) -> Rows:
     means = {key: getattr(evaluation, key) for key in HEADLINE} | dict(evaluation.pooled)
     rows.append(["mean", f"{evaluation.queries:,}", *(number(means[key]) for key in keys)])
     if any(lang in evaluation.languages for lang in held_out):
-        starred = evaluation.rows_of(held_out)
+        starred = evaluation.means_over(held_out)
         rows.append(["* held out", "", *(number(starred.get(key, float("nan"))) for key in keys)])
     return ["queries in", "n", *HEADLINE.values(), *_POOLED.values()], rows
 
@@ -120,24 +122,28 @@ def language_rows(evaluation: Evaluation, held_out: Sequence[str] = ()) -> Rows:
 def matrix_rows(evaluation: Evaluation, held_out: Sequence[str] = ()) -> Rows:
     """mAP: a row a query language, a column a passage language; those without any pair are left out."""
     asked, searched = paired_languages(evaluation)
-    rows = [[_starred(one, held_out), *(number(evaluation.matrix[one][other], 3) for other in searched)] for one in asked]
+    rows = [
+        [_starred(query_lang, held_out), *(number(evaluation.matrix[query_lang][lang], 3) for lang in searched)]
+        for query_lang in asked
+    ]
     return ["", *(_starred(lang, held_out) for lang in searched)], rows
 
 
 def paired_languages(evaluation: Evaluation) -> tuple[list[str], list[str]]:
     """The query languages and the passage languages that have a number in the matrix."""
     langs, matrix = evaluation.languages, evaluation.matrix
-    asked = [one for one in langs if not all(isnan(matrix[one][other]) for other in langs)]
-    return asked, [other for other in langs if not all(isnan(matrix[one][other]) for one in langs)]
+    asked = [lang for lang in langs if not all(isnan(matrix[lang][searched]) for searched in langs)]
+    return asked, [lang for lang in langs if not all(isnan(matrix[query_lang][lang]) for query_lang in langs)]
 
 
 def difference_rows(differences: Sequence[Difference]) -> Rows:
     """A row a test."""
     titles = ["queries in", "n", "this", "other", "difference", "95 % interval", "p", "p (Holm)"]
     rows = []
-    for one in differences:
-        means = [number(one.mean_a), number(one.mean_b), f"{one.mean_a - one.mean_b:+.4f}"]
-        rows.append([one.name, f"{one.n:,}", *means, f"{one.low:+.4f} to {one.high:+.4f}", f"{one.p:.4f}", f"{one.p_holm:.4f}"])
+    for test in differences:
+        means = [number(test.mean_a), number(test.mean_b), f"{test.mean_a - test.mean_b:+.4f}"]
+        interval = f"{test.low:+.4f} to {test.high:+.4f}"
+        rows.append([test.name, f"{test.n:,}", *means, interval, f"{test.p:.4f}", f"{test.p_holm:.4f}"])
     return titles, rows
 
 
@@ -157,8 +163,8 @@ def as_markdown(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 def print_rows(titles: Sequence[str], rows: Sequence[Sequence[str]], title: str | None, console: Console) -> None:
     """Prints a table under its title."""
     table = Table(box=SIMPLE_HEAD, padding=0, show_edge=False)
-    for place, name in enumerate(titles):
-        table.add_column(escape(name), justify="right" if place else "left", no_wrap=True)
+    for column, name in enumerate(titles):
+        table.add_column(escape(name), justify="right" if column else "left", no_wrap=True)
     for row in rows:
         table.add_row(*map(escape, row))
     if title is not None:

@@ -1,21 +1,12 @@
 """Evaluations as one HTML page that stands alone: tables and the matrix of language pairs as a heat map."""
 
 from collections.abc import Sequence
-from html import escape
 from math import isnan
+from typing import NamedTuple
 
 from xlret.evaluation.evaluate import Evaluation
 from xlret.evaluation.report import Rows, language_rows, number, paired_languages
-
-_STYLE = """
-body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 72rem; padding: 0 1rem; }
-body { color: #1a1a1a; background: #fff; }
-h1 { font-size: 1.5rem; } h2 { font-size: 1.15rem; margin-top: 2rem; }
-table { border-collapse: collapse; font-variant-numeric: tabular-nums; } .wide { overflow-x: auto; }
-th, td { padding: .25rem .6rem; text-align: right; border-bottom: 1px solid #ddd; } th:first-child { text-align: left; }
-.heat td { border: 1px solid #fff; } .heat .own { outline: 2px solid #1a1a1a; outline-offset: -2px; }
-pre { background: #f4f4f4; padding: 1rem; overflow-x: auto; }
-"""
+from xlret.pages import render
 
 
 def page(
@@ -29,54 +20,55 @@ def page(
     """The report of one encoder on the sets of a benchmark.
 
     Args:
-        title: heading; escaped here like every other text.
+        title: heading.
         evaluations: one for each set.
         held_out: languages that are marked with a star.
         settings: what was run, as text.
         comparison: titles and cells of paired tests against another evaluation.
     """
-    parts = [f"<h1>{escape(title)}</h1>"]
-    for one in evaluations:
-        parts.append(f"<h2>{escape(one.name)}</h2>")
-        parts.append(
-            f"<p>{one.queries:,} queries ({one.skipped:,} without an answer left out), {one.passages:,} passages. "
-            f"Mo {number(one.mo)}, Cr {number(one.cr)}, Mul {number(one.mul)}, micro mAP {number(one.micro)}, "
-            f"rank distance {number(one.rank_distance)}.</p>"
-        )
-        parts.append(_table(language_rows(one, held_out)))
-        parts.append("<h3>mAP of queries in (row) over passages in (column)</h3>" + heat_map(one))
-    if comparison is not None:
-        parts.append("<h2>Paired tests of pooled AP against the other evaluation</h2>" + _table(comparison))
-    if settings:
-        parts.append(f"<h2>Settings</h2><pre>{escape(settings)}</pre>")
-    head = f'<meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>{escape(title)}</title>'
-    body = "\n".join(parts)
-    return f'<!doctype html>\n<html lang="en"><head>{head}<style>{_STYLE}</style></head>\n<body>\n{body}\n</body></html>\n'
+    sets = [
+        {
+            "evaluation": evaluation,
+            "headline": {
+                "Mo": number(evaluation.mo),
+                "Cr": number(evaluation.cr),
+                "Mul": number(evaluation.mul),
+                "micro mAP": number(evaluation.micro),
+                "rank distance": number(evaluation.rank_distance),
+            },
+            "language_rows": language_rows(evaluation, held_out),
+            "heat_map": heat_map(evaluation),
+        }
+        for evaluation in evaluations
+    ]
+    return render("evaluation/report.html", title=title, sets=sets, comparison=comparison, settings=settings)
 
 
-def heat_map(evaluation: Evaluation) -> str:
-    """The matrix as a table whose cells are the darker the higher their mAP; 0 is white, the highest cell darkest."""
+class HeatCell(NamedTuple):
+    """A cell of the heat map: queries in one language, passages in another."""
+
+    query_lang: str
+    passage_lang: str
+    text: str
+    lightness: int
+    """Of its colour, in percent: 98 for 0, 35 for the highest value of the map."""
+
+    @property
+    def is_dark(self) -> bool:
+        """Whether only white text can be read on it."""
+        return self.lightness < 60
+
+
+def heat_map(evaluation: Evaluation) -> list[list[HeatCell]]:
+    """The matrix as cells that are the darker the higher their mAP, a row a query language."""
     asked, searched = paired_languages(evaluation)
-    cells = [evaluation.matrix[one][other] for one in asked for other in searched]
-    top = max((one for one in cells if not isnan(one)), default=0.0) or 1.0
-    rows = ["<tr><th></th>" + "".join(f'<th scope="col">{escape(lang)}</th>' for lang in searched) + "</tr>"]
-    for one in asked:
-        row = [f'<th scope="row">{escape(one)}</th>']
-        for other in searched:
-            value = evaluation.matrix[one][other]
-            share = 0.0 if isnan(value) else value / top
-            style = f"background:hsl(215,65%,{98 - 63 * share:.0f}%);color:{'#fff' if share > 0.6 else '#1a1a1a'}"
-            own = ' class="own"' if one == other else ""
-            label = f"queries in {one}, passages in {other}"
-            row.append(f'<td{own} style="{style}" title="{escape(label)}">{"-" if isnan(value) else f"{value:.3f}"}</td>')
-        rows.append("<tr>" + "".join(row) + "</tr>")
-    return '<div class="wide"><table class="heat">' + "\n".join(rows) + "</table></div>"
+    values = [evaluation.matrix[query_lang][lang] for query_lang in asked for lang in searched]
+    highest = max((value for value in values if not isnan(value)), default=0.0) or 1.0
 
+    def cell(query_lang: str, passage_lang: str) -> HeatCell:
+        value = evaluation.matrix[query_lang][passage_lang]
+        if isnan(value):
+            return HeatCell(query_lang, passage_lang, "-", 98)
+        return HeatCell(query_lang, passage_lang, f"{value:.3f}", round(98 - 63 * value / highest))
 
-def _table(rows: Rows) -> str:
-    titles, lines = rows
-    written = ["<tr>" + "".join(f'<th scope="col">{escape(one)}</th>' for one in titles) + "</tr>"]
-    for line in lines:
-        cells = "".join(f"<td>{escape(one)}</td>" for one in line[1:])
-        written.append(f'<tr><th scope="row">{escape(line[0])}</th>{cells}</tr>')
-    return '<div class="wide"><table>' + "\n".join(written) + "</table></div>"
+    return [[cell(query_lang, lang) for lang in searched] for query_lang in asked]

@@ -6,8 +6,9 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from xlret.evaluation.retrieve import FloatMatrix, Reorder
+from xlret.evaluation.retrieve import Reorder
 from xlret.evaluation.sets import RetrievalSet
+from xlret.shapes import FloatMatrix
 
 _PAIRS_AT_ONCE = 8192
 """So many are tokenised together; a block of queries may have half a million."""
@@ -19,7 +20,7 @@ class Scorer(Protocol):
     def __call__(self, pairs: Sequence[tuple[str, str]], /) -> NDArray[np.float32]: ...
 
 
-def reranking(of: RetrievalSet, score: Scorer, depth: int) -> Reorder:
+def reranking(retrieval_set: RetrievalSet, score: Scorer, depth: int) -> Reorder:
     """A `Reorder` for `evaluate`: the `depth` best passages of the pooled ranking stand in the order of their new scores.
 
     They stay above all others, which keep their order; passages with equal new scores stay tied (and go by index). So ranks
@@ -27,7 +28,7 @@ def reranking(of: RetrievalSet, score: Scorer, depth: int) -> Reorder:
     passages, no logits: the best score of the others plus 1, 2, ... in the new order.
 
     Args:
-        of: queries and passages.
+        retrieval_set: queries and passages.
         score: gives each pair of a query and a passage a number.
         depth: passages of each query to rerank; all where there are no more.
 
@@ -35,17 +36,19 @@ def reranking(of: RetrievalSet, score: Scorer, depth: int) -> Reorder:
     """
 
     def reorder(rows: slice, scores_BP: FloatMatrix, columns: Mapping[str, slice]) -> FloatMatrix:
-        passage_of = _passage_of(of.passage_langs, columns)
+        passage_of = _passage_of(retrieval_set.passage_langs, columns)
         kept = min(depth, len(passage_of))
         top_BK = np.stack([np.lexsort((passage_of, -scores_P))[:kept] for scores_P in scores_BP])
-        texts = of.query_texts[rows]
-        pairs = [(text, of.passage_texts[passage_of[p]]) for text, top in zip(texts, top_BK, strict=True) for p in top]
+        texts = retrieval_set.query_texts[rows]
+        pairs = [
+            (text, retrieval_set.passage_texts[passage_of[p]]) for text, top in zip(texts, top_BK, strict=True) for p in top
+        ]
         starts = range(0, len(pairs), _PAIRS_AT_ONCE)
         new_BK = np.concatenate([score(pairs[at : at + _PAIRS_AT_ONCE]) for at in starts]).reshape(top_BK.shape)
         for scores_P, top, new in zip(scores_BP, top_BK, new_BK, strict=True):
             others = np.delete(scores_P, top)
-            places = np.unique(new, return_inverse=True)[1]
-            scores_P[top] = np.ceil(others.max(initial=0.0)) + 1 + places
+            new_ranks = np.unique(new, return_inverse=True)[1]
+            scores_P[top] = np.ceil(others.max(initial=0.0)) + 1 + new_ranks
         return scores_BP
 
     return reorder
@@ -53,8 +56,8 @@ def reranking(of: RetrievalSet, score: Scorer, depth: int) -> Reorder:
 
 def _passage_of(langs: Sequence[str], columns: Mapping[str, slice]) -> NDArray[np.int64]:
     """Which passage each column is."""
-    of_lang = np.asarray(langs, dtype=np.str_)
-    found = np.empty(len(of_lang), np.int64)
-    for lang, place in columns.items():
-        found[place] = np.flatnonzero(of_lang == lang)
-    return found
+    lang_P = np.asarray(langs, dtype=np.str_)
+    passage_of = np.empty(len(lang_P), np.int64)
+    for lang, segment in columns.items():
+        passage_of[segment] = np.flatnonzero(lang_P == lang)
+    return passage_of

@@ -7,9 +7,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from xlret.shapes import IntArray
-
-FloatMatrix = NDArray[np.float32]
+from xlret.shapes import FloatMatrix, IntArray
 
 _BLOCK_SCORES = 1 << 22
 """Scores held at once (16 MB of float32, and as much again sorted): small enough to stay near the processor."""
@@ -79,7 +77,7 @@ def retrieve(
         raise ValueError(f"query vectors have {queries_QD.shape[1]} dimensions and passage vectors {passages_PD.shape[1]}")
     if passage_N.size and not 0 <= passage_N.min() <= passage_N.max() < len(passages_PD):
         raise ValueError(f"relevant names a passage outside 0 to {len(passages_PD) - 1}")
-    pool = _Pool.of(passages_PD, passage_langs)
+    pool = _Pool.by_language(passages_PD, passage_langs)
     query_N = np.repeat(np.arange(len(relevant), dtype=np.int64), counts)
     ends = np.concatenate([[0], np.cumsum(counts)])
     depth = min(depth, len(passages_PD))
@@ -118,7 +116,7 @@ class _Pool:
     segment_of: IntArray
 
     @classmethod
-    def of(cls, passages_PD: FloatMatrix, langs: Sequence[str]) -> "_Pool":
+    def by_language(cls, passages_PD: FloatMatrix, langs: Sequence[str]) -> "_Pool":
         names, lang_P = np.unique(np.asarray(langs, dtype=np.str_), return_inverse=True)
         passage_of = np.argsort(lang_P, kind="stable")
         column_of = np.empty_like(passage_of)
@@ -146,8 +144,8 @@ def _ranks(scores_BP: FloatMatrix, row_N: IntArray, column_N: IntArray, pool: _P
     pooled_N, own_N = above_N + 1, above_N + 1
     if len(pool.columns) > 1:
         for number, segment in enumerate(pool.columns.values()):
-            here = np.flatnonzero(pool.segment_of[column_N] == number)
-            own_N[here] = _above(scores_BP[:, segment], row_N[here], score_N[here])[0] + 1
+            pairs = np.flatnonzero(pool.segment_of[column_N] == number)
+            own_N[pairs] = _above(scores_BP[:, segment], row_N[pairs], score_N[pairs])[0] + 1
     for pair in np.flatnonzero(equal_N > 1):  # the passage itself is one
         tied = np.flatnonzero(scores_BP[row_N[pair]] == score_N[pair])
         earlier = tied[pool.passage_of[tied] < pool.passage_of[column_N[pair]]]
@@ -171,9 +169,9 @@ def _above(scores_BP: FloatMatrix, row_N: IntArray, score_N: NDArray[np.float32]
 def _best(scores_P: FloatMatrix, passage_of: IntArray, depth: int) -> tuple[IntArray, FloatMatrix]:
     """The `depth` best passages of one query and their scores: higher scores first, then lower indices."""
     lowest = np.partition(scores_P, len(scores_P) - depth)[len(scores_P) - depth]
-    found = np.flatnonzero(scores_P >= lowest)
-    found = found[np.lexsort((passage_of[found], -scores_P[found]))][:depth]
-    return passage_of[found], scores_P[found]
+    columns = np.flatnonzero(scores_P >= lowest)
+    columns = columns[np.lexsort((passage_of[columns], -scores_P[columns]))][:depth]
+    return passage_of[columns], scores_P[columns]
 
 
 def _checked(vectors: FloatMatrix, side: str) -> FloatMatrix:

@@ -49,23 +49,27 @@ def write_evaluation(
     rows = None if differences is None else difference_rows(differences)
     with directory_beside(out, replace=replace) as fresh:
         write_json(fresh / "evaluation.json", without_nan(dict(summary)))
-        evaluations = [found for _, found in done]
+        evaluations = [evaluation for _, evaluation in done]
         write_text(fresh / "report.html", page(title, evaluations, held_out=held_out, settings=settings, comparison=rows))
         _write_queries(fresh / "queries.csv", done)
-        for one, found in done:
-            start = "" if len(done) == 1 else one.name.replace("/", "-") + "."
-            write_qrels(fresh / f"{start}qrels.trec", one)
+        for retrieval_set, evaluation in done:
+            start = "" if len(done) == 1 else retrieval_set.name.replace("/", "-") + "."
+            write_qrels(fresh / f"{start}qrels.trec", retrieval_set)
             if run_depth:
-                write_run(fresh / f"{start}run.trec", one, found.retrieved, depth=run_depth)
+                write_run(fresh / f"{start}run.trec", retrieval_set, evaluation.retrieved, depth=run_depth)
 
 
 def scores_of(done: Done) -> dict[str, QueryScore]:
     """Pooled AP of every query by `set id`, for `compare`."""
     return {
-        f"{one.name} {query_id}": QueryScore(lang, group, float(value))
-        for one, found in done
+        f"{queries.name} {query_id}": QueryScore(lang, group, float(value))
+        for queries, evaluation in done
         for query_id, lang, group, value in zip(
-            one.query_ids, one.query_langs, _groups(one), found.average_precision_Q, strict=True
+            queries.query_ids,
+            queries.query_langs,
+            queries.query_groups or queries.query_ids,
+            evaluation.average_precision_Q,
+            strict=True,
         )
     }
 
@@ -91,16 +95,12 @@ def read_scores(path: Path) -> dict[str, QueryScore]:
 
 def _write_queries(path: Path, done: Done) -> None:
     scores = scores_of(done)
-    distances = (float(value) for _, found in done for value in found.rank_distance_Q)
+    distances = (float(value) for _, evaluation in done for value in evaluation.rank_distance_Q)
     with open(path, "w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(_COLUMNS)
-        for (one, score), distance in zip(scores.items(), distances, strict=True):
-            writer.writerow([one, score.lang, score.group, _value(score.value), _value(distance)])
-
-
-def _groups(one: RetrievalSet) -> list[str]:
-    return one.query_groups or one.query_ids
+        for (query_id, score), distance in zip(scores.items(), distances, strict=True):
+            writer.writerow([query_id, score.lang, score.group, _value(score.value), _value(distance)])
 
 
 def _value(value: float) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 
@@ -10,6 +11,7 @@ from xlret.errors import UserError
 from xlret.keys import generator
 from xlret.shapes import IntArray
 from xlret.text.languages import language
+from xlret.text.sides import SIDES, Side
 
 
 @dataclass(frozen=True)
@@ -72,37 +74,57 @@ def from_corpus(
     if not len(members):
         raise UserError(f"{corpus.path}: no group has both a query and a passage in {', '.join(chosen)}")
     names = corpus.group_ids(members)
-    found: dict[str, tuple[list[str], list[str], list[str], list[int]]] = {}
-    for side in ("query", "passage"):
-        ids, langs, texts, places = found[side] = ([], [], [], [])
-        for lang in chosen:
-            have = np.flatnonzero(corpus.side(side, lang).rank_of(members) >= 0)
-            fetch = corpus.queries if side == "query" else corpus.passages
-            texts += fetch(lang, members[have])
-            ids += [f"{names[place]}/{lang}" for place in have]
-            langs += [lang] * len(have)
-            places += have.tolist()
+    queries = _side_texts(corpus, "query", chosen, members, names)
+    passages = _side_texts(corpus, "passage", chosen, members, names)
     answers: list[list[int]] = [[] for _ in members]
-    for passage, place in enumerate(found["passage"][3]):
-        answers[place].append(passage)
-    relevant = [np.array(one, dtype=np.int64) for one in answers]
-    places = found["query"][3]
+    for passage, member in enumerate(passages.members):
+        answers[member].append(passage)
+    relevant = [np.array(passage_rows, dtype=np.int64) for passage_rows in answers]
     return RetrievalSet(
         f"{corpus.path.parent.name}/{corpus.path.name}",
-        tuple(lang for lang in chosen if lang in {*found["query"][1], *found["passage"][1]}),
-        *found["query"][:3],
-        *found["passage"][:3],
-        [relevant[place] for place in places],
-        [names[place] for place in places],
+        tuple(lang for lang in chosen if lang in {*queries.langs, *passages.langs}),
+        queries.ids,
+        queries.langs,
+        queries.texts,
+        passages.ids,
+        passages.langs,
+        passages.texts,
+        [relevant[member] for member in queries.members],
+        [names[member] for member in queries.members],
     )
+
+
+class _SideTexts(NamedTuple):
+    """All queries or all passages of some groups."""
+
+    ids: list[str]
+    langs: list[str]
+    texts: list[str]
+    members: list[int]
+    """Which of the groups each text is of."""
+
+
+def _side_texts(
+    corpus: ParallelCorpus, side: Side, languages: Iterable[str], groups_N: IntArray, names: list[str]
+) -> _SideTexts:
+    """The texts of one side, a language after the other."""
+    texts = _SideTexts([], [], [], [])
+    for lang in languages:
+        have = np.flatnonzero(corpus.side(side, lang).rank_of(groups_N) >= 0)
+        fetch = corpus.queries if side == "query" else corpus.passages
+        texts.texts.extend(fetch(lang, groups_N[have]))
+        texts.ids.extend(f"{names[member]}/{lang}" for member in have)
+        texts.langs.extend([lang] * len(have))
+        texts.members.extend(have.tolist())
+    return texts
 
 
 def _groups(corpus: ParallelCorpus, languages: tuple[str, ...], most: int | None, seed: int) -> IntArray:
     """One group a cluster that has a query and a passage, `most` of them, ascending."""
     has = np.zeros((2, corpus.n_groups), dtype=np.bool_)
     for lang in languages:
-        for side, mask in zip(("query", "passage"), has, strict=True):
-            pool = corpus.side(side, lang)  # type: ignore[arg-type]
+        for side, mask in zip(SIDES, has, strict=True):
+            pool = corpus.side(side, lang)
             mask[pool.take(np.arange(len(pool)))] = True
     usable = np.flatnonzero(has.all(axis=0))
     _, first = np.unique(corpus.clusters(usable), return_index=True)

@@ -51,14 +51,14 @@ class EvaluateSettings(Settings):
         return codes if codes is None else tuple(language(code) for code in codes)
 
     @model_validator(mode="after")
-    def _one_set(self) -> "EvaluateSettings":
+    def _sets_and_ranking(self) -> "EvaluateSettings":
         if self.calibration is not None and self.balance == "none":
             raise ValueError("a calibration changes nothing with balance none; choose balance calibrated or quota")
         if self.reranker is not None and self.balance != "none":
             raise ValueError("both change the ranking, and not together; choose balance or reranker")
         if (self.benchmark is None) == (self.corpus is None):
             raise ValueError("give either a benchmark with its data or a corpus")
-        one = None if self.benchmark is None else benchmark(self.benchmark)
-        if one is not None and self.data is None:
-            raise ValueError(f"benchmark {one.name} needs data: a directory with {one.files} from {one.source}")
+        about = None if self.benchmark is None else benchmark(self.benchmark)
+        if about is not None and self.data is None:
+            raise ValueError(f"benchmark {about.name} needs data: a directory with {about.files} from {about.source}")
         return self

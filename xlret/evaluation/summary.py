@@ -32,7 +32,7 @@ def summary(encoder: str, settings: EvaluateSettings, measured: Sequence[Measure
     """
     evaluations = [result.evaluation for result in measured]
     about = None if settings.benchmark is None else benchmark(settings.benchmark)
-    held_out = {each.name: each.rows_of(settings.held_out) for each in evaluations} if settings.held_out else None
+    held_out = {each.name: each.means_over(settings.held_out) for each in evaluations} if settings.held_out else None
     return {
         "encoder": encoder,
         "settings": settings.model_dump(mode="json"),

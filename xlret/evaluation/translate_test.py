@@ -6,7 +6,7 @@ from xlret.evaluation.sets import RetrievalSet
 from xlret.switch.translate import WordTranslator
 
 
-def translated(one: RetrievalSet, translator: WordTranslator) -> RetrievalSet:
+def translated(retrieval_set: RetrievalSet, translator: WordTranslator) -> RetrievalSet:
     """The set with every query and passage translated; languages, ids and relevance stay, texts in the target language too.
 
     Equal texts of a language are translated once. A text of which nothing is in the lexicon stays as it is.
@@ -23,7 +23,7 @@ def translated(one: RetrievalSet, translator: WordTranslator) -> RetrievalSet:
         return [known[pair] for pair in zip(texts, langs, strict=True)]
 
     return replace(
-        one,
-        query_texts=all_of(one.query_texts, one.query_langs),
-        passage_texts=all_of(one.passage_texts, one.passage_langs),
+        retrieval_set,
+        query_texts=all_of(retrieval_set.query_texts, retrieval_set.query_langs),
+        passage_texts=all_of(retrieval_set.passage_texts, retrieval_set.passage_langs),
     )

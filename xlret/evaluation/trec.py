@@ -19,7 +19,7 @@ Number = TypeVar("Number", int, float)
 Scores = NDArray[np.float32]
 
 
-def write_run(path: Path, set: RetrievalSet, retrieved: Retrieved, *, depth: int = 1000, tag: str = "xlret") -> None:
+def write_run(path: Path, retrieval_set: RetrievalSet, retrieved: Retrieved, *, depth: int = 1000, tag: str = "xlret") -> None:
     """Writes the best `depth` passages of each query as `query Q0 passage rank score tag`.
 
     trec_eval ignores the rank and breaks ties by passage id, last first. So that it sees our order, a score that is not
@@ -27,8 +27,8 @@ def write_run(path: Path, set: RetrievalSet, retrieved: Retrieved, *, depth: int
     metrics of deeper ranks, such as un-truncated mAP, come out lower from the file than from `evaluate`. Some 60 bytes a line.
     """
     with open(path, "w", encoding="utf-8") as file:
-        passage_ids = [_written(one) for one in set.passage_ids]
-        for row, query_id in enumerate(map(_written, set.query_ids)):
+        passage_ids = [_written(passage_id) for passage_id in retrieval_set.passage_ids]
+        for row, query_id in enumerate(map(_written, retrieval_set.query_ids)):
             scores = strictly_falling(retrieved.top_scores_QK[row, :depth])
             ranked = zip(retrieved.top_QK[row, :depth].tolist(), scores.tolist(), strict=True)
             file.writelines(
@@ -37,11 +37,13 @@ def write_run(path: Path, set: RetrievalSet, retrieved: Retrieved, *, depth: int
             )
 
 
-def write_qrels(path: Path, set: RetrievalSet) -> None:
+def write_qrels(path: Path, retrieval_set: RetrievalSet) -> None:
     """Writes the relevant passages of each query as `query 0 passage 1`."""
     with open(path, "w", encoding="utf-8") as file:
-        for query_id, relevant in zip(set.query_ids, set.relevant, strict=True):
-            file.writelines(f"{_written(query_id)} 0 {_written(set.passage_ids[one])} 1\n" for one in relevant)
+        for query_id, relevant in zip(retrieval_set.query_ids, retrieval_set.relevant, strict=True):
+            file.writelines(
+                f"{_written(query_id)} 0 {_written(retrieval_set.passage_ids[passage])} 1\n" for passage in relevant
+            )
 
 
 def read_run(path: Path) -> dict[str, dict[str, float]]:
@@ -83,10 +85,10 @@ def strictly_falling(scores_K: Scores) -> Scores:
     [1.0, 0.9999999403953552, 0.5]
     """
     falling = np.array(scores_K, dtype=np.float32)
-    for place in np.flatnonzero(np.diff(falling) >= 0) + 1:
-        while place < len(falling) and falling[place] >= falling[place - 1]:
-            falling[place] = np.nextafter(falling[place - 1], np.float32(-np.inf))
-            place += 1
+    for position in np.flatnonzero(np.diff(falling) >= 0) + 1:
+        while position < len(falling) and falling[position] >= falling[position - 1]:
+            falling[position] = np.nextafter(falling[position - 1], np.float32(-np.inf))
+            position += 1
     return falling
 
 
@@ -107,6 +109,6 @@ def _put(table: dict[str, dict[str, Number]], query_id: str, passage_id: str, va
     row[passage_id] = value
 
 
-def _written(one: str) -> str:
+def _written(identifier: str) -> str:
     """An id without white space: white space and % as %XX of its UTF-8 bytes."""
-    return _IN_AN_ID.sub(lambda found: "".join(f"%{byte:02X}" for byte in found[0].encode()), one)
+    return _IN_AN_ID.sub(lambda match: "".join(f"%{byte:02X}" for byte in match[0].encode()), identifier)

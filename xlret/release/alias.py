@@ -56,13 +56,13 @@ def read_alias(root: Path, alias: str = CURRENT_ALIAS) -> str | None:
 
 def aliases(root: Path) -> dict[str, str]:
     """Every alias of a directory of releases and the release it names."""
-    found = {}
+    named = {}
     for path in sorted(Path(root).iterdir()):
         if path.is_file() and not path.name.startswith(".") and not path.name.endswith(_HISTORY):
             name = read_alias(root, path.name)
             if name is not None:
-                found[path.name] = name
-    return found
+                named[path.name] = name
+    return named
 
 
 def resolve(path: Path, alias: str = CURRENT_ALIAS) -> Path:
@@ -107,7 +107,7 @@ def move(root: Path, alias: str, step: Move) -> None:
     if path.is_dir():
         raise UserError(f"{path} is a release; choose another name for the alias")
     steps = [*history(root, alias), step]
-    write_text(path.with_name(alias + _HISTORY), "".join(one.model_dump_json() + "\n" for one in steps))
+    write_text(path.with_name(alias + _HISTORY), "".join(past.model_dump_json() + "\n" for past in steps))
     write_text(path, step.release + "\n")
 
 

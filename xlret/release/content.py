@@ -97,12 +97,12 @@ def _settings(content: Any) -> Iterator[tuple[str, Any]]:
     """All keys and values, however deep."""
     waiting = [content]
     while waiting:
-        one = waiting.pop()
-        if isinstance(one, dict):
-            yield from one.items()
-            waiting += one.values()
-        elif isinstance(one, list):
-            waiting += one
+        value = waiting.pop()
+        if isinstance(value, dict):
+            yield from value.items()
+            waiting += value.values()
+        elif isinstance(value, list):
+            waiting += value
 
 
 def _check_weights(path: Path) -> None:

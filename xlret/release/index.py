@@ -61,10 +61,10 @@ def check_fits(manifest: IndexManifest, record: ReleaseRecord, index: Path) -> N
     if (index_part(manifest), manifest.languages, manifest.dimension) != (record.index, record.languages, record.dimension):
         raise CorruptError(f"{path} is not of the index that release.json tells of; make the release again")
     files = {name: entry for name, entry in record.files.items() if name.startswith(f"{INDEX}/")}
-    for one in manifest.all_files():
-        entry = files.pop(f"{INDEX}/{one.file}", None)
-        if entry is None or (entry.size, entry.sha256) != (one.size, one.sha256):
-            raise CorruptError(f"{index / one.file} is not the file that {MANIFEST} tells of; make the release again")
+    for listed in manifest.all_files():
+        entry = files.pop(f"{INDEX}/{listed.file}", None)
+        if entry is None or (entry.size, entry.sha256) != (listed.size, listed.sha256):
+            raise CorruptError(f"{index / listed.file} is not the file that {MANIFEST} tells of; make the release again")
     for name in sorted(set(files) - {f"{INDEX}/{MANIFEST}"}):
         raise CorruptError(f"{index.parent / name} does not belong to the index: {MANIFEST} does not list it")
     start = f"{ENCODER}/"

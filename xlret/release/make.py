@@ -59,11 +59,11 @@ def make_release(
     if target.exists():
         raise UserError(f"{target} exists already, and releases do not change; choose another name")
     models = {ENCODER: Path(encoder)} | ({RERANKER: Path(reranker)} if reranker else {})
-    for what, directory in models.items():
+    for part, directory in models.items():
         if not directory.is_dir():
-            raise UserError(f"there is no {what} {directory}; name a directory with config.json and model.safetensors")
+            raise UserError(f"there is no {part} {directory}; name a directory with config.json and model.safetensors")
     check = {ENCODER: check_model, RERANKER: check_reranker}
-    parts = {what: check[what](directory) for what, directory in models.items()}
+    parts = {part: check[part](directory) for part, directory in models.items()}
     source = current_version(Path(index))
     manifest = verify_index(source)
     fingerprint = encoder_files(models[ENCODER])
@@ -78,10 +78,10 @@ def make_release(
         benchmark, numbers = read_quality(Path(evaluation), models[ENCODER], fingerprint)
         quality[benchmark] = numbers
     with directory_beside(target) as fresh:
-        for what, names in parts.items():
+        for part, names in parts.items():
             for file in names:
-                (fresh / what / file).parent.mkdir(parents=True, exist_ok=True)
-                copy_read_only(models[what] / file, fresh / what / file)
+                (fresh / part / file).parent.mkdir(parents=True, exist_ok=True)
+                copy_read_only(models[part] / file, fresh / part / file)
         (fresh / INDEX).mkdir()
         for file in files_below(source):  # the version was verified, so it has no directories
             (link_or_copy if link else copy_read_only)(source / file, fresh / INDEX / file)

@@ -78,7 +78,7 @@ def promote(
             at=_now(),
             record_sha256=sha256_of(release.path / RECORD),
             benchmark=benchmark,
-            quality={one: dict(numbers) for one, numbers in (measured or {}).get(name, {}).items()},
+            quality={measured_on: dict(numbers) for measured_on, numbers in (measured or {}).get(name, {}).items()},
             forced=force,
         )
         move(root, alias, step)
@@ -109,7 +109,7 @@ def previous(root: Path, alias: str = CURRENT_ALIAS) -> str:
         UserError: there is none.
     """
     standing = read_alias(root, alias)
-    earlier = [one for one in standing_after(history(root, alias)) if one != standing]
+    earlier = [name for name in standing_after(history(root, alias)) if name != standing]
     if standing is None or not earlier:
         raise UserError(f"{root}: {alias!r} named no other release before; promote one by its name")
     return earlier[-1]
@@ -125,16 +125,16 @@ def list_releases(root: Path) -> list[Listed]:
     if not root.is_dir():
         raise UserError(f"there is no directory of releases {root}; python -m jobs.release make makes it")
     named = aliases(root)
-    found = []
-    for path in sorted(one for one in root.iterdir() if one.is_dir() and not one.name.startswith(".")):
+    listed = []
+    for path in sorted(entry for entry in root.iterdir() if entry.is_dir() and not entry.name.startswith(".")):
         record, damage = None, None
         try:
             record = read_record(path)
         except UserError as error:
             damage = str(error)
         held = tuple(alias for alias, name in named.items() if name == path.name)
-        found.append(Listed(path.name, record, damage, held))
-    return sorted(found, key=lambda one: (one.record.created if one.record else "", one.name))
+        listed.append(Listed(path.name, record, damage, held))
+    return sorted(listed, key=lambda release: (release.record.created if release.record else "", release.name))
 
 
 def known_quality(root: Path, name: str, alias: str = CURRENT_ALIAS, measured: Mapping[str, Quality] | None = None) -> Quality:

@@ -34,10 +34,10 @@ def read_quality(evaluation: Path, encoder: Path, fingerprint: Mapping[str, str]
     """
     path = evaluation / "evaluation.json" if evaluation.is_dir() else evaluation
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-        sets, settings, about = found["sets"], found["settings"], found["benchmark"]
-        sizes = {name: float(sum(one[name] for one in sets)) for name in _SIZES}
-        numbers = {name: float(found[name]) for name in _METRICS if found.get(name) is not None}
+        written = json.loads(path.read_text(encoding="utf-8"))
+        sets, settings, about = written["sets"], written["settings"], written["benchmark"]
+        sizes = {name: float(sum(evaluation[name] for evaluation in sets)) for name in _SIZES}
+        numbers = {name: float(written[name]) for name in _METRICS if written.get(name) is not None}
         benchmark = str(about["name"] if about else sets[0]["name"])
         overridden = [name for name in _OVERRIDES if settings[name] is not None]
         changed = [name for name in _CHANGES if settings.get(name) not in (None, "none")]
@@ -45,9 +45,9 @@ def read_quality(evaluation: Path, encoder: Path, fingerprint: Mapping[str, str]
         raise UserError(f"cannot read {path}: {error.strerror}; name what python -m jobs.evaluate --out wrote") from error
     except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
         raise UserError(f"{path} is no evaluation.json as python -m jobs.evaluate --out writes it: {error!r}") from error
-    if found.get("encoder_files") != dict(fingerprint):
+    if written.get("encoder_files") != dict(fingerprint):
         raise UserError(
-            f"{path} is an evaluation of {found.get('encoder')}, whose files are not those of {encoder}; evaluate that: "
+            f"{path} is an evaluation of {written.get('encoder')}, whose files are not those of {encoder}; evaluate that: "
             f"python -m jobs.evaluate --encoder {encoder} ..."
         )
     if changed:
@@ -73,11 +73,12 @@ def quality_of(sets: Sequence[Mapping[str, Any]], benchmark: str | None = None) 
     """
     numbers: dict[str, float] = {}
     for name in _METRICS:
-        values = [one.get(name, one["pooled"].get(name)) for one in sets]
+        values = [evaluation.get(name, evaluation["pooled"].get(name)) for evaluation in sets]
         known = [float(value) for value in values if value is not None]
         if known:
             numbers[name] = math.fsum(known) / len(known)
-    return benchmark or str(sets[0]["name"]), numbers | {name: float(sum(one[name] for one in sets)) for name in _SIZES}
+    sizes = {name: float(sum(evaluation[name] for evaluation in sets)) for name in _SIZES}
+    return benchmark or str(sets[0]["name"]), numbers | sizes
 
 
 def worse(new: Quality, standing: Quality, benchmark: str, metric: str, tolerance: float) -> list[str]:
@@ -97,14 +98,14 @@ def worse(new: Quality, standing: Quality, benchmark: str, metric: str, toleranc
                 f"{theirs.get(size, math.nan):,.0f}; measure both on the same, or promote with --force"
             )
     sentences = []
-    for name, one, other in (
+    for name, now, before in (
         (f"{metric} on {benchmark}", mine[metric], theirs[metric]),
         ("recall@10 of the index", new.get(INDEX, {}).get("recall@10"), standing.get(INDEX, {}).get("recall@10")),
     ):
-        if one is None or other is None:
+        if now is None or before is None:
             raise UserError(f"{name} is not known of both releases; make them with an index that has a certificate, or --force")
-        if not one >= other - tolerance:
-            sentences.append(f"{name} is {one:.4f}, {other - one:.4f} below the standing release's {other:.4f}")
+        if not now >= before - tolerance:
+            sentences.append(f"{name} is {now:.4f}, {before - now:.4f} below the standing release's {before:.4f}")
     return sentences
 
 

@@ -112,7 +112,7 @@ def release_at(path: Path, record: ReleaseRecord) -> Release:
     )
 
 
-def checked_name(name: str, what: str = "a release") -> str:
+def checked_name(name: str, kind: str = "a release") -> str:
     """The name of a release or an alias, if it may be one.
 
     Raises:
@@ -123,7 +123,7 @@ def checked_name(name: str, what: str = "a release") -> str:
     """
     if not isinstance(name, str) or not _NAME.fullmatch(name):
         raise UserError(
-            f"{str(name)[:100]!r} is no name of {what}; allowed are up to 64 of a-z, 0-9, '.', '_' and '-', "
+            f"{str(name)[:100]!r} is no name of {kind}; allowed are up to 64 of a-z, 0-9, '.', '_' and '-', "
             "of which the first is a letter or digit"
         )
     return name
@@ -132,7 +132,7 @@ def checked_name(name: str, what: str = "a release") -> str:
 def is_inside(path: str) -> bool:
     """Whether a path of `files` is a plain one below one of the parts.
 
-    >>> [is_inside(one) for one in ("index/manifest.json", "index/../../etc/passwd", "/etc/passwd", "encoder/./x", "x")]
+    >>> [is_inside(path) for path in ("index/manifest.json", "index/../../etc/passwd", "/etc/passwd", "encoder/./x", "x")]
     [True, False, False, False, False]
     """
     parts = PurePosixPath(path).parts
@@ -164,12 +164,12 @@ def read_record(path: Path) -> ReleaseRecord:
     if (path / CHECKSUM).read_bytes() != checksum_line(record):
         raise CorruptError(f"{record} is damaged: its checksum is not the one in {CHECKSUM}; make the release again")
     try:
-        found = ReleaseRecord.model_validate_json(record.read_bytes())
+        contents = ReleaseRecord.model_validate_json(record.read_bytes())
     except ValidationError as error:
         raise CorruptError(f"{record} is damaged or of another version: {first_fault(error)}") from error
-    if found.name != path.name:
-        raise CorruptError(f"{path} is the release {found.name!r} under another name; call its directory {found.name}")
-    return found
+    if contents.name != path.name:
+        raise CorruptError(f"{path} is the release {contents.name!r} under another name; call its directory {contents.name}")
+    return contents
 
 
 def checksum_line(record: Path) -> bytes:

@@ -95,10 +95,10 @@ def check_whole(path: Path, record: ReleaseRecord, check: CheckBytes = check_byt
 
 
 def _check_names(path: Path, record: ReleaseRecord) -> None:
-    found = set(files_below(path)) - {RECORD, CHECKSUM}
-    for name in sorted(found - set(record.files)):
+    present = set(files_below(path)) - {RECORD, CHECKSUM}
+    for name in sorted(present - set(record.files)):
         raise CorruptError(f"{path / name} is not listed in {RECORD}; remove it or make the release again")
-    for name in sorted(set(record.files) - found):
+    for name in sorted(set(record.files) - present):
         raise CorruptError(f"{path / name} is missing; make the release again")
     parts = {ENCODER, INDEX, RERANKER} if record.reranker else {ENCODER, INDEX}
     listed = {name.split("/", 1)[0] for name in record.files}

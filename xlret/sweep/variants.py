@@ -27,7 +27,7 @@ def run_variants(job: VariantsJob, console: Console) -> str:
     with ray_session():
         for trial in trials:
             console.rule(trial.label)
-            results.setdefault(trial.variant, []).append(_one(job, trial))
+            results.setdefault(trial.variant, []).append(_measured(job, trial))
     table = as_markdown(results)
     write_text(job.out / "table.md", table)
     return table
@@ -48,7 +48,7 @@ def _trials(job: VariantsJob) -> list[_Trial]:
     Raises:
         UserError: such a setting; or what is there already was made with other settings.
     """
-    found = []
+    trials = []
     for variant, changes in job.variants.items():
         untrained = bool(changes.get("untrained", False))
         overrides = [f"{key}={json.dumps(value)}" for key, value in changes.items() if key != "untrained"]
@@ -58,18 +58,18 @@ def _trials(job: VariantsJob) -> list[_Trial]:
             run = read_recipe(TrainJob, job.base, [*overrides, *names])
             if not untrained:
                 check_settings(run)
-            found.append(_Trial(variant, label, run, untrained))
-    for trial in found:
+            trials.append(_Trial(variant, label, run, untrained))
+    for trial in trials:
         path = job.out / trial.label / "evaluation.json"
         if path.exists():
-            made = json.loads(path.read_text(encoding="utf-8"))
-            if settings_from(EvaluateSettings, made["settings"]) != job.evaluation:
+            evaluation = json.loads(path.read_text(encoding="utf-8"))
+            if settings_from(EvaluateSettings, evaluation["settings"]) != job.evaluation:
                 raise UserError(f"{path} was made with other settings of `evaluation`; remove it or choose another `out`")
-            _groups(job, made)
-    return found
+            _groups(job, evaluation)
+    return trials
 
 
-def _one(job: VariantsJob, trial: _Trial) -> dict[str, float | None]:
+def _measured(job: VariantsJob, trial: _Trial) -> dict[str, float | None]:
     """The metrics of one trial by column, from its evaluation where that is there already."""
     out = job.out / trial.label
     path = out / "evaluation.json"
@@ -77,24 +77,24 @@ def _one(job: VariantsJob, trial: _Trial) -> dict[str, float | None]:
         run = trial.run
         encoder = run.encoder.start if trial.untrained else str(train(run, show=lambda line: print(line, flush=True)).model)
         evaluate_encoder(encoder, job.evaluation, out)
-    made = json.loads(path.read_text(encoding="utf-8"))
-    return {title: made[metric] for metric, title in METRICS.items()} | _groups(job, made)
+    evaluation = json.loads(path.read_text(encoding="utf-8"))
+    return {title: evaluation[metric] for metric, title in METRICS.items()} | _groups(job, evaluation)
 
 
-def _groups(job: VariantsJob, made: Mapping[str, Any]) -> dict[str, float | None]:
+def _groups(job: VariantsJob, evaluation: Mapping[str, Any]) -> dict[str, float | None]:
     """For each group the mean mAP of searches between the pivot and its languages, in both directions, over all sets."""
-    found: dict[str, float | None] = {}
+    means: dict[str, float | None] = {}
     for group, langs in job.groups.items():
         values = []
-        for matrix in (one["matrix"] for one in made["sets"]):
+        for matrix in (retrieval_set["matrix"] for retrieval_set in evaluation["sets"]):
             if unknown := sorted({job.pivot, *langs} - set(matrix)):
                 raise UserError(
                     f"pivot and groups: the evaluation has no language {unknown[0]!r}; it has {', '.join(sorted(matrix))}"
                 )
             values += [matrix[job.pivot][lang] for lang in langs] + [matrix[lang][job.pivot] for lang in langs]
-        there = [value for value in values if value is not None]
-        found[f"{job.pivot}-{group}"] = statistics.fmean(there) if there else None
-    return found
+        known = [value for value in values if value is not None]
+        means[f"{job.pivot}-{group}"] = statistics.fmean(known) if known else None
+    return means
 
 
 def as_markdown(results: Mapping[str, Sequence[Mapping[str, float | None]]]) -> str:

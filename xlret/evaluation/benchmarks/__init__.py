@@ -10,7 +10,7 @@ from xlret.evaluation.benchmarks.xquad_r import XQUAD_R
 
 __all__ = ["BENCHMARKS", "Benchmark", "benchmark"]
 
-BENCHMARKS = {one.name: one for one in (XQUAD_R, MLQA_R, TATOEBA, AFRIQA, MIRACL)}
+BENCHMARKS = {each.name: each for each in (XQUAD_R, MLQA_R, TATOEBA, AFRIQA, MIRACL)}
 """All benchmarks by name."""
 
 

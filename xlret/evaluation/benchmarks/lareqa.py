@@ -34,7 +34,7 @@ def lareqa_set(name: str, directory: Path, languages: tuple[str, ...]) -> Retrie
     for lang in languages:
         path = first_existing(directory, f"{lang}.json", f"{lang}.json.gz")
         seen: set[str] = set()
-        for place, paragraph in _paragraphs(path):
+        for position, paragraph in _paragraphs(path):
             try:
                 context, starts = paragraph["context"], [start for start, _ in paragraph["sentence_breaks"]]
                 sentences = paragraph["sentences"]
@@ -42,7 +42,7 @@ def lareqa_set(name: str, directory: Path, languages: tuple[str, ...]) -> Retrie
                     raise ValueError(f"{len(sentences)} sentences and {len(starts)} ascending sentence_breaks")
                 first = len(passage_ids)
                 for number, sentence in enumerate(sentences):
-                    passage_ids.append(f"{lang}/{place}/{number}")
+                    passage_ids.append(f"{lang}/{position}/{number}")
                     passage_langs.append(lang)
                     passage_texts.append(f"{sentence} {context}")
                 for question in paragraph["qas"]:
@@ -53,10 +53,10 @@ def lareqa_set(name: str, directory: Path, languages: tuple[str, ...]) -> Retrie
                     query_langs.append(lang)
                     query_texts.append(question["question"])
                     query_groups.append(question["id"])
-                    found = {first + _sentence_at(answer["answer_start"], starts, context) for answer in question["answers"]}
-                    answers.setdefault(question["id"], []).extend(sorted(found))
+                    sentences_hit = {_sentence_at(answer["answer_start"], starts, context) for answer in question["answers"]}
+                    answers.setdefault(question["id"], []).extend(first + number for number in sorted(sentences_hit))
             except (KeyError, TypeError, ValueError) as error:
-                raise DataError(f"{path}: article/paragraph {place} is not of LAReQA's form: {_reason(error)}") from error
+                raise DataError(f"{path}: article/paragraph {position} is not of LAReQA's form: {_reason(error)}") from error
     relevant = {group: np.array(sorted(indices), dtype=np.int64) for group, indices in answers.items()}
     return RetrievalSet(
         name,
@@ -83,9 +83,9 @@ def _paragraphs(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     try:
         content = path.read_bytes()
         articles = json.loads(gzip.decompress(content) if path.suffix == ".gz" else content)["data"]
-        for article, one in enumerate(articles):
-            for number, paragraph in enumerate(one["paragraphs"]):
-                yield f"{article}/{number}", paragraph
+        for position, article in enumerate(articles):
+            for number, paragraph in enumerate(article["paragraphs"]):
+                yield f"{position}/{number}", paragraph
     except (OSError, EOFError, zlib.error, UnicodeDecodeError, json.JSONDecodeError, KeyError, TypeError) as error:
         raise DataError(f"{path} is not a whole SQuAD file: {_reason(error)}") from error
 

@@ -17,25 +17,25 @@ def _sets(directory: Path, languages: tuple[str, ...]) -> Iterator[RetrievalSet]
 
     A set is held in memory whole: 50,000 passages for yo, 130,000 for sw, but 33 million for en.
     """
-    there = tuple(lang for lang in languages if (directory / f"miracl-v1.0-{lang}").is_dir())
-    if not there or (languages != MIRACL.languages and there != languages):
-        missing = next(lang for lang in languages if lang not in there)
+    present = tuple(lang for lang in languages if (directory / f"miracl-v1.0-{lang}").is_dir())
+    if not present or (languages != MIRACL.languages and present != languages):
+        missing = next(lang for lang in languages if lang not in present)
         raise UserError(f"there is no miracl-v1.0-{missing} in {directory}; it should hold {MIRACL.files}")
-    for lang in there:
+    for lang in present:
         folder, report = directory / f"miracl-v1.0-{lang}", ReadingReport()
-        found = (directory / f"miracl-corpus-v1.0-{lang}").glob("docs-*.jsonl*")
-        parts = sorted(found, key=lambda path: (len(path.name), path.name))
+        files = (directory / f"miracl-corpus-v1.0-{lang}").glob("docs-*.jsonl*")
+        parts = sorted(files, key=lambda path: (len(path.name), path.name))
         if not parts:
             raise UserError(f"there is no miracl-corpus-v1.0-{lang}/docs-*.jsonl.gz in {directory}")
         passages = [text for part in parts for text in json_texts(part, report)]
-        place = {passage.id: index for index, passage in enumerate(passages)}
+        index_of = {passage.id: index for index, passage in enumerate(passages)}
         answers: dict[str, list[int]] = {}
         qrels = folder / "qrels" / f"qrels.miracl-v1.0-{lang}-dev.tsv"
         for passage_id, query_ids in read_qrels(qrels, report).items():
-            if passage_id not in place:
+            if passage_id not in index_of:
                 raise DataError(f"{qrels}: passage {passage_id!r}, judged relevant, is not in miracl-corpus-v1.0-{lang}")
             for query_id in query_ids:
-                answers.setdefault(query_id, []).append(place[passage_id])
+                answers.setdefault(query_id, []).append(index_of[passage_id])
         queries = list(tsv_texts(folder / "topics" / f"topics.miracl-v1.0-{lang}-dev.tsv", report))
         yield RetrievalSet(
             f"miracl/{lang}",

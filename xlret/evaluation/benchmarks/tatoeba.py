@@ -27,10 +27,10 @@ def _sets(directory: Path, languages: tuple[str, ...]) -> Iterator[RetrievalSet]
     LASER's accuracy of xxx -> eng is recall@1: only the sentence of the same line counts, even where others are equal to it.
     """
     codes = [code for code, lang in _LANGUAGES.items() if lang in languages]
-    there = [code for code in codes if list(directory.glob(f"tatoeba.{code}-eng.eng*"))]
-    if languages != TATOEBA.languages or not there:
-        there = codes  # asked for by name: a missing file is an error
-    for code in there:
+    present = [code for code in codes if list(directory.glob(f"tatoeba.{code}-eng.eng*"))]
+    if languages != TATOEBA.languages or not present:
+        present = codes  # asked for by name: a missing file is an error
+    for code in present:
         lang, pair = _LANGUAGES[code], f"tatoeba.{code}-eng"
         sides = []
         for side in (code, "eng"):
