@@ -17,8 +17,7 @@ from xlret.data.sources.ntrex import NtrexSource
 from xlret.errors import UserError
 from xlret.files import shared_directory
 from xlret.keys import generator
-from xlret.model.encoder import start_encoder
-from xlret.model.settings import EncoderSettings
+from xlret.model.encoder import Encoder
 from xlret.search.build import build_index
 from xlret.search.index import SearchIndex
 from xlret.search.manifest import Certificate, IndexManifest
@@ -69,7 +68,7 @@ def _store(bench: Bench, path: Path) -> tuple[VectorStore, str]:
     real = path.with_name(f"real-{encoder.name}.npy")
     if not real.exists():
         real.parent.mkdir(parents=True, exist_ok=True)
-        model = start_encoder(EncoderSettings(start=str(encoder), max_passage_tokens=64), None, 0)
+        model = Encoder.load(encoder, max_passage_tokens=64)
         vectors = model.encode([one.full_text for one in passages], "passage", tokens_per_batch=2048, progress="encoding")
         np.save(real, vectors)
     try:

@@ -27,8 +27,7 @@ from xlret.data.corpus import ParallelCorpus
 from xlret.errors import UserError
 from xlret.files import shared_directory
 from xlret.keys import generator
-from xlret.model.encoder import Encoder, start_encoder
-from xlret.model.settings import EncoderSettings
+from xlret.model.encoder import Encoder
 from xlret.search.index import SearchIndex
 from xlret.search.query import SearchOptions
 
@@ -164,8 +163,7 @@ def _release(bench: Bench) -> Path:
         encoder = bench.directory / f"encoder-{name}"
         if not encoder.exists():
             start = str(real if real.is_dir() else bench.start)
-            settings = EncoderSettings(start=start, max_query_tokens=48, max_passage_tokens=64)
-            start_encoder(settings, None, 0).save(encoder)
+            Encoder.load(start, max_query_tokens=48, max_passage_tokens=64).save(encoder)
         index = bench.directory / f"index-{name}"
         test = bench.job.corpora[0].parent / "test"
         _job("index", "--encoder", encoder, "--corpus", test, "--out", index)

@@ -171,7 +171,7 @@ def test_bad_arguments_are_one_line(encoder: Path, arguments: list[str], message
 
 
 def test_fresh_is_no_encoder(corpora: Path) -> None:
-    with pytest.raises(UserError, match="no encoder `fresh`"):
+    with pytest.raises(UserError, match="no model at 'fresh'"):
         main(["--encoder", "fresh", "--corpus", str(corpora / "dev")])
 
 

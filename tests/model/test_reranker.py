@@ -148,6 +148,9 @@ def test_a_cross_encoder_of_other_make_keeps_its_head(tmp_path: Path, labels: in
         return
     made = start_reranker(settings, None, 0)
     assert not made.card.types
+    loaded = Reranker.load(tmp_path / "theirs", max_tokens=40)
+    assert loaded.card == made.card
+    np.testing.assert_array_equal(loaded.score(PAIRS), made.score(PAIRS))
     theirs = CrossEncoder(str(tmp_path / "theirs"), device="cpu", activation_fn=torch.nn.Identity())
     same(theirs.predict(PAIRS), made.score(PAIRS), 1e-5)
     made.save(tmp_path / "ours")
@@ -163,6 +166,9 @@ def test_pickled_and_headless_weights_are_refused(saved: Path, tmp_path: Path) -
     encoder.save(tmp_path / "headless")
     shutil.copy(saved / "xlret.json", tmp_path / "headless")
     with pytest.raises(UserError, match=r"its weights lack (bert\.pooler|classifier)"):
+        Reranker.load(tmp_path / "headless")
+    (tmp_path / "headless" / "xlret.json").unlink()
+    with pytest.raises(UserError, match=r"is not a reranker: its config\.json names no \.\.\.ForSequenceClassification"):
         Reranker.load(tmp_path / "headless")
 
 

@@ -88,6 +88,33 @@ def test_pooling_and_prompts_of_the_directory(plain: Path, pooling: dict[str, ob
     assert (card.pooling, card.query_prompt, card.passage_prompt) == ("mean", "", "p: ")
 
 
+def test_loading_takes_overrides_in_place_of_what_the_files_say(plain: Path) -> None:
+    """One way in for what xlret, sentence-transformers and transformers saved."""
+    as_sentence_transformers(plain, {"pooling_mode": "cls"})
+    write(plain / "config_sentence_transformers.json", {"prompts": {"query": "ask: "}})
+    own = Encoder.load(plain)
+    assert (own.card.pooling, own.card.query_prompt, own.card.max_query_tokens, own.card.dimensions) == ("cls", "ask: ", 40, ())
+    loaded = Encoder.load(str(plain), max_query_tokens=8, max_passage_tokens=900, query_prompt="", dimensions=[4])
+    card = loaded.card
+    assert (card.max_query_tokens, card.max_passage_tokens, card.query_prompt, card.dimensions) == (8, 40, "", (4,))
+    loaded.save(plain.with_name("saved"))
+    assert Encoder.load(plain.with_name("saved")).card == card
+    again = Encoder.load(plain.with_name("saved"), pooling="mean", max_query_tokens=20, dimensions=())
+    assert (again.card.pooling, again.card.max_query_tokens, again.card.dimensions) == ("mean", 20, ())
+    assert start(plain.with_name("saved"), max_query_tokens=6).card.model_copy(update={"dimensions": (4,)}) == card.model_copy(
+        update={"max_query_tokens": 6}
+    )
+
+
+def test_overrides_that_are_not_possible(plain: Path) -> None:
+    with pytest.raises(UserError, match="max_query_tokens is 2"):
+        Encoder.load(plain, max_query_tokens=2)
+    with pytest.raises(UserError, match="prompt: unknown key"):
+        Encoder.load(plain, prompt="ask: ")  # type: ignore[call-arg]
+    with pytest.raises(UserError, match="no model at 'fresh'"):
+        Encoder.load("fresh")
+
+
 def test_lower_casing_of_the_directory(plain: Path) -> None:
     tokenizer = json.loads((plain / "tokenizer.json").read_text())
     write(plain / "tokenizer.json", {**tokenizer, "normalizer": None})
@@ -197,7 +224,7 @@ def test_hub_names_without_a_connection(tmp_path: Path, monkeypatch: pytest.Monk
 def test_hub_names_in_an_offline_environment(tmp_path: Path) -> None:
     """HF_HUB_OFFLINE is read when the hub's client is imported: another process."""
     script = """
-from xlret.config import EncoderSettings
+from xlret.model.settings import EncoderSettings
 from xlret.errors import UserError
 from xlret.model.encoder import start_encoder
 try:
@@ -218,7 +245,7 @@ def test_names_that_the_hub_does_not_have(name: str, monkeypatch: pytest.MonkeyP
         raise RepositoryNotFoundError("404 Client Error", response=SimpleNamespace(headers={}, request=None))
 
     monkeypatch.setattr("huggingface_hub.snapshot_download", download)
-    with pytest.raises(UserError, match=f"encoder.start is '{name}': no such directory, and the hub has no such model"):
+    with pytest.raises(UserError, match=f"there is no model '{name}': no such directory, and the hub has no such model"):
         start(name)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from rich.console import Console
 
-from xlret.config import as_yaml, settings_from
+from xlret.config import as_yaml
 from xlret.data.corpus import ParallelCorpus
 from xlret.errors import UserError
 from xlret.evaluation import report
@@ -23,12 +23,10 @@ from xlret.evaluation.summary import summary
 from xlret.evaluation.translate_test import translated
 from xlret.files import expand_path
 from xlret.lexicon.lexicon import Lexicon
-from xlret.model.encoder import Encoder, start_encoder
+from xlret.model.encoder import Encoder
 from xlret.model.reranker import Reranker
-from xlret.model.settings import EncoderSettings
 from xlret.search.calibration import Calibration
 from xlret.switch.translate import WordTranslator
-from xlret.tokens.card import CARD, read_card
 
 
 def evaluate_encoder(
@@ -60,7 +58,7 @@ def evaluate_encoder(
     earlier = None if compare_with is None else read_scores(expand_path(compare_with))
     method = _method(settings, depth=settings.run_depth if out else 0)
     sets = _prepared_sets(settings)
-    model = load_encoder(encoder, settings)
+    model = Encoder.load(encoder, device=_device(), **settings.overrides())
     measured = []
     for retrieval_set in sets:
         measured.append(measure(model, retrieval_set, method))
@@ -95,23 +93,6 @@ def retrieval_sets(settings: EvaluateSettings) -> Iterator[RetrievalSet]:
         return benchmark(settings.benchmark).load(settings.data, settings.languages)
     assert settings.corpus is not None
     return iter([from_corpus(ParallelCorpus.open(settings.corpus), languages=settings.languages, groups=settings.groups)])
-
-
-def load_encoder(name: str, settings: EvaluateSettings) -> Encoder:
-    """The encoder of a directory or a hub name, with the settings' prompts and length limits in place of its own.
-
-    Raises:
-        UserError: there is none that can be loaded.
-    """
-    directory, own = expand_path(Path(name)), {"max_query_tokens": 96, "max_passage_tokens": 256}
-    if name == "fresh":
-        raise UserError("there is no encoder `fresh` to evaluate; name a directory or a hub name")
-    if (directory / CARD).is_file():
-        card = read_card(directory)
-        own = {key: getattr(card, key) for key in (*own, "pooling", "query_prompt", "passage_prompt")}
-    keys = ("query_prompt", "passage_prompt", "max_query_tokens", "max_passage_tokens")
-    given = {key: getattr(settings, key) for key in keys if getattr(settings, key) is not None}
-    return start_encoder(settings_from(EncoderSettings, {"start": name, **own, **given}), None, 0).to(_device())
 
 
 def _checked_out(out: Path, replace: bool) -> Path:

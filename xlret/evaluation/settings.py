@@ -1,11 +1,12 @@
 """What an encoder is evaluated on, and how: settings that need no torch to be read."""
 
-from typing import Literal
+from typing import Literal, cast
 
 from pydantic import Field, field_validator, model_validator
 
 from xlret.config import PathSetting, Settings
 from xlret.evaluation.benchmarks import benchmark
+from xlret.model.settings import EncoderOverrides
 from xlret.search.balance import Balance
 from xlret.text.languages import language
 
@@ -27,9 +28,8 @@ class EvaluateSettings(Settings):
     query_prompt: str | None = None
     passage_prompt: str | None = None
     max_query_tokens: int | None = Field(None, ge=4)
-    """None: what the encoder's directory says, else 96 as in LAReQA."""
+    """None: what the encoder's files say. LAReQA was published with 96, and 256 for passages."""
     max_passage_tokens: int | None = Field(None, ge=4)
-    """None: what the encoder's directory says, else 256 as in LAReQA."""
     precision: Literal["float32", "bfloat16"] = "float32"
     tokens_per_batch: int = Field(8192, ge=1)
     run_depth: int = Field(1000, ge=0)
@@ -62,3 +62,8 @@ class EvaluateSettings(Settings):
         if about is not None and self.data is None:
             raise ValueError(f"benchmark {about.name} needs data: a directory with {about.files} from {about.source}")
         return self
+
+    def overrides(self) -> EncoderOverrides:
+        """What is to differ from the encoder's own files."""
+        names = ("query_prompt", "passage_prompt", "max_query_tokens", "max_passage_tokens")
+        return cast(EncoderOverrides, {name: value for name in names if (value := getattr(self, name)) is not None})

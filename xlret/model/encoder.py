@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Unpack
 
 import numpy as np
 import torch
@@ -11,22 +11,21 @@ from rich.progress import track
 from torch import Tensor, nn
 from torch.nn import functional
 
+from xlret.config import settings_from
 from xlret.errors import UserError
 from xlret.files import directory_beside, write_json
-from xlret.model.backbone import load_backbone, quiet, tokenizer_files
+from xlret.model.backbone import quiet
 from xlret.model.fresh import fresh_parts
 from xlret.model.parts import Parts
 from xlret.model.pooling import pool
-from xlret.model.projection import Projection
-from xlret.model.settings import EncoderSettings
-from xlret.model.start import read_start
+from xlret.model.settings import EncoderOverrides, EncoderSettings
+from xlret.model.start import PROJECTION, locate, read_parts
 from xlret.text.sides import Side
-from xlret.tokens.card import CARD, EncoderCard, read_card
+from xlret.tokens.card import CARD, EncoderCard
 from xlret.tokens.ragged import chunks, padded
-from xlret.tokens.texts import Tokeniser, read_backend
+from xlret.tokens.texts import Tokeniser
 
 _POOLING_KEY = {"mean": "pooling_mode_mean_tokens", "cls": "pooling_mode_cls_token", "last": "pooling_mode_lasttoken"}
-_PROJECTION = "2_Dense"
 
 
 class Encoder(nn.Module):
@@ -140,38 +139,44 @@ class Encoder(nn.Module):
             modes = {key: mode == card.pooling for mode, key in _POOLING_KEY.items()}
             write_json(fresh / "1_Pooling" / "config.json", {"word_embedding_dimension": self._hidden, **modes})
             if self.projection is not None:
-                self.projection.save(fresh / _PROJECTION)
+                self.projection.save(fresh / PROJECTION)
             (fresh / paths[-1]).mkdir()
             prompts = {"query": card.query_prompt, "passage": card.passage_prompt, "document": card.passage_prompt}
             about = {"prompts": prompts, "default_prompt_name": None, "similarity_fn_name": "cosine"}
             write_json(fresh / "config_sentence_transformers.json", about)
 
     @classmethod
-    def load(cls, directory: Path, device: str = "cpu") -> "Encoder":
-        """Reads what `save` wrote; in evaluation mode.
+    def load(cls, name_or_directory: str | Path, *, device: str = "cpu", **overrides: Unpack[EncoderOverrides]) -> "Encoder":
+        """The encoder in a directory or of a hub name, whoever saved it; in evaluation mode.
+
+        What the overrides leave open is taken from the encoder's own files: of one that xlret saved from its card
+        (`xlret.json`); of a sentence-transformers directory from `modules.json` and the files that it names (pooling, dense
+        layer), its `sentence_bert_config.json` (lower case) and `config_sentence_transformers.json` (prompts); of any other
+        the pooling is mean and there are no prompts. Limits without an override are as long as the model has positions for.
+
+        Args:
+            name_or_directory: a directory as `save`, sentence-transformers or transformers write it, or a name on the hub,
+                which is asked only where there is no such directory.
+            device: where the weights go, such as `cuda`.
+            overrides: what is to differ from the files, by the names of `EncoderSettings`: `pooling`, `query_prompt`,
+                `passage_prompt`, `max_query_tokens`, `max_passage_tokens` (lowered to what the model has positions for),
+                `dimensions`.
 
         Raises:
-            UserError: no such directory, not saved by xlret, or a damaged file.
+            UserError: no such directory or hub name, a reranker, custom code, pickled weights, modules or poolings that are
+                not supported, a damaged file, an override that is not possible.
         """
-        directory = Path(directory)
-        card = read_card(directory)
-        projection = directory / _PROJECTION
-        parts = Parts(
-            backbone=load_backbone(directory),
-            tokenizer=read_backend(directory),
-            tokenizer_files=tokenizer_files(directory),
-            pad_id=card.pad_id,
-            positions=max(card.max_query_tokens, card.max_passage_tokens),
-            projection=Projection.load(projection) if projection.is_dir() else None,
-        )
-        return cls(parts, card).to(device).eval()
+        parts = read_parts(locate(name_or_directory))
+        own = {name: getattr(parts, name) for name in ("max_query_tokens", "max_passage_tokens", "dimensions")}
+        settings = settings_from(EncoderSettings, {"start": str(name_or_directory), **own, **overrides})
+        return cls(parts, _card(parts, settings)).to(device).eval()
 
 
 def start_encoder(settings: EncoderSettings, texts: Callable[[], Iterable[str]] | None, seed: int) -> Encoder:
-    """The encoder that a training run begins with: `fresh`, a directory or a hub name, in evaluation mode.
+    """The encoder that a training run begins with, in evaluation mode: `fresh`, or as `Encoder.load` with these settings.
 
-    What the settings leave open is as the start's own files say: the pooling (else mean) and the prompts (else none). Length
-    limits are lowered to what the model has positions for.
+    Length limits that the settings do not name are as the encoder's files say, and at most the settings' defaults: training on
+    longer texts costs much and is asked for. `dimensions` are the settings' alone.
 
     Args:
         texts: called for `fresh` alone, to learn a vocabulary from; None where there are none.
@@ -183,8 +188,15 @@ def start_encoder(settings: EncoderSettings, texts: Callable[[], Iterable[str]] 
     if settings.start == "fresh":
         parts = fresh_parts(settings.fresh, texts() if texts else (), seed)
     else:
-        parts = read_start(settings.start)
-    card = EncoderCard(
+        parts = read_parts(locate(settings.start))
+    limits = {"max_query_tokens", "max_passage_tokens"} - settings.model_fields_set
+    capped = {name: min(getattr(settings, name), getattr(parts, name)) for name in limits}
+    return Encoder(parts, _card(parts, settings.model_copy(update=capped))).eval()
+
+
+def _card(parts: Parts, settings: EncoderSettings) -> EncoderCard:
+    """The card of an encoder made of these parts: as the settings say, and where they say nothing, as the files do."""
+    return EncoderCard(
         pooling=settings.pooling or parts.pooling or "mean",
         query_prompt=_first(settings.query_prompt, parts.query_prompt),
         passage_prompt=_first(settings.passage_prompt, parts.passage_prompt),
@@ -194,11 +206,10 @@ def start_encoder(settings: EncoderSettings, texts: Callable[[], Iterable[str]] 
         cut=parts.cut,
         dimensions=settings.dimensions,
     )
-    return Encoder(parts, card).eval()
 
 
 def _first(*prompts: str | None) -> str:
-    return next((one for one in prompts if one is not None), "")
+    return next((prompt for prompt in prompts if prompt is not None), "")
 
 
 def _module(place: int, kind: str, path: str) -> dict[str, str | int]:

@@ -37,7 +37,8 @@ def fresh_parts(settings: FreshEncoder, texts: Iterable[str], seed: int) -> Part
     )
     pad_id = SPECIAL.index("[PAD]")
     backbone = fresh_backbone(settings, tokenizer.get_vocab_size(), pad_id, seed)
-    return Parts(backbone, tokenizer, saved_files(named), pad_id, settings.max_positions)
+    limit = settings.max_positions
+    return Parts(backbone, tokenizer, saved_files(named), pad_id, limit, limit, limit)
 
 
 def fresh_backbone(settings: FreshEncoder, vocabulary: int, pad_id: int, seed: int) -> nn.Module:

@@ -8,12 +8,12 @@ import tokenizers
 from torch import nn
 
 from xlret.model.projection import Projection
-from xlret.tokens.card import PoolingMode
+from xlret.tokens.card import Dimensions, PoolingMode
 
 
 @dataclass(frozen=True)
 class Parts:
-    """A backbone and its tokenizer, and what the place it came from says about their use (None: nothing)."""
+    """A backbone and its tokenizer, and what the files that they came from say about their use (None: nothing)."""
 
     backbone: nn.Module
     tokenizer: tokenizers.Tokenizer
@@ -22,9 +22,13 @@ class Parts:
     pad_id: int
     positions: int
     """Tokens that the backbone can take."""
+    max_query_tokens: int
+    """Tokens kept of a query, as the files say; at most `positions`. So is the next."""
+    max_passage_tokens: int
     cut: Literal["left", "right"] = "right"
     """The end at which the tokenizer cuts texts that are too long."""
     pooling: PoolingMode | None = None
     projection: Projection | None = None
     query_prompt: str | None = None
     passage_prompt: str | None = None
+    dimensions: Dimensions = ()

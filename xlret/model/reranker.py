@@ -123,16 +123,35 @@ class Reranker(nn.Module):
             write_json(fresh / CARD, self.card.model_dump(mode="json"))
 
     @classmethod
-    def load(cls, directory: Path, device: str = "cpu") -> "Reranker":
-        """Reads what `save` wrote; in evaluation mode.
+    def load(cls, name_or_directory: str | Path, *, device: str = "cpu", max_tokens: int | None = None) -> "Reranker":
+        """The reranker in a directory or of a hub name, whoever saved it; in evaluation mode.
+
+        One that xlret saved is as its card (`xlret.json`) says. Any other cross-encoder of one logit is read as transformers
+        has saved it, with pairs as long as it has positions for; scores are its logits, whatever activation it names.
+
+        Args:
+            name_or_directory: a directory, or a name on the hub, which is asked only where there is no such directory.
+            device: where the weights go, such as `cuda`.
+            max_tokens: tokens kept of a pair, special tokens included; None: as its files say. No more than those.
 
         Raises:
-            UserError: no such directory, not saved by xlret, not a reranker, or a damaged file.
+            UserError: no such directory or hub name, not a reranker, custom code, pickled weights or a damaged file.
         """
-        directory = Path(directory)
-        card = read_reranker_card(directory)
-        made = cls(load_classifier(directory), read_backend(directory), tokenizer_files(directory), card)
-        return made.to(device).eval()
+        directory = locate(name_or_directory)
+        if (directory / CARD).is_file():
+            card, classifier = read_reranker_card(directory), load_classifier(directory)
+            tokenizer, files = read_backend(directory), tokenizer_files(directory)
+            if max_tokens is not None:
+                card = card.model_copy(update={"max_tokens": min(max_tokens, card.max_tokens)})
+            return cls(classifier, tokenizer, files, card).to(device).eval()
+        if not _has_head(directory):
+            raise UserError(
+                f"{directory} is not a reranker: its config.json names no ...ForSequenceClassification; "
+                "train one from it with model: reranker"
+            )
+        parts = read_directory(directory)
+        classifier, types = _own_head(directory)
+        return _reranker(parts, classifier, types, max_tokens or parts.positions).to(device)
 
 
 def start_reranker(
@@ -159,13 +178,13 @@ def start_reranker(
     else:
         directory = locate(settings.start)
         parts = read_directory(directory)
-        if _has_head(directory):
-            classifier = load_classifier(directory)
-            types = "token_type_ids" in load_tokenizer(directory).model_input_names and _kinds_of_tokens(classifier) > 1
-        else:
-            classifier, types = _with_head(parts, seed, positives)
-    kept = min(settings.max_query_tokens + settings.max_passage_tokens, parts.positions)
-    card = RerankerCard(max_tokens=kept, pad_id=parts.pad_id, types=types, cut=parts.cut)
+        classifier, types = _own_head(directory) if _has_head(directory) else _with_head(parts, seed, positives)
+    return _reranker(parts, classifier, types, settings.max_query_tokens + settings.max_passage_tokens)
+
+
+def _reranker(parts: Parts, classifier: nn.Module, types: bool, max_tokens: int) -> Reranker:
+    """A reranker of these parts, in evaluation mode, whose files tell other tools what its card tells xlret."""
+    card = RerankerCard(max_tokens=min(max_tokens, parts.positions), pad_id=parts.pad_id, types=types, cut=parts.cut)
     about = json.loads(parts.tokenizer_files.get(_TOKENIZER_CONFIG, b"{}"))
     about |= {"model_max_length": card.max_tokens, "truncation_side": card.cut}
     about["model_input_names"] = ["input_ids", *(["token_type_ids"] if types else []), "attention_mask"]
@@ -175,6 +194,13 @@ def start_reranker(
     as_they_are = "torch.nn.modules.linear.Identity"  # a sigmoid would make large logits equal
     config.sentence_transformers = {"version": version("sentence-transformers"), "activation_fn": as_they_are}
     return Reranker(classifier, parts.tokenizer, files, card).eval()
+
+
+def _own_head(directory: Path) -> tuple[nn.Module, bool]:
+    """A classifier with the head that it was saved with, and whether it is told which tokens are the query's."""
+    classifier = load_classifier(directory)
+    told = "token_type_ids" in load_tokenizer(directory).model_input_names
+    return classifier, told and _kinds_of_tokens(classifier) > 1
 
 
 def _has_head(directory: Path) -> bool:

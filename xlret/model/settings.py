@@ -1,14 +1,15 @@
 """Settings of encoders."""
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import TypedDict
 
 from pydantic import Field, field_validator
 
 from xlret.config import Settings
 from xlret.files import expand_path
 from xlret.text.languages import LanguageCodes
-from xlret.tokens.card import Dimensions
+from xlret.tokens.card import Dimensions, PoolingMode
 
 
 class FreshEncoder(Settings):
@@ -30,7 +31,7 @@ class EncoderSettings(Settings):
     start: str = "fresh"
     """`fresh`, a directory in Hugging Face or sentence-transformers layout, or a hub name such as xlm-roberta-base."""
     fresh: FreshEncoder = FreshEncoder()
-    pooling: Literal["mean", "cls", "last"] | None = None
+    pooling: PoolingMode | None = None
     """None: what the directory says, else mean."""
     query_prompt: str | None = None
     passage_prompt: str | None = None
@@ -45,3 +46,14 @@ class EncoderSettings(Settings):
     def _absolute(cls, start: str) -> str:
         is_path = start.startswith(("/", ".", "~", "$")) or expand_path(Path(start)).is_dir()
         return str(expand_path(Path(start))) if is_path and start != "fresh" else start
+
+
+class EncoderOverrides(TypedDict, total=False):
+    """The fields of `EncoderSettings` that an encoder which is there already can be loaded with in place of its own."""
+
+    pooling: PoolingMode | None
+    query_prompt: str | None
+    passage_prompt: str | None
+    max_query_tokens: int
+    max_passage_tokens: int
+    dimensions: Sequence[int]

@@ -12,12 +12,16 @@ from tokenizers import Tokenizer, normalizers
 
 from xlret.errors import UserError
 from xlret.files import expand_path
-from xlret.model.backbone import first_line, load_backbone, load_tokenizer, positions, saved_files
+from xlret.model.backbone import first_line, load_backbone, load_tokenizer, positions, saved_files, tokenizer_files
 from xlret.model.parts import Parts
 from xlret.model.projection import Projection
-from xlret.tokens.card import PoolingMode
+from xlret.tokens.card import CARD, PoolingMode, read_card
+from xlret.tokens.texts import read_backend
 
+PROJECTION = "2_Dense"
+"""Where `Encoder.save` puts the dense layer."""
 _HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
+_ANY_LENGTH = 10**30  # what transformers names for a tokenizer that says nothing
 _HUB_FILES = ["*.json", "*.txt", "*.model", "*.jinja", "*model.safetensors", "model-*.safetensors"]
 _POOLING: dict[str, PoolingMode] = {
     "mean": "mean",
@@ -29,29 +33,51 @@ _POOLING: dict[str, PoolingMode] = {
 }
 
 
-def read_start(start: str) -> Parts:
-    """The parts of the encoder that `start` names; the hub is asked only where there is no such directory.
-
-    Raises:
-        UserError: neither directory nor hub name, hub not reachable or no such model there, or an encoder that cannot be used.
-    """
-    return read_directory(locate(start))
-
-
-def locate(start: str) -> Path:
-    """The local directory of what `start` names; a hub name is downloaded into the local cache.
+def locate(name_or_directory: str | Path) -> Path:
+    """The local directory of a model; what is neither a `Path` nor a directory is a hub name, downloaded into the local cache.
 
     Raises:
         UserError: neither directory nor hub name, hub not reachable or no such model there.
     """
-    directory = expand_path(Path(start))
+    directory = expand_path(Path(name_or_directory))
     if directory.is_dir():
         return directory
-    if not _HUB_NAME.fullmatch(start):
+    if isinstance(name_or_directory, Path) or name_or_directory == "fresh" or not _HUB_NAME.fullmatch(name_or_directory):
         raise UserError(
-            f"encoder.start is {start!r}: no such directory ({directory}); allowed are fresh, a directory or a hub name"
+            f"there is no model at {str(name_or_directory)!r}: no such directory ({directory}); "
+            "allowed are a directory and a hub name (and `fresh` in recipes, to train from nothing)"
         )
-    return _download(start)
+    return _download(name_or_directory)
+
+
+def read_parts(directory: Path) -> Parts:
+    """The parts of an encoder in a local directory, whoever saved it.
+
+    What xlret saved has a card (`xlret.json`), which decides prompts, limits and pooling, and its `tokenizer.json` is taken as
+    it stands, as processes without transformers take it. Of any other, `read_directory` tells what is taken from where.
+
+    Raises:
+        UserError: no encoder there, or modules, poolings or weights that are not supported.
+    """
+    if not (directory / CARD).is_file():
+        return read_directory(directory)
+    card, projection, backbone = read_card(directory), directory / PROJECTION, load_backbone(directory)
+    named = _read_json(directory / "tokenizer_config.json", {}).get("model_max_length", _ANY_LENGTH)
+    return Parts(
+        backbone=backbone,
+        tokenizer=read_backend(directory),
+        tokenizer_files=tokenizer_files(directory),
+        pad_id=card.pad_id,
+        positions=positions(backbone, int(named)),
+        max_query_tokens=card.max_query_tokens,
+        max_passage_tokens=card.max_passage_tokens,
+        cut=card.cut,
+        pooling=card.pooling,
+        projection=Projection.load(projection) if projection.is_dir() else None,
+        query_prompt=card.query_prompt,
+        passage_prompt=card.passage_prompt,
+        dimensions=card.dimensions,
+    )
 
 
 def read_directory(directory: Path) -> Parts:
@@ -71,12 +97,15 @@ def read_directory(directory: Path) -> Parts:
         tokenizer.normalizer = normalizers.Sequence(
             [normalizers.Lowercase(), *([] if tokenizer.normalizer is None else [tokenizer.normalizer])]
         )
+    limit = positions(backbone, int(named.model_max_length))
     return Parts(
         backbone=backbone,
         tokenizer=tokenizer,
         tokenizer_files=saved_files(named),
         pad_id=int(named.pad_token_id),
-        positions=positions(backbone, int(named.model_max_length)),
+        positions=limit,
+        max_query_tokens=limit,
+        max_passage_tokens=limit,
         cut=named.truncation_side,
         pooling=layout.pooling,
         projection=Projection.load(layout.projection) if layout.projection else None,
@@ -157,11 +186,11 @@ def _download(name: str) -> Path:
         return Path(huggingface_hub.snapshot_download(name, allow_patterns=_HUB_FILES))
     except (hub.RepositoryNotFoundError, hub.GatedRepoError, hub.HFValidationError) as error:
         raise UserError(
-            f"encoder.start is {name!r}: no such directory, and the hub has no such model or does not show it to you "
+            f"there is no model {name!r}: no such directory, and the hub has no such model or does not show it to you "
             f"({type(error).__name__}); check the name, or log in with `hf auth login`"
         ) from error
     except (hub.HfHubHTTPError, OSError) as error:
         raise UserError(
-            f"encoder.start is {name!r}: no such directory, and the Hugging Face hub cannot be reached ({first_line(error)}); "
+            f"there is no model {name!r}: no such directory, and the Hugging Face hub cannot be reached ({first_line(error)}); "
             "give a directory, or `fresh`"
         ) from error

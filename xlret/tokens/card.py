@@ -63,7 +63,8 @@ def read_card(directory: Path) -> EncoderCard:
         if not Path(directory).is_dir():
             raise UserError(f"there is no encoder at {directory}: no such directory") from error
         raise UserError(
-            f"{directory} was not saved by xlret (it holds no {CARD}); an encoder of other make is named as encoder.start"
+            f"{directory} was not saved by xlret (it holds no {CARD}); "
+            "load an encoder of other make with `Encoder.load` and save it, or name it as encoder.start"
         ) from error
     except (OSError, ValueError) as error:
         raise UserError(f"cannot read {path}: {error}") from error

@@ -105,8 +105,8 @@ def read_reranker_card(directory: Path) -> RerankerCard:
         if not Path(directory).is_dir():
             raise UserError(f"there is no reranker at {directory}: no such directory") from error
         raise UserError(
-            f"{directory} was not saved by xlret (it holds no {CARD}); a cross-encoder of other make is named as encoder.start "
-            "of a recipe with model: reranker"
+            f"{directory} was not saved by xlret (it holds no {CARD}); load a cross-encoder of other make with "
+            "`Reranker.load` and save it, or name it as encoder.start of a recipe with model: reranker"
         ) from error
     except (OSError, ValueError) as error:
         raise UserError(f"cannot read {path}: {error}") from error

@@ -152,7 +152,7 @@ class _Encode:
         if self._encoder is None:
             from xlret.model.encoder import Encoder
 
-            self._encoder = Encoder.load(self._directory, "cuda" if self._pool.gpu else "cpu")
+            self._encoder = Encoder.load(self._directory, device="cuda" if self._pool.gpu else "cpu")
         return self._encoder.encode_ragged(
             ids, lengths, tokens_per_batch=self._pool.tokens_per_batch, precision=self._pool.precision
         )

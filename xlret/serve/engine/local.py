@@ -106,7 +106,7 @@ class LocalEncoder(LocalBackend["Encoder"]):
 
         torch.set_num_threads(self._settings.encoder_threads)
         verify_files(path, [f"{ENCODER}/"], self._check)
-        encoder = Encoder.load(path / ENCODER, _device())
+        encoder = Encoder.load(path / ENCODER, device=_device())
         encoder.encode(["warm up: the first call is the slowest"], "query")
         return encoder
 
@@ -214,7 +214,7 @@ class LocalReranker(LocalBackend["Reranker | None"]):
 
         torch.set_num_threads(self._settings.encoder_threads)
         verify_files(path, [f"{RERANKER}/"], self._check)
-        return Reranker.load(path / RERANKER, _device())
+        return Reranker.load(path / RERANKER, device=_device())
 
     async def score(self, release: str, pairs: Sequence[tuple[str, str]]) -> NDArray[np.float32]:
         reranker, settings = self._loaded(release), self._settings
