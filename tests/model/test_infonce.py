@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from xlret.errors import UserError
+from xlret.model.losses.base import Embeddings
 from xlret.model.losses.infonce import InfoNCE
 from xlret.model.losses.settings import LossSettings
 
@@ -34,6 +35,10 @@ CASES: dict[str, tuple[dict[str, Any], bool]] = {
 }
 
 
+def value(loss: InfoNCE, *embeddings: Tensor | None) -> Tensor:
+    return loss.from_embeddings(Embeddings(*embeddings))["loss"]
+
+
 class Step(nn.Module):
     """A small encoder that both sides share, and the loss, as training has them."""
 
@@ -48,8 +53,7 @@ class Step(nn.Module):
 
     def forward(self, query: Tensor, passage: Tensor, cluster: Tensor, negative: Tensor | None, other: Tensor | None) -> Tensor:
         vectors = None if negative is None else self.net(negative)
-        loss: Tensor = self.loss(self.net(query), self.net(passage), cluster, vectors, other)
-        return loss
+        return value(self.loss, self.net(query), self.net(passage), cluster, vectors, other)
 
 
 def batch(hard: bool) -> tuple[Tensor, Tensor, Tensor, Tensor | None, Tensor | None]:
@@ -157,7 +161,7 @@ def test_equals_multiple_negatives_ranking(hard: bool, symmetric: bool) -> None:
     expected = theirs.compute_loss_from_embeddings([query, passage, negative] if hard else [query, passage], None)
     mine = InfoNCE(LossSettings(temperature=0.05, symmetric=symmetric))
     negatives = (negative[:, None], torch.arange(100, 106)[:, None]) if hard else (None, None)
-    assert mine(query, passage, torch.arange(6), *negatives).item() == pytest.approx(expected.item(), rel=1e-6)
+    assert value(mine, query, passage, torch.arange(6), *negatives).item() == pytest.approx(expected.item(), rel=1e-6)
 
 
 def test_padding_vectors_are_not_looked_at() -> None:
@@ -166,21 +170,21 @@ def test_padding_vectors_are_not_looked_at() -> None:
     negative = torch.randn(3, 2, 8, generator=random)
     other = torch.tensor([[10, -1], [-1, -1], [11, 12]])
     loss = InfoNCE(LossSettings())
-    before = loss(query, passage, torch.arange(3), negative, other)
+    before = value(loss, query, passage, torch.arange(3), negative, other)
     changed = torch.where((other < 0)[:, :, None], 7.0, negative)
-    assert loss(query, passage, torch.arange(3), changed, other) == before
-    assert loss(query, passage, torch.arange(3), negative, other.abs()) != before
+    assert value(loss, query, passage, torch.arange(3), changed, other) == before
+    assert value(loss, query, passage, torch.arange(3), negative, other.abs()) != before
 
 
 def test_computes_in_float32_under_autocast() -> None:
     query, passage = torch.randn(2, 4, 32, generator=torch.Generator().manual_seed(2))
     loss = InfoNCE(LossSettings())
-    plain = loss(query, passage, torch.arange(4))
+    plain = value(loss, query, passage, torch.arange(4))
     with torch.autocast("cpu", torch.bfloat16):
-        assert loss(query, passage, torch.arange(4)) == plain
+        assert value(loss, query, passage, torch.arange(4)) == plain
     assert plain.dtype == torch.float32
-    assert loss(query.bfloat16(), passage.bfloat16(), torch.arange(4)).dtype == torch.float32
-    assert loss(query.double(), passage.double(), torch.arange(4)).dtype == torch.float64
+    assert value(loss, query.bfloat16(), passage.bfloat16(), torch.arange(4)).dtype == torch.float32
+    assert value(loss, query.double(), passage.double(), torch.arange(4)).dtype == torch.float64
 
 
 def test_learned_temperature_stays_within_bounds_and_goes_on_learning() -> None:
@@ -189,7 +193,7 @@ def test_learned_temperature_stays_within_bounds_and_goes_on_learning() -> None:
     assert loss.temperature == pytest.approx(0.05)
     with torch.no_grad():
         loss.log_scale.fill_(50)
-    loss(query, passage, torch.arange(4)).backward()
+    value(loss, query, passage, torch.arange(4)).backward()
     assert loss.temperature == pytest.approx(0.01)
     assert math.isfinite(loss.log_scale.grad.item())
     assert loss.log_scale.grad.item() != 0
@@ -202,7 +206,7 @@ def test_impossible_settings() -> None:
         LossSettings(learned_temperature=True, temperature=5)
     rows = torch.eye(2)
     with pytest.raises(UserError, match="needs hard negatives"):
-        InfoNCE(LossSettings(printed_form=True))(rows, rows, torch.arange(2))
+        value(InfoNCE(LossSettings(printed_form=True)), rows, rows, torch.arange(2))
 
 
 def test_this_process_has_no_group() -> None:

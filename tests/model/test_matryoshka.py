@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from xlret.errors import UserError
 from xlret.model.encoder import Encoder, start_encoder
+from xlret.model.losses.base import Embeddings
 from xlret.model.losses.infonce import InfoNCE
 from xlret.model.losses.matryoshka import Matryoshka
 from xlret.model.losses.settings import LossSettings
@@ -36,10 +37,11 @@ def test_it_is_the_mean_of_the_losses_of_vectors_cut_short() -> None:
     loss = Matryoshka(InfoNCE(LossSettings(temperature=0.2)), (2, 5))
     clusters, others = torch.arange(ROWS), 100 + torch.arange(ROWS * NEGATIVES).reshape(ROWS, NEGATIVES)
     vectors = torch.from_numpy(query).requires_grad_()
-    found = loss.from_embeddings(vectors, torch.from_numpy(passage), clusters, torch.from_numpy(negative), others)
+    parts = loss.from_embeddings(Embeddings(vectors, torch.from_numpy(passage), clusters, torch.from_numpy(negative), others))
     expected = np.mean([by_hand(query[:, :d], passage[:, :d], negative[..., :d], 0.2) for d in (2, 5, FEATURES)])
-    assert found.item() == pytest.approx(expected, abs=1e-12)
-    found.backward()  # type: ignore[no-untyped-call]
+    assert parts["loss"].item() == pytest.approx(expected, abs=1e-12)
+    assert parts["loss_2"].item() == pytest.approx(by_hand(query[:, :2], passage[:, :2], negative[..., :2], 0.2), abs=1e-12)
+    parts["loss"].backward()  # type: ignore[no-untyped-call]
     assert vectors.grad is not None
     assert vectors.grad[:, :2].abs().mean() > 2 * vectors.grad[:, 5:].abs().mean()  # the beginnings are in all three
 

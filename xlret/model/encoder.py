@@ -7,7 +7,6 @@ from typing import Literal, Unpack
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from rich.progress import track
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -15,6 +14,7 @@ from xlret.config import settings_from
 from xlret.errors import UserError
 from xlret.files import directory_beside, write_json
 from xlret.model.backbone import quiet
+from xlret.model.batched import run_batched
 from xlret.model.fresh import fresh_parts
 from xlret.model.parts import Parts
 from xlret.model.pooling import pool
@@ -22,7 +22,6 @@ from xlret.model.settings import EncoderOverrides, EncoderSettings
 from xlret.model.start import PROJECTION, locate, read_parts
 from xlret.text.sides import Side
 from xlret.tokens.card import CARD, EncoderCard
-from xlret.tokens.ragged import chunks, padded
 from xlret.tokens.texts import Tokeniser
 
 _POOLING_KEY = {"mean": "pooling_mode_mean_tokens", "cls": "pooling_mode_cls_token", "last": "pooling_mode_lasttoken"}
@@ -101,23 +100,31 @@ class Encoder(nn.Module):
         progress: str | None = None,
     ) -> NDArray[np.float32]:
         """As `encode`, of texts that were tokenised elsewhere: their ids one after the other, and the length of each."""
-        starts = np.cumsum(lengths, dtype=np.int64) - lengths
-        order = np.argsort(lengths, kind="stable")
-        batches = [order[rows] for rows in chunks(lengths[order], tokens_per_batch)][::-1]
-        device = next(self.parameters()).device
-        vectors = np.empty((len(lengths), self.dimension), np.float32)
+        if not len(lengths):
+            return np.empty((0, self.dimension), np.float32)
         training = self.training
         self.eval()
         try:
-            with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16"):
-                for rows in _shown(batches, progress):
-                    flat = np.concatenate([ids[starts[row] : starts[row] + lengths[row]] for row in rows])
-                    batch_ids, mask = padded(flat, lengths[rows], self.tokeniser.pad_id)
-                    found = self(torch.from_numpy(batch_ids).to(device), torch.from_numpy(mask).to(device))
-                    vectors[rows] = found.float().cpu().numpy()
+            device_type = next(self.parameters()).device.type
+            with torch.inference_mode(), torch.autocast(device_type, torch.bfloat16, enabled=precision == "bfloat16"):
+                vectors_ND = self.vectors(ids, lengths, tokens_per_batch, to_cpu=True, progress=progress)
         finally:
             self.train(training)
-        return vectors
+        encoded: NDArray[np.float32] = vectors_ND.float().numpy()
+        return encoded
+
+    def vectors(
+        self,
+        ids: NDArray[np.int32],
+        lengths: NDArray[np.int32],
+        tokens_per_batch: int,
+        *,
+        to_cpu: bool = False,
+        progress: str | None = None,
+    ) -> Tensor:
+        """Vectors of N >= 1 tokenised texts in their order, [N, D]; with gradient where it is enabled (see `run_batched`)."""
+        columns, device = [(ids, self.tokeniser.pad_id)], next(self.parameters()).device
+        return run_batched(self, columns, lengths, tokens_per_batch, device=device, to_cpu=to_cpu, progress=progress)
 
     def save(self, directory: Path, *, replace: bool = False) -> None:
         """Writes the encoder as a sentence-transformers directory with safetensors, in one step.
@@ -215,7 +222,3 @@ def _first(*prompts: str | None) -> str:
 def _module(place: int, kind: str, path: str) -> dict[str, str | int]:
     """One entry of modules.json, with the type names that every release of sentence-transformers reads."""
     return {"idx": place, "name": str(place), "path": path, "type": f"sentence_transformers.models.{kind}"}
-
-
-def _shown(batches: list[NDArray[np.int64]], description: str | None) -> Iterable[NDArray[np.int64]]:
-    return batches if description is None else track(batches, description=description)

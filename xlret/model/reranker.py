@@ -18,13 +18,13 @@ from xlret.errors import UserError
 from xlret.files import directory_beside, write_json
 from xlret.keys import key_of
 from xlret.model.backbone import load_classifier, load_tokenizer, quiet, tokenizer_files
+from xlret.model.batched import run_batched
 from xlret.model.fresh import fresh_parts
 from xlret.model.parts import Parts
 from xlret.model.settings import EncoderSettings
 from xlret.model.start import locate, read_directory
 from xlret.tokens.card import CARD
 from xlret.tokens.pairs import Pair, PairIds, PairTokeniser, RerankerCard, read_reranker_card
-from xlret.tokens.ragged import chunks, padded
 from xlret.tokens.texts import read_backend
 
 _TOKENIZER_CONFIG = "tokenizer_config.json"
@@ -67,18 +67,10 @@ class Reranker(nn.Module):
             budget: padded tokens that go through the model at once (at least one pair does).
         """
         device = next(self.parameters()).device
-        starts = np.cumsum(pairs.lengths, dtype=np.int64) - pairs.lengths
-        order = np.argsort(pairs.lengths, kind="stable")
-        found = [torch.empty(0, device=device)]
-        for rows in chunks(pairs.lengths[order], budget):
-            chosen = order[rows]
-            places = np.concatenate([np.arange(starts[row], starts[row] + pairs.lengths[row]) for row in chosen])
-            ids_BT, mask_BT = padded(pairs.ids[places], pairs.lengths[chosen], self.card.pad_id)
-            types_BT, _ = padded(pairs.types[places], pairs.lengths[chosen], 0)
-            found.append(self(*(torch.from_numpy(one).to(device) for one in (ids_BT, types_BT, mask_BT))))
-        place = np.empty_like(order)
-        place[order] = np.arange(len(order))
-        return torch.cat(found)[torch.from_numpy(place).to(device)]
+        if not len(pairs.lengths):
+            return torch.empty(0, device=device)
+        columns = [(pairs.ids, self.card.pad_id), (pairs.types, 0)]
+        return run_batched(self, columns, pairs.lengths, budget, device=device)
 
     def score(
         self,

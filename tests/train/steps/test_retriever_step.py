@@ -4,10 +4,11 @@ import torch
 
 from xlret.batches.assemble import Assembled, Ragged
 from xlret.model.encoder import Encoder, start_encoder
+from xlret.model.losses.contrast import SwitchedContrast
 from xlret.model.losses.infonce import InfoNCE
 from xlret.model.losses.settings import LossSettings
 from xlret.model.settings import EncoderSettings, FreshEncoder
-from xlret.train.steps.retriever import RetrieverStep, encode_ragged
+from xlret.train.steps.retriever import RetrieverStep, encode_sides
 
 TEXTS = ["ba ba", "ba", "be bi bo bu ba be bi bo", "bo bo bo", "bu " * 20]
 
@@ -23,7 +24,7 @@ def test_vectors_do_not_depend_on_the_chunks(encoder: Encoder, budget: int) -> N
     queries = Ragged(*encoder.tokeniser.ragged(TEXTS[:2], "query"))
     passages = Ragged(*encoder.tokeniser.ragged(TEXTS[1:], "passage"))
     with torch.inference_mode():
-        query_bD, passage_PD = encode_ragged(encoder, (queries, passages), budget)
+        query_bD, passage_PD = encode_sides(encoder, (queries, passages), budget)
     np.testing.assert_allclose(query_bD, encoder.encode(TEXTS[:2], "query"), atol=1e-6)
     np.testing.assert_allclose(passage_PD, encoder.encode(TEXTS[1:], "passage"), atol=1e-6)
 
@@ -31,7 +32,7 @@ def test_vectors_do_not_depend_on_the_chunks(encoder: Encoder, budget: int) -> N
 def test_copies_of_queries_add_their_weighted_loss(encoder: Encoder) -> None:
     """By hand: cross entropy of cosines over the temperature, row i's own passage and own copy being the right ones."""
     queries, copies, passages = TEXTS[:3], ["bi ba", "bo", "be be bo bu"], TEXTS[2:]
-    step = RetrieverStep(encoder, InfoNCE(LossSettings(temperature=0.5)), 64, autocast=False, contrast_weight=0.25)
+    step = RetrieverStep(encoder, SwitchedContrast(InfoNCE(LossSettings(temperature=0.5)), 0.25), 64, autocast=False)
     sides = [
         Ragged(*encoder.tokeniser.ragged(texts, side)) for texts, side in ((queries + copies, "query"), (passages, "passage"))
     ]

@@ -8,6 +8,7 @@ from torch.nn import functional
 
 from xlret.errors import UserError
 from xlret.model.gather import gather_rows
+from xlret.model.losses.base import Embeddings
 from xlret.model.losses.settings import COLDEST, HOTTEST, LossSettings
 
 
@@ -19,13 +20,16 @@ class InfoNCE(nn.Module):
     The result is the mean over this process's rows. With equal numbers of rows on all processes, DDP's mean of the gradients
     is the gradient of the mean over the global batch (`gather_rows` says why).
 
-    Cost: b x W*b*(1 + H) scores on each process.
+    Inputs: `Embeddings` of b rows; `symmetric` and `printed_form` are options, hard negatives may be missing. Other losses here
+    wrap this one (`Matryoshka`, `SwitchedContrast`).
+    Cost: b x W*b*(1 + H) scores on each process, and D numbers received for each of the W*b*(1 + H) candidates.
+    Source: van den Oord, Li and Vinyals, 2018; in-batch negatives as in DPR (Karpukhin et al., EMNLP 2020).
 
     >>> loss = InfoNCE(LossSettings(temperature=1.0))
     >>> rows = torch.eye(2)
-    >>> round(loss(rows, rows, torch.tensor([0, 1])).item(), 4)  # -log(e / (e + 1))
+    >>> round(loss(Embeddings(rows, rows, torch.tensor([0, 1])))["loss"].item(), 4)  # -log(e / (e + 1))
     0.3133
-    >>> loss(rows, rows, torch.tensor([5, 5])).item()  # each passage answers the other query: nothing is left to tell apart
+    >>> loss(Embeddings(rows, rows, torch.tensor([5, 5])))["loss"].item()  # each passage answers both: nothing to tell apart
     0.0
     """
 
@@ -41,39 +45,19 @@ class InfoNCE(nn.Module):
         """What cosines are divided by now."""
         return self.settings.temperature if self.log_scale is None else math.exp(-self.log_scale.item())
 
-    def from_embeddings(
-        self,
-        query_bD: Tensor,
-        passage_bD: Tensor,
-        cluster_b: Tensor,
-        negative_bHD: Tensor | None = None,
-        negative_cluster_bH: Tensor | None = None,
-    ) -> Tensor:
-        """The loss of this process's rows, a scalar; in float32 (float64 for float64 vectors), under autocast too.
-
-        Args:
-            query_bD: queries; vectors need not be normalised.
-            passage_bD: row i is the positive of query i.
-            cluster_b: cluster of each row's group, integers.
-            negative_bHD: hard negatives of each row, the same H on every process.
-            negative_cluster_bH: their clusters; -1 marks a place without a negative, whose vector is not looked at.
+    def from_embeddings(self, embeddings: Embeddings) -> dict[str, Tensor]:
+        """See `Loss.from_embeddings`; in float32 (float64 for float64 vectors), under autocast too.
 
         Raises:
             UserError: `printed_form` without hard negatives.
         """
-        with torch.autocast(query_bD.device.type, enabled=False):
-            return self._loss(query_bD, passage_bD, cluster_b, negative_bHD, negative_cluster_bH)
+        with torch.autocast(embeddings.query_bD.device.type, enabled=False):
+            return {"loss": self._loss(embeddings)}
 
     forward = from_embeddings
 
-    def _loss(
-        self,
-        query_bD: Tensor,
-        passage_bD: Tensor,
-        cluster_b: Tensor,
-        negative_bHD: Tensor | None,
-        negative_cluster_bH: Tensor | None,
-    ) -> Tensor:
+    def _loss(self, embeddings: Embeddings) -> Tensor:
+        query_bD, passage_bD, cluster_b, negative_bHD, negative_cluster_bH, _ = embeddings
         query_bD, passage_bD = _unit(query_bD), _unit(passage_bD)
         scale = self._scale(query_bD)
         rows = len(query_bD)
@@ -117,5 +101,5 @@ def _unit(rows: Tensor) -> Tensor:
 
 
 def _rank_of(gathered_N: Tensor, rows: int) -> int:
-    """This process's place among those whose rows were gathered; 0 where nothing was."""
+    """This process's position among those whose rows were gathered; 0 where nothing was."""
     return torch.distributed.get_rank() if len(gathered_N) > rows else 0

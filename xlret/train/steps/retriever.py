@@ -9,32 +9,25 @@ from torch import Tensor
 
 from xlret.batches.assemble import Assembled
 from xlret.model.encoder import Encoder
-from xlret.model.losses.infonce import InfoNCE
-from xlret.model.losses.matryoshka import Matryoshka
-from xlret.tokens.ragged import Ragged, chunks, padded, padded_tokens
+from xlret.model.losses.base import Embeddings, Loss
+from xlret.tokens.ragged import Ragged, padded_tokens
 from xlret.train.dev import DevSets
 from xlret.train.steps.base import Step
 
 
 class RetrieverStep(Step):
-    """Encoder and loss as one module, so that DDP sees a single forward pass.
-
-    Batches that bring switched copies of their queries get a second loss: each query has to find its own copy among those of
-    the global batch, at the same temperature, times `contrast_weight` (ContrastiveMix, Do et al., NAACL 2024).
-    """
+    """Encoder and loss as one module, so that DDP sees a single forward pass."""
 
     def __init__(
         self,
         encoder: Encoder,
-        loss: InfoNCE | Matryoshka,
+        loss: Loss,
         tokens_per_forward: int,
         autocast: bool,
-        contrast_weight: float = 0.0,
     ) -> None:
         super().__init__()
         self.encoder = encoder
         self.loss = loss
-        self._contrast_weight = contrast_weight
         self._tokens_per_forward = tokens_per_forward
         self._autocast = autocast
 
@@ -42,17 +35,16 @@ class RetrieverStep(Step):
         """The loss of this worker's rows against the passages of all workers (a scalar)."""
         device = next(self.encoder.parameters()).device
         with torch.autocast(device.type, torch.bfloat16, enabled=self._autocast):
-            query_bD, passage_PD = encode_ragged(self.encoder, (batch.queries, batch.passages), self._tokens_per_forward)
+            query_bD, passage_PD = encode_sides(self.encoder, (batch.queries, batch.passages), self._tokens_per_forward)
         b = len(batch.clusters)
         negative_bHD = negative_clusters = None
         if len(batch.negative_clusters):
             negative_bHD = passage_PD[b:].reshape(b, -1, passage_PD.shape[1])
             negative_clusters = torch.from_numpy(batch.negative_clusters).to(device).reshape(b, -1)
         clusters = torch.from_numpy(batch.clusters.copy()).to(device)
-        result: Tensor = self.loss(query_bD[:b], passage_PD[:b], clusters, negative_bHD, negative_clusters)
-        if len(query_bD) > b:
-            result = result + self._contrast_weight * self.loss(query_bD[:b], query_bD[b:], clusters)
-        return result
+        switched_bD = query_bD[b:] if len(query_bD) > b else None
+        embeddings = Embeddings(query_bD[:b], passage_PD[:b], clusters, negative_bHD, negative_clusters, switched_bD)
+        return self.loss.from_embeddings(embeddings)["loss"]
 
     def made_up(self) -> Assembled:
         """Two queries and two passages of two padding tokens each."""
@@ -72,25 +64,8 @@ class RetrieverStep(Step):
         self.encoder.save(directory, replace=True)
 
 
-def encode_ragged(encoder: Encoder, sides: Sequence[Ragged], budget: int) -> list[Tensor]:
-    """Vectors of several sides at once, each [rows, D], with little padding.
-
-    All texts are sorted by length and cut into chunks of at most `budget` padded tokens (at least one text), so short queries
-    are not padded to the longest passage. The vectors are those of any other batching, up to rounding.
-    """
-    pad_id = encoder.tokeniser.pad_id
-    device = next(encoder.parameters()).device
-    lengths = np.concatenate([side.lengths for side in sides])
-    starts = np.cumsum(lengths, dtype=np.int64) - lengths
-    ids = np.concatenate([side.ids for side in sides])
-    order = np.argsort(lengths, kind="stable")
-    vectors = []
-    for rows in chunks(lengths[order], budget):
-        chosen = order[rows]
-        flat = np.concatenate([ids[starts[row] : starts[row] + lengths[row]] for row in chosen])
-        ids_BT, mask_BT = padded(flat, lengths[chosen], pad_id)
-        vectors.append(encoder(torch.from_numpy(ids_BT).to(device), torch.from_numpy(mask_BT).to(device)))
-    place = np.empty_like(order)
-    place[order] = np.arange(len(order))
-    everything = torch.cat(vectors)[torch.from_numpy(place).to(device)]
-    return list(torch.split(everything, [len(side.lengths) for side in sides]))
+def encode_sides(encoder: Encoder, sides: Sequence[Ragged], tokens_per_batch: int) -> list[Tensor]:
+    """Vectors of several sides at once, each [rows, D], with little padding: texts of both sides are batched by length."""
+    ids, lengths = (np.concatenate(parts) for parts in zip(*((side.ids, side.lengths) for side in sides), strict=True))
+    vectors_ND = encoder.vectors(ids, lengths, tokens_per_batch)
+    return list(torch.split(vectors_ND, [len(side.lengths) for side in sides]))
