@@ -52,7 +52,7 @@ def loaded_here(directory: Path, gpu: bool) -> "Encoder":
 
     if gpu and not torch.cuda.is_available():
         raise UserError("this machine has no GPU that torch can use; encode on CPUs (gpu: false)")
-    return Encoder.load(directory, "cuda" if gpu else "cpu")
+    return Encoder.load(directory, device="cuda" if gpu else "cpu")
 
 
 def parts_encoded_here(
