@@ -101,11 +101,11 @@ def test_saved_and_loaded(tmp_path: Path) -> None:
     [
         ({"means": {}}, "at least one"),
         ({"spreads": {"de": 0.1}}, "the same languages"),
-        ({"spreads": {"de": 0.1, "en": 0.0}}, r"spreads\.en Input should be greater than 0"),
+        ({"spreads": {"de": 0.1, "en": 0.0}}, r"spreads\.en: Input should be greater than 0"),
         ({"means": {"de": [0.1], "en": [0.1, 0.2]}}, "one and the same length"),
         ({"means": {"de": [], "en": []}}, "at least 1"),
         ({"format": 2}, "format"),
-        ({"more": 1}, "more Extra inputs"),
+        ({"more": 1}, "more: Extra inputs"),
     ],
 )
 def test_what_is_no_calibration_is_refused(tmp_path: Path, change: dict[str, Any], message: str) -> None:

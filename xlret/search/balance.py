@@ -129,9 +129,9 @@ def language_share(langs: Sequence[str], counts: Mapping[str, int]) -> dict[str,
     """
     languages = sorted({*langs, *counts})
     total = sum(counts.values())
-    found = Counter(langs)
+    counted = Counter(langs)
     return {
-        lang: LanguageQuota(found[lang] / len(langs) if langs else 0.0, counts.get(lang, 0) / total if total else 0.0)
+        lang: LanguageQuota(counted[lang] / len(langs) if langs else 0.0, counts.get(lang, 0) / total if total else 0.0)
         for lang in languages
     }
 
@@ -142,4 +142,4 @@ def share_distance(shares: Mapping[str, LanguageQuota]) -> float:
     >>> round(share_distance({"de": LanguageQuota(1.0, 0.25), "en": LanguageQuota(0.0, 0.75)}), 6)
     0.75
     """
-    return sum(abs(one.hits - one.corpus) for one in shares.values()) / 2
+    return sum(abs(share.hits - share.corpus) for share in shares.values()) / 2

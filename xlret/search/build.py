@@ -68,7 +68,7 @@ def build_index(
         for part in store.parts():
             yield part.drop_columns(["vector"]), vectors_of(part)
 
-    with scratch(out) as place:
+    with scratch(out) as directory:
         names = sorted(store.languages)
         keys, lang_N = _keys_and_langs(pieces, names)
         trained = _trained(pieces, lang_N, names, factory, store.dimension, settings, say)
@@ -88,14 +88,20 @@ def build_index(
             "settings": settings.model_dump(mode="json", exclude={"threads"}),
         }
         about |= write_shards(
-            place, pieces, keys % np.uint64(settings.shards), settings.shards, trained, about, settings.threads
+            directory, pieces, keys % np.uint64(settings.shards), settings.shards, trained, about, settings.threads
         )
-        manifest = finish(place, about, trained, sample, query_sample(sample, queries, settings), say)
-        return publish(out, place, manifest)
+        manifest = finish(directory, about, trained, sample, query_sample(sample, queries, settings), say)
+        return publish(out, directory, manifest)
 
 
 def write_shards(
-    place: Path, pieces: Pieces, shard_N: NDArray[np.uint64], shards: int, trained: Any, about: Mapping[str, Any], threads: int
+    directory: Path,
+    pieces: Pieces,
+    shard_N: NDArray[np.uint64],
+    shards: int,
+    trained: Any,
+    about: Mapping[str, Any],
+    threads: int,
 ) -> dict[str, Any]:
     """Writes all shards and the table of lists; returns what the manifest says of them."""
     entries: list[ShardEntry] = []
@@ -103,20 +109,20 @@ def write_shards(
     flat = about["kind"] == "flat" and about["lossless"]
     for number in range(shards):
         rows, vectors = _rows_of(pieces, shard_N, number)
-        entry, lists = write_shard(place, number, rows, vectors, trained, flat, threads)
+        entry, lists = write_shard(directory, number, rows, vectors, trained, flat, threads)
         entries.append(entry)
         add_lists(counts, lists, about["nlist"] or 0)
     languages = language_counts(entries)
     files: dict[str, File] = {}
     if about["nlist"]:
-        files["lists"] = write_lists(place, np.array([counts[code] for code in languages]))
+        files["lists"] = write_lists(directory, np.array([counts[code] for code in languages]))
     return {"shards": tuple(entries), "languages": languages, "count": sum(languages.values()), "files": files}
 
 
 def add_lists(counts: dict[str, NDArray[np.int64]], lists: list[tuple[str, NDArray[np.int64]]], nlist: int) -> None:
     """Counts rows per language and list."""
-    for code, some in lists:
-        counts[code] = counts.get(code, np.zeros(nlist, np.int64)) + np.bincount(some, minlength=nlist)
+    for code, rows in lists:
+        counts[code] = counts.get(code, np.zeros(nlist, np.int64)) + np.bincount(rows, minlength=nlist)
 
 
 def language_counts(entries: list[ShardEntry]) -> dict[str, int]:
@@ -128,19 +134,21 @@ def language_counts(entries: list[ShardEntry]) -> dict[str, int]:
     return dict(sorted(counts.items()))
 
 
-def finish(place: Path, about: Mapping[str, Any], trained: Any, sample: pa.Table, queries: pa.Table, say: Say) -> IndexManifest:
+def finish(
+    directory: Path, about: Mapping[str, Any], trained: Any, sample: pa.Table, queries: pa.Table, say: Say
+) -> IndexManifest:
     """Writes the files about the whole index, measures it, and returns its manifest."""
     files = dict(about["files"])
     if trained is not None and "trained" not in files:
-        write_index(trained, place / TRAINED)
-        files["trained"] = file_entry(place / TRAINED)
+        write_index(trained, directory / TRAINED)
+        files["trained"] = file_entry(directory / TRAINED)
     for name, table in ((SAMPLE, sample), (QUERIES, queries)):
-        write_table(place / name, table)
-        files[name.partition(".")[0]] = file_entry(place / name)
-    estimate_calibration(_by_language(sample), made_from="sampled passages of the index").save(place / CALIBRATION)
-    files["calibration"] = file_entry(place / CALIBRATION)
+        write_table(directory / name, table)
+        files[name.partition(".")[0]] = file_entry(directory / name)
+    estimate_calibration(_by_language(sample), made_from="sampled passages of the index").save(directory / CALIBRATION)
+    files["calibration"] = file_entry(directory / CALIBRATION)
     manifest = live_manifest(dict(about) | {"files": files, "certificate": None})
-    certificate = _certificate(place, manifest, queries, about["settings"]["recall"], say)
+    certificate = _certificate(directory, manifest, queries, about["settings"]["recall"], say)
     return manifest.model_copy(update={"certificate": certificate})
 
 
@@ -152,10 +160,10 @@ def query_sample(sample: pa.Table, queries: Mapping[str, NDArray[np.float32]] | 
     by_lang = dict(sorted((queries or _by_language(sample)).items()))
     ids = {code: sample.filter(pa.compute.equal(sample.column("lang"), code)).column("id").to_pylist() for code in by_lang}
     each = math.ceil(settings.certificate_queries / max(1, len(by_lang)))
-    for code, some in by_lang.items():
-        vectors += list(np.asarray(some[:each], dtype=np.float32))
-        langs += [code] * len(some[:each])
-        excluded += ids[code][:each] if queries is None else [None] * len(some[:each])
+    for code, queries_ND in by_lang.items():
+        vectors += list(np.asarray(queries_ND[:each], dtype=np.float32))
+        langs += [code] * len(queries_ND[:each])
+        excluded += ids[code][:each] if queries is None else [None] * len(queries_ND[:each])
     if not vectors:
         raise UserError("no queries to measure the index with; leave them out or give some")
     flat = pa.array(np.array(vectors, dtype=np.float32).ravel())
@@ -163,10 +171,10 @@ def query_sample(sample: pa.Table, queries: Mapping[str, NDArray[np.float32]] | 
     return pa.table({"lang": langs, "exclude": pa.array(excluded, pa.large_string()), "vector": column})
 
 
-def _certificate(place: Path, manifest: IndexManifest, queries: pa.Table, target: float, say: Say) -> Certificate:
-    exclude = [frozenset() if one is None else frozenset([one]) for one in queries.column("exclude").to_pylist()]
+def _certificate(directory: Path, manifest: IndexManifest, queries: pa.Table, target: float, say: Say) -> Certificate:
+    exclude = [frozenset() if name is None else frozenset([name]) for name in queries.column("exclude").to_pylist()]
     vectors = np.asarray(vectors_of(queries), dtype=np.float32)
-    certificate = certify(SearchIndex.of(place, manifest), vectors, exclude, _made_of(queries), target)
+    certificate = certify(SearchIndex.from_manifest(directory, manifest), vectors, exclude, _made_of(queries), target)
     say(f"measured with {certificate.queries} {certificate.made_of}: exact search {certificate.exact_qps:,.0f} queries/s")
     name = {"ivf": "nprobe ", "hnsw": "ef "}.get(manifest.kind)
     for dial in certificate.dials:
@@ -188,20 +196,20 @@ def _by_language(table: pa.Table) -> dict[str, NDArray[np.float32]]:
 
 def _keys_and_langs(pieces: Pieces, names: Sequence[str]) -> tuple[NDArray[np.uint64], NDArray[np.int32]]:
     """Of each passage the hash of its id, and its language as a place in `names` (as text it would take ten times as much)."""
-    keys, langs, place = [], [], {code: place for place, code in enumerate(names)}
+    keys, langs, numbers = [], [], {code: number for number, code in enumerate(names)}
     for table, _ in pieces():
         keys.append(hashes(table.column("id").to_pylist()))
-        langs.append(np.array([place[code] for code in table.column("lang").to_pylist()], dtype=np.int32))
+        langs.append(np.array([numbers[code] for code in table.column("lang").to_pylist()], dtype=np.int32))
     return np.concatenate(keys), np.concatenate(langs)
 
 
 def _rows_of(pieces: Pieces, shard_N: NDArray[np.uint64], number: int) -> tuple[pa.Table, Vectors]:
     tables, vectors, start = [], [], 0
-    for table, some in pieces():
-        mine = shard_N[start : start + len(some)] == number
-        start += len(some)
+    for table, block in pieces():
+        mine = shard_N[start : start + len(block)] == number
+        start += len(block)
         tables.append(table.filter(pa.array(mine)))
-        vectors.append(some[mine])
+        vectors.append(block[mine])
     return joined(tables), np.concatenate(vectors)
 
 
@@ -209,11 +217,11 @@ def draw_sample(pieces: Pieces, languages: int) -> pa.Table:
     """What `sample_of` all passages would be; one pass over them."""
     sample: pa.Table | None = None
     for table, vectors in pieces():
-        some = sample_of(table, vectors, languages)
+        drawn = sample_of(table, vectors, languages)
         if sample is not None:
-            some = joined([sample, some])
-            some = sample_of(some, vectors_of(some), languages)
-        sample = some
+            drawn = joined([sample, drawn])
+            drawn = sample_of(drawn, vectors_of(drawn), languages)
+        sample = drawn
     return sample
 
 
@@ -236,10 +244,10 @@ def _trained(
     chosen = np.sort(stratified(lang_N, names, wanted, settings.seed))
     say(f"training on {len(chosen):,} passages of all {len(names)} languages")
     vectors_TD, start = np.empty((len(chosen), dimension), np.float32), 0
-    for _, some in pieces():
-        first, last = np.searchsorted(chosen, (start, start + len(some)))
-        vectors_TD[first:last] = some[chosen[first:last] - start]
-        start += len(some)
+    for _, block in pieces():
+        first, last = np.searchsorted(chosen, (start, start + len(block)))
+        vectors_TD[first:last] = block[chosen[first:last] - start]
+        start += len(block)
     train(index, vectors_TD, settings.threads)
     return index
 
@@ -255,8 +263,8 @@ def stratified(lang_N: NDArray[np.int32], names: Sequence[str], wanted: int, see
     """
     floor = max(1, wanted // (4 * len(names)))
     chosen = []
-    for place, (code, count) in enumerate(zip(names, np.bincount(lang_N, minlength=len(names)).tolist(), strict=True)):
-        some = min(count, max(floor, wanted * count // len(lang_N)))
-        rows = np.flatnonzero(lang_N == place)
-        chosen.append(rows[generator(seed, "train", code).permutation(count)[:some]])
+    for lang, (code, count) in enumerate(zip(names, np.bincount(lang_N, minlength=len(names)).tolist(), strict=True)):
+        rows_wanted = min(count, max(floor, wanted * count // len(lang_N)))
+        rows = np.flatnonzero(lang_N == lang)
+        chosen.append(rows[generator(seed, "train", code).permutation(count)[:rows_wanted]])
     return np.concatenate(chosen)

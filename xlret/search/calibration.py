@@ -190,9 +190,9 @@ def estimate_calibration(passages: Mapping[str, Vector], *, made_from: str = "")
 def _variance(asking: Mapping[str, Vector], lang: str, rows_MD: Vector, mean_D: FloatArray) -> float:
     """Mean squared distance of a language's scores from the mean that its vector says."""
     total, count = 0.0, 0
-    for one, asked in asking.items():
+    for code, asked in asking.items():
         squares = np.square(asked @ rows_MD.T - (asked @ mean_D.astype(np.float32))[:, None])
-        if one == lang:
+        if code == lang:
             np.fill_diagonal(squares, 0.0)  # the first rows are the ones that ask
             count -= len(asked)
         total += float(squares.sum(dtype=np.float64))

@@ -35,26 +35,26 @@ def certify(
         made_of: what the queries are, in words.
         target: recall@10 that the default dial shall reach.
     """
-    options = [SearchOptions(top_k=10, exclude_ids=one) for one in exclude]
-    some = slice(0, max(1, min(len(vectors_QD), 64)))
-    exact = index.search(vectors_QD, [replace(one, top_k=100, exact=True) for one in options])
-    exact_qps = _speed(index, vectors_QD[some], [replace(one, exact=True) for one in options[some]])
+    options = [SearchOptions(top_k=10, exclude_ids=ids) for ids in exclude]
+    timed = slice(0, max(1, min(len(vectors_QD), 64)))
+    exact = index.search(vectors_QD, [replace(asked, top_k=100, exact=True) for asked in options])
+    exact_qps = _speed(index, vectors_QD[timed], [replace(asked, exact=True) for asked in options[timed]])
     dials: list[Dial] = []
     for value in _values(index):
-        tried = [_with_dial(one, value) for one in options]
-        ten, hundred = (index.search(vectors_QD, [replace(one, top_k=count) for one in tried]) for count in (10, 100))
+        tried = [_with_dial(asked, value) for asked in options]
+        ten, hundred = (index.search(vectors_QD, [replace(asked, top_k=count) for asked in tried]) for count in (10, 100))
         dials.append(
             Dial(
                 value=value,
                 recall_10=_recall(exact.ids, ten.ids, 10),
                 recall_100=_recall(exact.ids, hundred.ids, 100),
-                qps=_speed(index, vectors_QD[some], tried[some]),
+                qps=_speed(index, vectors_QD[timed], tried[timed]),
             )
         )
         if dials[-1].recall_100 >= _ENOUGH:
             break
-    good = [one for one in dials if one.recall_10 >= target]
-    best = good[0] if good else max(dials, key=lambda one: one.recall_10)
+    good = [dial for dial in dials if dial.recall_10 >= target]
+    best = good[0] if good else max(dials, key=lambda dial: dial.recall_10)
     return Certificate(
         queries=len(vectors_QD),
         made_of=made_of,
@@ -76,10 +76,12 @@ def _with_dial(options: SearchOptions, value: int) -> SearchOptions:
     return replace(options, nprobe=value, ef=value)
 
 
-def _recall(exact: list[list[str]], found: list[list[str]], count: int) -> float:
+def _recall(exact: list[list[str]], approximate: list[list[str]], count: int) -> float:
     """The mean share of each query's `count` best that was found."""
     shares = [
-        len(set(one[:count]) & set(other[:count])) / len(one[:count]) for one, other in zip(exact, found, strict=True) if one
+        len(set(best[:count]) & set(hits[:count])) / len(best[:count])
+        for best, hits in zip(exact, approximate, strict=True)
+        if best
     ]
     return float(np.mean(shares)) if shares else 1.0
 

@@ -54,7 +54,7 @@ def append(index_dir: Path, store: VectorStore, *, replace: bool = False, thread
         UserError: another encoder, ids that are there already, or another process is changing the index.
     """
     current_version(index_dir)
-    with scratch(index_dir) as place:
+    with scratch(index_dir) as directory:
         old = SearchIndex.open(index_dir)
         check_fit(old.manifest, store.dimension, store.dtype, store.encoder)
         fields = _fields(old.manifest, store)
@@ -69,9 +69,9 @@ def append(index_dir: Path, store: VectorStore, *, replace: bool = False, thread
                 f"{taken:,} of the ids are in the index already, such as {name!r}; say --replace, or delete them first"
             )
         trained, counts = _trained(old), _counts(old)
-        entries = _with_deleted(old, place, doomed, counts, trained)
+        entries = _with_deleted(old, directory, doomed, counts, trained)
         flat = old.manifest.kind == "flat" and old.manifest.lossless
-        entry, lists = write_shard(place, len(entries), table, vectors, trained, flat, threads)
+        entry, lists = write_shard(directory, len(entries), table, vectors, trained, flat, threads)
         add_lists(counts, lists, old.manifest.nlist or 0)
         languages = dict(old.manifest.languages)
         for number, rows in enumerate(doomed):
@@ -88,7 +88,9 @@ def append(index_dir: Path, store: VectorStore, *, replace: bool = False, thread
             "files": {},
         }
         say(f"{table.num_rows:,} passages added as shard {entry.number}" + (f", {taken:,} replaced" if taken else ""))
-        return _publish(index_dir, place, old, about, trained, counts, sample_of(both, vectors_of(both), len(languages)), say)
+        return _publish(
+            index_dir, directory, old, about, trained, counts, sample_of(both, vectors_of(both), len(languages)), say
+        )
 
 
 def delete(index_dir: Path, ids: Sequence[str], *, say: Say = print) -> Path:
@@ -103,26 +105,26 @@ def delete(index_dir: Path, ids: Sequence[str], *, say: Say = print) -> Path:
         UserError: none of the ids is in the index, or another process is changing it.
     """
     current_version(index_dir)
-    with scratch(index_dir) as place:
+    with scratch(index_dir) as directory:
         old = SearchIndex.open(index_dir)
         wanted = list(dict.fromkeys(ids))
         doomed = _rows_with(old, wanted)
-        found = sum(len(rows) for rows in doomed)
-        if not found:
+        doomed_count = sum(len(rows) for rows in doomed)
+        if not doomed_count:
             raise UserError(
                 f"none of the {len(wanted):,} ids is in the index" + (f", such as {wanted[0]!r:.80}" if wanted else "")
             )
-        if found == old.manifest.count:
-            raise UserError(f"these are all {found:,} passages of the index; build another instead")
+        if doomed_count == old.manifest.count:
+            raise UserError(f"these are all {doomed_count:,} passages of the index; build another instead")
         trained, counts = _trained(old), _counts(old)
-        entries = _with_deleted(old, place, doomed, counts, trained)
+        entries = _with_deleted(old, directory, doomed, counts, trained)
         languages = dict(old.manifest.languages)
         for number, rows in enumerate(doomed):
             _subtract(languages, old.shards[number], rows)
         about = _about(old) | {"shards": tuple(entries), "languages": languages, "files": {}}
-        missing = f"; {len(wanted) - found:,} ids are not in the index" if found < len(wanted) else ""
-        say(f"{found:,} passages deleted{missing}")
-        return _publish(index_dir, place, old, about, trained, counts, _sample_without(old, doomed, languages), say)
+        missing = f"; {len(wanted) - doomed_count:,} ids are not in the index" if doomed_count < len(wanted) else ""
+        say(f"{doomed_count:,} passages deleted{missing}")
+        return _publish(index_dir, directory, old, about, trained, counts, _sample_without(old, doomed, languages), say)
 
 
 def compact(index_dir: Path, *, shards: int | None = None, threads: int = 1, say: Say = print) -> Path:
@@ -142,7 +144,7 @@ def compact(index_dir: Path, *, shards: int | None = None, threads: int = 1, say
     if shards is not None and not 1 <= shards <= MOST_SHARDS:
         raise UserError(f"shards is {shards}; allowed is 1 to {MOST_SHARDS}")
     current_version(index_dir)
-    with scratch(index_dir) as place:
+    with scratch(index_dir) as directory:
         old = SearchIndex.open(index_dir)
         shards = old.manifest.base_shards if shards is None else shards
         trained = _trained(old)
@@ -153,15 +155,15 @@ def compact(index_dir: Path, *, shards: int | None = None, threads: int = 1, say
 
         keys = np.concatenate([hashes(table.column("id").to_pylist()) for table, _ in pieces()])
         about = _about(old) | {"base_shards": shards}
-        about |= write_shards(place, pieces, keys % np.uint64(shards), shards, trained, about, threads)
+        about |= write_shards(directory, pieces, keys % np.uint64(shards), shards, trained, about, threads)
         say(f"{len(keys):,} passages in {shards} shards")
         sample = draw_sample(pieces, len(about["languages"]))
-        return _publish(index_dir, place, old, about, trained, None, sample, say)
+        return _publish(index_dir, directory, old, about, trained, None, sample, say)
 
 
 def _publish(
     index_dir: Path,
-    place: Path,
+    directory: Path,
     old: SearchIndex,
     about: dict[str, Any],
     trained: Any,
@@ -174,12 +176,12 @@ def _publish(
     about["parent"] = old.manifest.version
     if counts is not None and old.manifest.nlist is not None:
         empty = np.zeros(old.manifest.nlist, np.int64)
-        about["files"]["lists"] = write_lists(place, np.array([counts.get(code, empty) for code in about["languages"]]))
+        about["files"]["lists"] = write_lists(directory, np.array([counts.get(code, empty) for code in about["languages"]]))
     if trained is not None:
-        link_or_copy(old.path / TRAINED, place / TRAINED)
+        link_or_copy(old.path / TRAINED, directory / TRAINED)
         about["files"]["trained"] = old.manifest.files["trained"]
     queries = open_table(old.path / QUERIES, REMEDY)
-    return publish(index_dir, place, finish(place, about, trained, sample, queries, say))
+    return publish(index_dir, directory, finish(directory, about, trained, sample, queries, say))
 
 
 def _about(old: SearchIndex) -> dict[str, Any]:
@@ -190,24 +192,24 @@ def _about(old: SearchIndex) -> dict[str, Any]:
 
 
 def _with_deleted(
-    old: SearchIndex, place: Path, doomed: list[NDArray[np.int64]], counts: Counts, trained: Any
+    old: SearchIndex, directory: Path, doomed: list[NDArray[np.int64]], counts: Counts, trained: Any
 ) -> list[ShardEntry]:
     """The old shards in a new version, with more rows deleted."""
     entries = []
     for entry, shard, rows in zip(old.manifest.shards, old.shards, doomed, strict=True):
         for file in entry.files():
             if file != entry.tombstones or not len(rows):
-                link_or_copy(old.path / file.file, place / file.file)
+                link_or_copy(old.path / file.file, directory / file.file)
         if len(rows):
             deleted = np.zeros(entry.count, bool) if shard.deleted_N is None else shard.deleted_N.copy()
             deleted[rows] = True
-            tombstones = write_tombstones(place, entry.number, deleted)
+            tombstones = write_tombstones(directory, entry.number, deleted)
             entry = entry.model_copy(update={"tombstones": tombstones, "deleted": int(deleted.sum())})
             if old.manifest.nlist is not None:
                 lists = lists_of(trained, encoded(trained, shard.vectors[rows].astype(np.float32), 1))
                 for code, (start, end) in entry.languages.items():
-                    some = lists[(rows >= start) & (rows < end)]
-                    counts[code] = counts[code] - np.bincount(some, minlength=old.manifest.nlist)
+                    rows_lists = lists[(rows >= start) & (rows < end)]
+                    counts[code] = counts[code] - np.bincount(rows_lists, minlength=old.manifest.nlist)
         entries.append(entry)
     return entries
 
@@ -215,11 +217,11 @@ def _with_deleted(
 def _rows_with(index: SearchIndex, ids: Sequence[str]) -> list[NDArray[np.int64]]:
     """For each shard the rows, not yet deleted, whose id is one of these."""
     wanted = pa.array(list(ids), pa.large_string())
-    found = []
+    rows = []
     for shard in index.shards:
         mine = pc.is_in(shard.table.column("id"), value_set=wanted).to_numpy(zero_copy_only=False)
-        found.append(np.flatnonzero(mine if shard.deleted_N is None else mine & ~shard.deleted_N))
-    return found
+        rows.append(np.flatnonzero(mine if shard.deleted_N is None else mine & ~shard.deleted_N))
+    return rows
 
 
 def _subtract(languages: dict[str, int], shard: Shard, rows: NDArray[np.int64]) -> None:
@@ -237,8 +239,8 @@ def _left(old: SearchIndex, doomed: list[NDArray[np.int64]], languages: Containe
                 kept_N[start:end] = False
         kept = np.flatnonzero(kept_N)
         for start in range(0, len(kept), _ROWS_AT_ONCE):
-            some = kept[start : start + _ROWS_AT_ONCE]
-            yield shard.table.take(pa.array(some)), shard.vectors[some]
+            block = kept[start : start + _ROWS_AT_ONCE]
+            yield shard.table.take(pa.array(block)), shard.vectors[block]
 
 
 def _sample_without(old: SearchIndex, doomed: list[NDArray[np.int64]], languages: Mapping[str, int]) -> pa.Table:

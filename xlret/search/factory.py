@@ -56,39 +56,39 @@ def factory_of(text: str, count: int, dimension: int, dtype: str) -> Factory:
     >>> factory_of("IVF,SQ8", 1_000_000, 384, "float16").text, factory_of("Flat", 10, 384, "float16").code_bytes
     ('IVF4096,SQ8', 768)
     """
-    found = _FORM.fullmatch(text.strip())
-    if found is None or not text.strip() or (found["codes"] is None and found["hnsw"] is None):
+    form = _FORM.fullmatch(text.strip())
+    if form is None or not text.strip() or (form["codes"] is None and form["hnsw"] is None):
         extra = "; fast-scan and RaBitQ scores depend on what is searched beside" if "fs" in text or "RaBitQ" in text else ""
         raise UserError(f"--factory {text!r:.80} is not allowed: {ALLOWED}{extra}")
-    codes = found["codes"] or "Flat"
-    if found["hnsw"] and found["pq_m"]:
+    codes = form["codes"] or "Flat"
+    if form["hnsw"] and form["pq_m"]:
         raise UserError(f"--factory {text!r:.80}: HNSW does not go with PQ here; {ALLOWED}")
-    if found["opq"] and found["pq_m"] != found["opq_m"]:
+    if form["opq"] and form["pq_m"] != form["opq_m"]:
         raise UserError(f"--factory {text!r:.80}: OPQm goes with PQm of the same m")
-    if found["pq_m"]:
-        m, coded = int(found["pq_m"]), int(found["opq_to"] or dimension)
+    if form["pq_m"]:
+        m, coded = int(form["pq_m"]), int(form["opq_to"] or dimension)
         if not 1 <= coded <= dimension:
             raise UserError(f"--factory {text!r:.80}: OPQ to {coded} numbers; allowed are 1 to {dimension}, as vectors have")
         if not 1 <= m <= coded or coded % m:
-            divisors = [one for one in range(2, coded + 1) if coded % one == 0]
+            divisors = [divisor for divisor in range(2, coded + 1) if coded % divisor == 0]
             raise UserError(f"--factory {text!r:.80}: {m} does not divide the dimension {coded}; take one of {divisors}")
-        codes = f"PQ{m}" + (f"x{found['bits']}" if found["bits"] else "") + "np"  # np: no polysemous training, minutes long
-    nlist, front = None, found["hnsw"]
+        codes = f"PQ{m}" + (f"x{form['bits']}" if form["bits"] else "") + "np"  # np: no polysemous training, minutes long
+    nlist, front = None, form["hnsw"]
     if "IVF" in text:
-        nlist = int(found["nlist"]) if found["nlist"] else _lists(count)
+        nlist = int(form["nlist"]) if form["nlist"] else _lists(count)
         if not 1 <= nlist <= max(1, count):
             raise UserError(f"--factory {text!r:.80}: {nlist} lists for {count} passages; take fewer lists, or Flat")
-        graph = found["coarse"] or ("_HNSW32" if nlist >= _GRAPH_FROM else "")
+        graph = form["coarse"] or ("_HNSW32" if nlist >= _GRAPH_FROM else "")
         front = f"IVF{nlist}{graph}"
     stored = codes == "Flat" or (codes == "SQfp16" and dtype == "float16" and front is None)
-    kind: Kind = "ivf" if nlist else "hnsw" if found["hnsw"] else "flat"
+    kind: Kind = "ivf" if nlist else "hnsw" if form["hnsw"] else "flat"
     return Factory(
-        text=",".join(part for part in (found["opq"], front, codes) if part),
+        text=",".join(part for part in (form["opq"], front, codes) if part),
         kind=kind,
         nlist=nlist,
         lossless=stored,
         refine=1 if stored else 8 if codes.startswith("PQ") else 4 if codes == "SQ4" else 2,
-        code_bytes=_bytes(codes, found["hnsw"], kind, dimension, dtype),
+        code_bytes=_bytes(codes, form["hnsw"], kind, dimension, dtype),
     )
 
 
@@ -100,7 +100,7 @@ def choose(count: int, dimension: int, dtype: str) -> tuple[Factory, str]:
         name = "IVF,SQ8"
         why = "up to 40 million passages one byte a number beside inverted lists is fastest at high recall"
     else:
-        m = max(one for one in range(1, dimension // 4 + 1) if dimension % one == 0)
+        m = max(divisor for divisor in range(1, dimension // 4 + 1) if dimension % divisor == 0)
         name, why = f"IVF,PQ{m}", "beyond 40 million passages memory decides; candidates are compared by the vectors on disk"
     chosen = factory_of(name, count, dimension, dtype)
     return chosen, why
@@ -168,9 +168,9 @@ def encoded(index: Any, vectors_ND: NDArray[np.float32], threads: int) -> NDArra
     try:
         block = np.zeros((_ROWS_AT_ONCE, vectors_ND.shape[1]), dtype=np.float32)
         for start in range(0, len(vectors_ND), _ROWS_AT_ONCE):
-            some = vectors_ND[start : start + _ROWS_AT_ONCE]
-            block[: len(some)] = some
-            codes[start : start + len(some)] = index.sa_encode(block)[: len(some)]
+            chunk = vectors_ND[start : start + _ROWS_AT_ONCE]
+            block[: len(chunk)] = chunk
+            codes[start : start + len(chunk)] = index.sa_encode(block)[: len(chunk)]
     finally:
         faiss.cvar.distance_compute_blas_threshold = NO_BLAS
         faiss.omp_set_num_threads(1)
@@ -182,8 +182,8 @@ def lists_of(index: Any, codes_NB: NDArray[np.uint8]) -> NDArray[np.int64]:
     ivf = inner_ivf(index)
     assert ivf is not None
     lists = np.zeros(len(codes_NB), dtype=np.int64)
-    for place in range(ivf.coarse_code_size()):
-        lists |= codes_NB[:, place].astype(np.int64) << (8 * place)
+    for byte in range(ivf.coarse_code_size()):
+        lists |= codes_NB[:, byte].astype(np.int64) << (8 * byte)
     return lists
 
 

@@ -73,9 +73,9 @@ def write_index(index: Any, path: Path) -> None:
     failures: list[OSError] = []
     with open(path, "wb") as file:
 
-        def write(some: bytes) -> int:
+        def write(data: bytes) -> int:
             try:
-                return file.write(some)
+                return file.write(data)
             except OSError as error:
                 failures.append(error)
                 return 0

@@ -54,20 +54,20 @@ class Filter(RootModel[dict[str, Any]]):
             values += sum(1 for _ in _values(name, condition))
         if values > MAX_VALUES:
             raise ValueError(f"{values} values; allowed are {MAX_VALUES} over all fields")
-        return {name: dict(one) if isinstance(one, Mapping) else one for name, one in root.items()}
+        return {name: dict(condition) if isinstance(condition, Mapping) else condition for name, condition in root.items()}
 
     @property
     def conditions(self) -> dict[str, tuple[str, Any]]:
         """Field -> ("eq", value), ("in", values) or ("range", {"gte": value, ...})."""
-        found: dict[str, tuple[str, Any]] = {}
-        for name, one in self.root.items():
-            if not isinstance(one, dict):
-                found[name] = ("eq", one)
-            elif "in" in one:
-                found[name] = ("in", one["in"])
+        conditions: dict[str, tuple[str, Any]] = {}
+        for name, condition in self.root.items():
+            if not isinstance(condition, dict):
+                conditions[name] = ("eq", condition)
+            elif "in" in condition:
+                conditions[name] = ("in", condition["in"])
             else:
-                found[name] = ("range", one)
-        return found
+                conditions[name] = ("range", condition)
+        return conditions
 
     @property
     def key(self) -> str:
@@ -111,13 +111,13 @@ def check_filter(filter: Filter, fields: Mapping[str, str]) -> None:
     """
     for name, (kind, value) in filter.conditions.items():
         if name not in fields:
-            there = ", ".join(sorted(fields)) or "none"
-            raise UserError(f"filter: unknown metadata field {name!r:.80}; fields of this index: {there}")
+            known = ", ".join(sorted(fields)) or "none"
+            raise UserError(f"filter: unknown metadata field {name!r:.80}; fields of this index: {known}")
         if kind == "range" and fields[name] == "bool":
             raise UserError(f"filter: {name} is true or false and has no ranges; give a value")
-        for one in value if kind == "in" else value.values() if kind == "range" else [value]:
-            if not _fits(one, fields[name], kind):
-                raise UserError(f"filter: {name} is of type {fields[name]}; {one!r:.60} is not")
+        for operand in value if kind == "in" else value.values() if kind == "range" else [value]:
+            if not _fits(operand, fields[name], kind):
+                raise UserError(f"filter: {name} is of type {fields[name]}; {operand!r:.60} is not")
 
 
 def matching(filter: Filter, table: pa.Table) -> NDArray[np.bool_]:
@@ -130,24 +130,24 @@ def matching(filter: Filter, table: pa.Table) -> NDArray[np.bool_]:
             continue
         column = table.column(META + name)
         if kind == "eq":
-            found = pc.is_null(column) if value is None else _compared("equal", column, value)
+            fitting = pc.is_null(column) if value is None else _compared("equal", column, value)
         elif kind == "in":
-            found = _is_in(column, value)
+            fitting = _is_in(column, value)
         else:
-            found = None
+            fitting = None
             for how, bound in value.items():
-                one = _compared(_RANGES[how], column, bound)
-                found = one if found is None else pc.and_(found, one)
-        fits &= cast(NDArray[np.bool_], pc.fill_null(found, False).to_numpy(zero_copy_only=False))
+                bounded = _compared(_RANGES[how], column, bound)
+                fitting = bounded if fitting is None else pc.and_(fitting, bounded)
+        fits &= cast(NDArray[np.bool_], pc.fill_null(fitting, False).to_numpy(zero_copy_only=False))
     return fits
 
 
 def _is_in(column: Any, values: list[Scalar]) -> Any:
     """Like equality with each of the values."""
-    nothing = pc.is_null(column)
-    column, some = _alike(column, [one for one in values if one is not None])
-    found = pc.and_(pc.is_in(column, value_set=some), pc.invert(nothing))
-    return pc.or_(found, nothing) if None in values else found
+    empty = pc.is_null(column)
+    column, value_set = _alike(column, [value for value in values if value is not None])
+    fitting = pc.and_(pc.is_in(column, value_set=value_set), pc.invert(empty))
+    return pc.or_(fitting, empty) if None in values else fitting
 
 
 def _compared(how: str, column: Any, value: Scalar) -> Any:
@@ -159,10 +159,10 @@ def _alike(column: Any, values: list[Scalar]) -> tuple[Any, Any]:
     """Column and values as one type. Whole numbers beside others become the nearest floats, where Arrow by itself refuses
     those beyond 2**53."""
     kind = column.type
-    if pa.types.is_integer(kind) and any(isinstance(one, float) for one in values):
+    if pa.types.is_integer(kind) and any(isinstance(value, float) for value in values):
         kind = pa.float64()
         column = column.cast(kind, safe=False)
-    return column, pa.array([float(cast(float, one)) for one in values] if pa.types.is_floating(kind) else values, kind)
+    return column, pa.array([float(cast(float, value)) for value in values] if pa.types.is_floating(kind) else values, kind)
 
 
 def _fits(value: Scalar, kind: str, how: str) -> bool:
@@ -182,25 +182,25 @@ def _values(name: str, condition: Any) -> Iterator[Scalar]:
         if keys == {"in"}:
             if not isinstance(condition["in"], list | tuple) or not condition["in"]:
                 raise ValueError(f"{name}: in needs a list of at least one value")
-            found = list(condition["in"])
+            operands = list(condition["in"])
         elif keys and keys <= set(_RANGES):
-            found = list(condition.values())
+            operands = list(condition.values())
         else:
             raise ValueError(f"{name}: {sorted(map(str, keys))!s:.80} is no condition; {_FORMS}")
     else:
-        found = [condition]
-    for one in found:
-        if isinstance(one, bool) or one is None:
+        operands = [condition]
+    for operand in operands:
+        if isinstance(operand, bool) or operand is None:
             pass
-        elif isinstance(one, str):
-            if len(one) > MAX_CHARACTERS or any("\ud800" <= letter <= "\udfff" for letter in one):
+        elif isinstance(operand, str):
+            if len(operand) > MAX_CHARACTERS or any("\ud800" <= letter <= "\udfff" for letter in operand):
                 raise ValueError(f"{name}: a text is longer than {MAX_CHARACTERS} characters or holds a lone surrogate")
-        elif isinstance(one, int):
-            if not -(1 << 63) <= one < 1 << 63:
-                raise ValueError(f"{name}: {one!s:.40} does not fit 64 bits")
-        elif isinstance(one, float):
-            if not math.isfinite(one):
-                raise ValueError(f"{name}: {one} is not finite")
+        elif isinstance(operand, int):
+            if not -(1 << 63) <= operand < 1 << 63:
+                raise ValueError(f"{name}: {operand!s:.40} does not fit 64 bits")
+        elif isinstance(operand, float):
+            if not math.isfinite(operand):
+                raise ValueError(f"{name}: {operand} is not finite")
         else:
-            raise ValueError(f"{name}: {one!r:.60} is a {type(one).__name__}; {_FORMS}")
-        yield one
+            raise ValueError(f"{name}: {operand!r:.60} is a {type(operand).__name__}; {_FORMS}")
+        yield operand

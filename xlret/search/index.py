@@ -44,10 +44,10 @@ class SearchIndex:
         """
         version_dir = current_version(path)
         manifest = verify(version_dir) if verify_files else read_manifest(version_dir)
-        return cls.of(version_dir, manifest)
+        return cls.from_manifest(version_dir, manifest)
 
     @classmethod
-    def of(cls, version_dir: Path, manifest: IndexManifest) -> "SearchIndex":
+    def from_manifest(cls, version_dir: Path, manifest: IndexManifest) -> "SearchIndex":
         """Opens files that are known to be what the manifest says."""
         plan = ProbingPlan.open(version_dir, manifest)
         numbers = range(len(manifest.shards))
@@ -65,14 +65,14 @@ class SearchIndex:
             UserError: vectors or options that this index cannot be asked with.
         """
         each = options_of_each(options, len(vectors_QD))
-        wanted = [one.top_k for one in each]
+        wanted = [asked.top_k for asked in each]
         hits = merge([shard.search(vectors_QD, each) for shard in self.shards], wanted)
         if short := [query for query, is_short in enumerate(hits.short) if is_short]:
             again = self.search(vectors_QD[short], [replace(each[query], exact=True) for query in short])
-            for place, query in enumerate(short):
+            for position, query in enumerate(short):
                 lists: tuple[tuple[Any, Any], ...] = tuple(zip(hits, again, strict=True))
                 for of_all, of_short in lists:
-                    of_all[query] = of_short[place]
+                    of_all[query] = of_short[position]
         return hits
 
     def check_files(self) -> None:
@@ -82,9 +82,9 @@ class SearchIndex:
 
     def passages(self, hits: Hits, query: int) -> list[Passage]:
         """The passages that were found for one query, in the order of its hits."""
-        places = list(zip(hits.shards[query].tolist(), hits.rows[query].tolist(), strict=True))
-        found: dict[tuple[int, int], Passage] = {}
-        for number in {shard for shard, _ in places}:
-            rows = [row for shard, row in places if shard == number]
-            found |= {(number, row): one for row, one in zip(rows, self.shards[number].passages(rows), strict=True)}
-        return [found[place] for place in places]
+        shard_rows = list(zip(hits.shards[query].tolist(), hits.rows[query].tolist(), strict=True))
+        passages: dict[tuple[int, int], Passage] = {}
+        for number in {shard for shard, _ in shard_rows}:
+            rows = [row for shard, row in shard_rows if shard == number]
+            passages |= {(number, row): passage for row, passage in zip(rows, self.shards[number].passages(rows), strict=True)}
+        return [passages[shard_row] for shard_row in shard_rows]

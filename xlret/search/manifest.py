@@ -57,7 +57,7 @@ class ShardEntry(_Part):
 
     def files(self) -> list[File]:
         """All its files."""
-        return [one for one in (self.rows, self.vectors, self.index, self.tombstones) if one is not None]
+        return [file for file in (self.rows, self.vectors, self.index, self.tombstones) if file is not None]
 
 
 class Dial(_Part):

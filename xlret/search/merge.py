@@ -68,9 +68,9 @@ def merge(parts: Sequence[ShardHits], top_k: int | Sequence[int]) -> Hits:
         rows = np.concatenate([part.rows[query] for part in parts])
         shards = np.concatenate([np.full(len(part.rows[query]), part.number, np.int64) for part in parts])
         order = best(keys, ids, min(part.depths[query] for part in parts))
-        order = order[best(scores[order], [ids[one] for one in order], wanted[query])]
-        hits.ids.append([ids[one] for one in order])
-        hits.langs.append([langs[one] for one in order])
+        order = order[best(scores[order], [ids[position] for position in order], wanted[query])]
+        hits.ids.append([ids[position] for position in order])
+        hits.langs.append([langs[position] for position in order])
         hits.scores.append(scores[order])
         hits.shards.append(shards[order])
         hits.rows.append(rows[order])
@@ -97,5 +97,5 @@ def best(scores_N: NDArray[np.float32], ids: Sequence[str], count: int) -> NDArr
     ordered = scores_N[order]
     if (ordered[1:] == ordered[:-1]).any():
         values = scores_N.tolist()
-        order = np.array(sorted(range(len(ids)), key=lambda one: (-values[one], ids[one])), dtype=np.int64)
+        order = np.array(sorted(range(len(ids)), key=lambda position: (-values[position], ids[position])), dtype=np.int64)
     return order[:count]

@@ -64,7 +64,11 @@ class ProbingPlan:
         if options.exact or (manifest.kind == "flat" and manifest.lossless):
             return True
         restricted = options.languages is not None or options.filter is not None
-        if manifest.kind == "flat" and "PQ" in manifest.factory and (restricted or any(one.deleted for one in manifest.shards)):
+        if (
+            manifest.kind == "flat"
+            and "PQ" in manifest.factory
+            and (restricted or any(shard.deleted for shard in manifest.shards))
+        ):
             return True  # FAISS scans flat PQ codes all or none
         return restricted and self.eligible(options) <= manifest.exact_rows
 
@@ -113,14 +117,14 @@ class ProbingPlan:
         counts = self.manifest.languages
         wanted = list(counts) if options.languages is None else sorted(set(options.languages))
         if options.filter is None or self._sample is None:
-            return float(sum(counts[one] for one in wanted))
+            return float(sum(counts[code] for code in wanted))
         fits = matching(options.filter, self._sample)
         langs = np.array(self._sample.column("lang").to_pylist(), dtype=np.str_)
-        return sum(counts[one] * float(fits[langs == one].mean()) for one in wanted if (langs == one).any())
+        return sum(counts[code] * float(fits[langs == code].mean()) for code in wanted if (langs == code).any())
 
     def _counts(self, languages: tuple[str, ...] | None) -> NDArray[np.int64]:
         assert self._lists_LN is not None
-        rows = range(len(self.languages)) if languages is None else sorted({self.languages.index(one) for one in languages})
+        rows = range(len(self.languages)) if languages is None else sorted({self.languages.index(code) for code in languages})
         counts: NDArray[np.int64] = self._lists_LN[list(rows)].sum(axis=0, dtype=np.int64)
         return counts
 

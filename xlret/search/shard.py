@@ -137,14 +137,14 @@ class Shard:
         """
         vectors = checked_vectors(vectors_QD, self.manifest.dimension)
         each = options_of_each(options, len(vectors))
-        for one in set(each):
-            check_options(one, self.manifest.languages, self.manifest.fields)
+        for asked in set(each):
+            check_options(asked, self.manifest.languages, self.manifest.fields)
         faiss.omp_set_num_threads(1)  # of this thread
         hits = ShardHits([], [], [], [], [], [], [], self.number)
         # One by one: then no sum depends on what is asked beside.
-        for vector, one in zip(vectors, each, strict=True):
+        for vector, asked in zip(vectors, each, strict=True):
             self.check_files()
-            self._search(vector[None], one, hits)
+            self._search(vector[None], asked, hits)
         return hits
 
     def check_files(self) -> None:
@@ -190,14 +190,14 @@ class Shard:
         seen = len(rows)
         ids = self._ids.take(pa.array(rows)).to_pylist()
         if options.exclude_ids:
-            inside = [place for place, name in enumerate(ids) if name not in options.exclude_ids]
+            inside = [position for position, name in enumerate(ids) if name not in options.exclude_ids]
             precise = keys is scores
-            ids, scores, rows = [ids[place] for place in inside], scores[inside], rows[inside]
+            ids, scores, rows = [ids[position] for position in inside], scores[inside], rows[inside]
             keys = scores if precise else keys[inside]
         order = best(keys, ids, keep)
         if keys is not scores:
-            order = order[best(scores[order], [ids[place] for place in order], keep)]
-        hits.ids.append([ids[place] for place in order])
+            order = order[best(scores[order], [ids[position] for position in order], keep)]
+        hits.ids.append([ids[position] for position in order])
         hits.rows.append(rows[order])
         hits.scores.append(scores[order])
         hits.langs.append([self._langs[at] for at in np.searchsorted(self._ends, rows[order], side="right").tolist()])
@@ -244,15 +244,15 @@ class Shard:
             return lambda size: _plain(
                 inner, inside, size, faiss.SearchParametersHNSW(sel=selection.selector, efSearch=max(ef, size))
             )
-        some = selection.selector
-        return lambda size: _plain(inner, inside, size, None if some is None else faiss.SearchParameters(sel=some))
+        selector = selection.selector
+        return lambda size: _plain(inner, inside, size, None if selector is None else faiss.SearchParameters(sel=selector))
 
     def _scores(self, vector_1D: NDArray[np.float32], rows: NDArray[np.int64]) -> NDArray[np.float32]:
         """Inner products with the stored vectors of rows; the same bits whatever else is asked for."""
         near = np.ascontiguousarray(self._stored_ND[rows], dtype=np.float32)
-        scores, places = np.empty(len(rows), np.float32), np.arange(len(rows), dtype=np.int64)
+        scores, positions = np.empty(len(rows), np.float32), np.arange(len(rows), dtype=np.int64)
         if len(rows):
-            arrays = [faiss.swig_ptr(one) for one in (scores, vector_1D, near, places)]
+            arrays = [faiss.swig_ptr(array) for array in (scores, vector_1D, near, positions)]
             faiss.fvec_inner_products_by_idx(*arrays, self.manifest.dimension, 1, len(rows))
         return scores
 
@@ -262,12 +262,12 @@ class Shard:
             if key in self._selections:
                 self._selections.move_to_end(key)
                 return self._selections[key]
-        made = self._selection(options)
+        selection = self._selection(options)
         with self._lock:
-            self._selections[key] = made
+            self._selections[key] = selection
             while len(self._selections) > _REMEMBERED:
                 self._selections.popitem(last=False)
-        return made
+        return selection
 
     def _selection(self, options: SearchOptions) -> _Selection:
         count = self.entry.count
@@ -305,15 +305,15 @@ def _in_lists(
     if lists.size == 0:
         return scores[0, :0], rows[0, :0]
     parameters = faiss.SearchParametersIVF(sel=selector, nprobe=lists.shape[1])
-    arrays = [faiss.swig_ptr(one) for one in (lists, centroid_scores, scores, rows)]
+    arrays = [faiss.swig_ptr(array) for array in (lists, centroid_scores, scores, rows)]
     ivf.search_preassigned_c(1, faiss.swig_ptr(vector_1D), size, *arrays, False, parameters)
     return _real(scores[0], rows[0])
 
 
 def _real(scores: NDArray[np.float32], rows: NDArray[np.int64]) -> ScoredRows:
     """Without the places that FAISS had nothing for."""
-    found = rows >= 0
-    return (scores, rows) if found.all() else (scores[found], rows[found])
+    real = rows >= 0
+    return (scores, rows) if real.all() else (scores[real], rows[real])
 
 
 def _stored_as(dtype: str) -> Any:

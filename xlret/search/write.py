@@ -39,7 +39,7 @@ _SCRATCH = ".building."
 
 def hashes(ids: Sequence[str]) -> NDArray[np.uint64]:
     """64 bits of each id, the same on every machine; shard = hash modulo the number of shards."""
-    digests = (hashlib.blake2b(one.encode("utf-8", "surrogatepass"), digest_size=8).digest() for one in ids)
+    digests = (hashlib.blake2b(name.encode("utf-8", "surrogatepass"), digest_size=8).digest() for name in ids)
     return np.frombuffer(b"".join(digests), dtype="<u8").astype(np.uint64)
 
 
@@ -131,9 +131,9 @@ def joined(tables: Sequence[pa.Table]) -> pa.Table:
     floats = {field.name for table in tables for field in table.schema if pa.types.is_floating(field.type)}
 
     def alike(table: pa.Table) -> pa.Table:
-        for place, field in enumerate(table.schema):
+        for position, field in enumerate(table.schema):
             if field.name in floats and pa.types.is_integer(field.type):
-                table = table.set_column(place, field.name, table.column(place).cast(pa.float64(), safe=False))
+                table = table.set_column(position, field.name, table.column(position).cast(pa.float64(), safe=False))
         return table
 
     return pa.concat_tables([alike(table) for table in tables], promote_options="permissive")
@@ -166,9 +166,9 @@ def scratch(index_dir: Path) -> Iterator[Path]:
             shutil.rmtree(left, ignore_errors=True)
         for left in index_dir.glob(f".{CURRENT_FILE}.*"):
             left.unlink(missing_ok=True)
-        place = Path(tempfile.mkdtemp(prefix=_SCRATCH, dir=index_dir))
+        directory = Path(tempfile.mkdtemp(prefix=_SCRATCH, dir=index_dir))
         try:
-            yield place
+            yield directory
         except OSError as error:
             if error.errno in (28, 122):
                 raise UserError(
@@ -176,20 +176,20 @@ def scratch(index_dir: Path) -> Iterator[Path]:
                 ) from error
             raise
         finally:
-            shutil.rmtree(place, ignore_errors=True)
+            shutil.rmtree(directory, ignore_errors=True)
 
 
-def publish(index_dir: Path, place: Path, manifest: IndexManifest) -> Path:
+def publish(index_dir: Path, directory: Path, manifest: IndexManifest) -> Path:
     """Moves what was written into `versions/`, checked once more, and lets CURRENT name it.
 
     A version that is there already is left as it is, unless it is damaged: then the new one takes its place.
     """
     index_dir = Path(index_dir).absolute()
-    manifest = write_manifest(place, manifest)
+    manifest = write_manifest(directory, manifest)
     version = index_dir / VERSIONS / manifest.version
     if not _is_whole(version):
         with directory_beside(version, replace=True) as fresh:
-            for path in sorted(place.iterdir()):
+            for path in sorted(directory.iterdir()):
                 os.rename(path, fresh / path.name)
             for path in fresh.iterdir():
                 path.chmod(0o444)
@@ -227,12 +227,12 @@ def _filled(trained: Any, vectors_ND: Vectors, threads: int) -> tuple[Any, NDArr
     graph = not hasattr(inner, "add_sa_codes") or "HNSW" in type(inner).__name__
     faiss.omp_set_num_threads(1)  # a graph made by several threads would be another each time
     for start in range(0, len(vectors_ND), _ROWS_AT_ONCE):
-        some = vectors_ND[start : start + _ROWS_AT_ONCE].astype(np.float32)
+        chunk = vectors_ND[start : start + _ROWS_AT_ONCE].astype(np.float32)
         if graph:
-            index.add(some)
+            index.add(chunk)
             continue
-        codes = encoded(trained, some, threads)
-        inner.add_sa_codes(codes, np.arange(start, start + len(some), dtype=np.int64))
+        codes = encoded(trained, chunk, threads)
+        inner.add_sa_codes(codes, np.arange(start, start + len(chunk), dtype=np.int64))
         if inner_ivf(trained) is not None:
             lists.append(lists_of(trained, codes))
     if inner is not faiss.downcast_index(index):

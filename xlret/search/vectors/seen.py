@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-Places = NDArray[np.int64]
+Numbers = NDArray[np.int64]
 
 
 class _Run(NamedTuple):
@@ -15,14 +15,14 @@ class _Run(NamedTuple):
 
     high: NDArray[np.uint64]
     low: NDArray[np.uint64]
-    place: Places
+    number: Numbers
 
-    def take(self, rows: NDArray[np.bool_] | Places) -> "_Run":
-        return _Run(self.high[rows], self.low[rows], self.place[rows])
+    def take(self, rows: NDArray[np.bool_] | Numbers) -> "_Run":
+        return _Run(self.high[rows], self.low[rows], self.number[rows])
 
 
 class FirstSeen:
-    """The place where each text of a stream stood first.
+    """The number of each text of a stream where it stood first.
 
     Texts are told apart by 128-bit hashes (two of a billion texts agree by chance with a probability of about 1e-21),
     kept in sorted runs that are merged as they grow, so that a text costs a few microseconds.
@@ -35,51 +35,51 @@ class FirstSeen:
     def __init__(self) -> None:
         self._runs: list[_Run] = []
 
-    def add(self, texts: Sequence[str], places: Sequence[int]) -> Places:
-        """For each text the place where an equal one stood first: its own, if it is new. Many at once are cheaper.
+    def add(self, texts: Sequence[str], numbers: Sequence[int]) -> Numbers:
+        """For each text the number of the first that was equal: its own, if it is new. Many at once are cheaper.
 
         Args:
             texts: N texts.
-            places: N numbers that say where they stand.
+            numbers: N numbers that say where they stand.
         """
         digests = b"".join(blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest() for text in texts)
         hashes_N2 = np.frombuffer(digests, "<u8").reshape(-1, 2).astype(np.uint64)
         order = np.lexsort((hashes_N2[:, 1], hashes_N2[:, 0]))  # stable: of equal texts the first comes first
-        batch = _Run(hashes_N2[order, 0], hashes_N2[order, 1], np.asarray(places, np.int64)[order])
+        batch = _Run(hashes_N2[order, 0], hashes_N2[order, 1], np.asarray(numbers, np.int64)[order])
         first = np.ones(len(order), np.bool_)
         first[1:] = (batch.high[1:] != batch.high[:-1]) | (batch.low[1:] != batch.low[:-1])
-        place = batch.place[first][np.cumsum(first) - 1] if len(order) else batch.place
+        number = batch.number[first][np.cumsum(first) - 1] if len(order) else batch.number
         fresh = first.copy()
         for run in self._runs:
-            found = _find(run, batch)
-            place = np.where(found >= 0, run.place[found], place)
-            fresh &= found < 0
-        self._keep(batch.take(fresh))
-        result = np.empty_like(place)
-        result[order] = place
+            position = _find(run, batch)
+            number = np.where(position >= 0, run.number[position], number)
+            fresh &= position < 0
+        self._add_run(batch.take(fresh))
+        result = np.empty_like(number)
+        result[order] = number
         return result
 
-    def _keep(self, run: _Run) -> None:
+    def _add_run(self, run: _Run) -> None:
         """Adds a run, merged with those that are not much longer: there are never more than a few."""
         while self._runs and len(self._runs[-1].high) < 4 * len(run.high):
             old = self._runs.pop()
             high = np.concatenate([old.high, run.high])
-            both = _Run(high, np.concatenate([old.low, run.low]), np.concatenate([old.place, run.place]))
+            both = _Run(high, np.concatenate([old.low, run.low]), np.concatenate([old.number, run.number]))
             run = both.take(np.argsort(high, kind="stable"))
         if len(run.high):
             self._runs.append(run)
 
 
-def _find(run: _Run, wanted: _Run) -> Places:
+def _find(run: _Run, wanted: _Run) -> Numbers:
     """Where in `run` each wanted hash stands; -1 where it does not."""
     last = len(run.high) - 1
     at = np.searchsorted(run.high, wanted.high)
-    found = np.full(len(at), -1, np.int64)
+    position = np.full(len(at), -1, np.int64)
     while True:  # again only where different texts agree in the first half
         inside = np.minimum(at, last)
         same = (at <= last) & (run.high[inside] == wanted.high)
         hit = same & (run.low[inside] == wanted.low)
-        found[hit] = inside[hit]
+        position[hit] = inside[hit]
         if not (same & ~hit).any():
-            return found
+            return position
         at = np.where(same & ~hit, at + 1, last + 1)

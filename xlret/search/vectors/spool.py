@@ -82,28 +82,28 @@ def lay_aside(
         UserError: no passages, or others than those that are known.
     """
     fields, languages, parts, repeated = Fields(), Counter[str](), list[InputPart](), 0
-    for number, (start, some, first) in enumerate(_parts(checked_passages(passages, fields), rows_per_part)):
-        table = _table(some, first)
-        part = InputPart(start=start, rows=len(some), sha256=_digest(table))
+    for number, (start, block, first) in enumerate(_parts(checked_passages(passages, fields), rows_per_part)):
+        table = _table(block, first)
+        part = InputPart(start=start, rows=len(block), sha256=_digest(table))
         if known is not None and known.parts[number : number + 1] != (part,):
             raise _other_input(directory, start)
         parts.append(part)
-        languages.update(one.lang for one in some)
-        repeated += int(np.count_nonzero(first != np.arange(start, start + len(some))))
+        languages.update(passage.lang for passage in block)
+        repeated += int(np.count_nonzero(first != np.arange(start, start + len(block))))
         if needed(number) and not (directory / input_file(number)).exists():
             write_table(directory / input_file(number), table)
-        advance(len(some))
+        advance(len(block))
     if not parts:
         raise UserError("there is no passage to encode; name files that hold some")
-    found = Input(
+    spooled = Input(
         parts=tuple(parts),
         languages=dict(sorted(languages.items())),
         fields=dict(sorted(fields.types.items())),
         repeated=repeated,
     )
-    if known is not None and found != known:
-        raise _other_input(directory, found.count)
-    return found
+    if known is not None and spooled != known:
+        raise _other_input(directory, spooled.count)
+    return spooled
 
 
 def input_file(number: int) -> str:
@@ -131,24 +131,24 @@ def laid_aside(path: Path) -> tuple[list[Passage], NDArray[np.int64]]:
 def _parts(passages: Iterator[Passage], rows: int) -> Iterator[tuple[int, list[Passage], NDArray[np.int64]]]:
     """(passages before, passages, where each one's text came first) of each part."""
     seen, start = FirstSeen(), 0
-    some: list[Passage] = []
+    block: list[Passage] = []
     characters = 0
 
     def part() -> tuple[int, list[Passage], NDArray[np.int64]]:
-        return start, some, seen.add([one.full_text for one in some], range(start, start + len(some)))
+        return start, block, seen.add([passage.full_text for passage in block], range(start, start + len(block)))
 
     for passage in passages:
-        some.append(passage)
+        block.append(passage)
         characters += len(passage.text) + len(passage.title or "")
-        if len(some) == rows or characters > _PART_CHARACTERS:
+        if len(block) == rows or characters > _PART_CHARACTERS:
             yield part()
-            start, some, characters = start + len(some), [], 0
-    if some:
+            start, block, characters = start + len(block), [], 0
+    if block:
         yield part()
 
 
 def _table(passages: list[Passage], first: NDArray[np.int64]) -> pa.Table:
-    metadata: list[Any] = [json.dumps(one.metadata, ensure_ascii=False, sort_keys=True) for one in passages]
+    metadata: list[Any] = [json.dumps(passage.metadata, ensure_ascii=False, sort_keys=True) for passage in passages]
     table = passage_table(passages, {})
     return table.append_column("metadata", pa.array(metadata, pa.large_string())).append_column("first", pa.array(first))
 
@@ -162,8 +162,8 @@ def _digest(table: pa.Table) -> str:
 
 
 def _first(table: pa.Table) -> NDArray[np.int64]:
-    found: NDArray[np.int64] = table.column("first").to_numpy()
-    return found
+    first: NDArray[np.int64] = table.column("first").to_numpy()
+    return first
 
 
 def _other_input(directory: Path, start: int) -> UserError:

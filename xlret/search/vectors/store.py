@@ -142,11 +142,11 @@ def write_store(
     made_with = {"store": dtype, "passages_per_part": passages_per_part}
     with directory_beside(out, replace=replace) as fresh:
         unread, start = iter(rows), 0
-        while some := list(islice(unread, passages_per_part)):
-            vectors = stored([one.id for one in some], vectors_ND[start : start + len(some)], dtype)
-            write_part(fresh / part_file(start // passages_per_part), some, vectors, fields.types)
-            start += len(some)
-        languages = Counter(one.lang for one in rows)
+        while block := list(islice(unread, passages_per_part)):
+            vectors = stored([passage.id for passage in block], vectors_ND[start : start + len(block)], dtype)
+            write_part(fresh / part_file(start // passages_per_part), block, vectors, fields.types)
+            start += len(block)
+        languages = Counter(passage.lang for passage in rows)
         about = dict(encoder or {"dimension": vectors_ND.shape[1]})
         write_manifest(fresh, dtype, vectors_ND.shape[1], languages, fields.types, about, made_with, "")
     return VectorStore.open(out, verify=False)
@@ -186,17 +186,19 @@ def write_part(path: Path, passages: Sequence[Passage], vectors_ND: Vectors, fie
 def passage_table(passages: Sequence[Passage], fields: Mapping[str, FieldType]) -> pa.Table:
     """The columns of a part but for the vectors; metadata fields in alphabetical order."""
     columns: list[tuple[pa.Field, list[Any]]] = [
-        (pa.field("id", pa.large_string(), nullable=False), [one.id for one in passages]),
-        (pa.field("lang", pa.string(), nullable=False), [one.lang for one in passages]),
-        (pa.field("title", pa.large_string()), [one.title for one in passages]),
-        (pa.field("text", pa.large_string(), nullable=False), [one.text for one in passages]),
+        (pa.field("id", pa.large_string(), nullable=False), [passage.id for passage in passages]),
+        (pa.field("lang", pa.string(), nullable=False), [passage.lang for passage in passages]),
+        (pa.field("title", pa.large_string()), [passage.title for passage in passages]),
+        (pa.field("text", pa.large_string(), nullable=False), [passage.text for passage in passages]),
     ]
     for name in sorted(fields):
-        values: list[Any] = [one.metadata.get(name) for one in passages]
+        values: list[Any] = [passage.metadata.get(name) for passage in passages]
         if fields[name] == "float":
             values = [None if value is None else float(value) for value in values]
         columns.append((pa.field(META + name, _ARROW[fields[name]]), values))
-    return pa.table([pa.array(values, field.type) for field, values in columns], schema=pa.schema([one for one, _ in columns]))
+    return pa.table(
+        [pa.array(values, field.type) for field, values in columns], schema=pa.schema([field for field, _ in columns])
+    )
 
 
 def open_part(path: Path) -> pa.Table:
@@ -242,7 +244,7 @@ def write_manifest(
 ) -> StoreManifest:
     """Writes `store.json` over the parts in `directory`, which are read whole for their checksums."""
     parts = []
-    for path in sorted(directory.glob("part-*.arrow"), key=lambda one: int(one.stem.removeprefix("part-"))):
+    for path in sorted(directory.glob("part-*.arrow"), key=lambda path: int(path.stem.removeprefix("part-"))):
         rows = open_part(path).num_rows
         parts.append(PartEntry(file=path.name, rows=rows, **entry_of(path).model_dump()))
     manifest = StoreManifest(
