@@ -84,6 +84,18 @@ def resolve(path: Path, alias: str = CURRENT_ALIAS) -> Path:
     return path / name
 
 
+def release_named(root: Path, name: str) -> str:
+    """The release that a name means: its own, or what an alias of the directory of releases names; else the name itself.
+
+    Raises:
+        UserError: it is no name that a release or an alias may have.
+        CorruptError: the alias holds no name of a release.
+    """
+    if (Path(root) / checked_name(name) / RECORD).is_file():
+        return name
+    return read_alias(root, name) or name
+
+
 @contextmanager
 def moving(root: Path) -> Iterator[None]:
     """Keeps other processes from moving aliases of `root` until the block ends.

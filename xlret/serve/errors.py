@@ -1,7 +1,6 @@
 """Errors of the endpoint: a status, a code for programs and a sentence for people, always as JSON."""
 
 import json
-import logging
 from typing import Any
 
 from fastapi import FastAPI, Request, Response
@@ -9,6 +8,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
 from xlret.errors import UserError
+from xlret.serve.record import exception_text
 
 _CODES = {
     400: "invalid_request",
@@ -24,7 +24,6 @@ _CODES = {
     504: "timeout",
 }
 _LONGEST = 80
-_log = logging.getLogger("xlret.serve")
 
 
 class ApiError(HTTPException):
@@ -70,16 +69,18 @@ def install(app: FastAPI) -> None:
 
     async def answer(request: Request, error: Exception) -> Response:
         record = request.scope["state"]["record"]
-        api_error = _as_api_error(error, record.request_id)
+        api_error = _as_api_error(error)
         body, headers = error_body(api_error, record.request_id)
         record.error = api_error.code
+        if api_error.status_code >= 500 and (cause := error.__cause__ if error is api_error else error) is not None:
+            record.exception = exception_text(cause)
         return Response(body, api_error.status_code, {name.decode(): value.decode("latin-1") for name, value in headers})
 
     for kind in (HTTPException, RequestValidationError, UserError, Exception):
         app.add_exception_handler(kind, answer)
 
 
-def _as_api_error(error: Exception, request_id: str) -> ApiError:
+def _as_api_error(error: Exception) -> ApiError:
     if isinstance(error, ApiError):
         return error
     if isinstance(error, RequestValidationError):
@@ -92,7 +93,6 @@ def _as_api_error(error: Exception, request_id: str) -> ApiError:
         )
         api_error.headers = error.headers
         return api_error
-    _log.error("unexpected error in request %s", request_id, exc_info=error)
     return ApiError(500, "an error that xlret did not expect; the server's log has more under the request id")
 
 

@@ -21,7 +21,7 @@ from xlret.serve.engine.gateway import Gateway
 from xlret.serve.engine.local import LocalControl, LocalEncoder, LocalReranker, LocalShards, local_gateway
 from xlret.serve.http.access import Keys
 from xlret.serve.http.app import build_app
-from xlret.serve.settings import ServeSettings
+from xlret.serve.settings import LogSettings, ServeSettings
 
 if TYPE_CHECKING:  # torch and FAISS come in when they are used
     from xlret.model.encoder import Encoder
@@ -143,7 +143,8 @@ def serve_local(
         UserError: nothing can be served from there, the encoder is missing or is another one than the index was made with,
             or nothing can listen there.
     """
-    settings = settings or ServeSettings(detect=find_spec("py3langid") is not None)
+    if settings is None:
+        settings = ServeSettings(detect=find_spec("py3langid") is not None, log=LogSettings(stderr=False))
     if encoder is None:
         if not isinstance(source, str | Path):
             raise UserError("an index alone cannot be served; give the encoder that its passages were encoded with")

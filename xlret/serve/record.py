@@ -1,13 +1,15 @@
 """What is known of one request when it has been answered: for the log, and for whoever counts."""
 
 import json
-import logging
 import time
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
-_log = logging.getLogger("xlret.serve")
+_LONGEST_TRACE = 8000
+"""Characters."""
 
 
 @dataclass
@@ -17,6 +19,10 @@ class RequestRecord:
     request_id: str
     method: str
     path: str
+    source: str = ""
+    """Address of the client."""
+    route: str | None = None
+    """The address of the API that answered, None where there is none: unlike `path` one of a few."""
     arrived: float = field(default_factory=time.monotonic)
     complete: float = field(default_factory=time.monotonic)
     """When its body was there: the time that the answer may take counts from here."""
@@ -38,6 +44,8 @@ class RequestRecord:
     """Hits by language."""
     corpus: dict[str, float] = field(default_factory=dict)
     """Share of the passages searched, by language."""
+    exception: str | None = None
+    """Why a request failed that should not have (500, 503, 504), with the traceback: for the log, not for the client."""
     queries: list[str] | None = None
     """Their texts, where the settings say so; nobody's words are logged by default."""
 
@@ -46,22 +54,34 @@ Observer = Callable[[RequestRecord], None]
 """Called once for each request, on the event loop: it must be quick and must not raise."""
 
 
-def log_request(record: RequestRecord) -> None:
-    """One line of JSON to the logger `xlret.serve`. It is ASCII: no line break or escape of a client's gets into the log."""
+def as_line(record: RequestRecord) -> str:
+    """The request as a line of JSON, in ASCII: no line break or escape of a client's gets into a log.
+
+    >>> json.loads(as_line(RequestRecord("r1", "GET", "/healthz", status=200)))["status"]
+    200
+    """
     line: dict[str, Any] = {
+        "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
         "request_id": record.request_id,
+        "source": record.source,
         "method": record.method,
         "path": record.path[:200],
+        "route": record.route,
         "status": record.status,
         "ms": round(record.ms, 2),
         "bytes_in": record.bytes_in,
         "bytes_out": record.bytes_out,
     }
-    for name in ("error", "release", "texts", "partial_reason", "hits", "queries"):
+    for name in ("error", "release", "texts", "partial_reason", "hits", "queries", "exception"):
         if value := getattr(record, name):
             line[name] = value
     if record.took_ms:
         line["took_ms"] = {stage: round(ms, 2) for stage, ms in record.took_ms.items()}
     if record.shards_ok or record.shards_failed:
         line["shards"] = {"ok": record.shards_ok, "failed": record.shards_failed}
-    _log.info("%s", json.dumps(line))
+    return json.dumps(line)
+
+
+def exception_text(error: BaseException) -> str:
+    """What went wrong and where, for the log; the end of it where it is long."""
+    return "".join(traceback.format_exception(error))[-_LONGEST_TRACE:]

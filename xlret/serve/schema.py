@@ -1,13 +1,14 @@
 """The bodies of requests and answers, as the OpenAPI description shows them.
 
 Types are strict: `"10"` is no number, `1` is no boolean. Texts come out in Unicode's composed form (NFC), so that the same
-question gives the same vector however it was typed.
+question gives the same vector however it was typed. null stands for a key that was left out.
 """
 
+import json
 import unicodedata
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, PrivateAttr, model_validator
 from pydantic_core import PydanticCustomError
 
 from xlret.search.filters import Filter
@@ -50,7 +51,11 @@ def _said(text: str) -> str:
 def _no_tokens(value: Any) -> Any:
     inner = value[0] if isinstance(value, list) and value else None
     if isinstance(inner, int | list) and not isinstance(inner, bool):
-        raise PydanticCustomError("token_arrays", "arrays of token ids are not supported; send the text itself")
+        raise PydanticCustomError(
+            "token_arrays",
+            "arrays of token ids are not supported, since those of another tokenizer would look the same; send the text itself "
+            "(LangChain: check_embedding_ctx_length=False)",
+        )
     return [value] if isinstance(value, str) else value
 
 
@@ -62,10 +67,27 @@ Id = Annotated[str, Field(max_length=1024), AfterValidator(clean)]
 Model = Annotated[str, Field(max_length=256), AfterValidator(clean)]
 
 
+def _nullable(schema: dict[str, Any]) -> None:
+    """Says of every key that is not needed that null is allowed."""
+    for name, about in schema.get("properties", {}).items():
+        if name not in schema.get("required", ()) and {"type": "null"} not in about.get("anyOf", ()):
+            kept = {key: about.pop(key) for key in ("title", "description", "default", "examples") if key in about}
+            schema["properties"][name] = {"anyOf": [about, {"type": "null"}], **kept}
+
+
 class Body(BaseModel):
     """Base of requests: unknown keys are errors, types are strict, numbers are finite."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False, json_schema_extra=_nullable)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_nulls(cls, values: Any) -> Any:
+        """Clients that have a field for every option send null for those that nobody set."""
+        if not isinstance(values, dict):
+            return values
+        needed = {name for name, field in cls.model_fields.items() if field.is_required()}
+        return {name: value for name, value in values.items() if value is not None or name in needed}
 
 
 class SearchRequest(Body):
@@ -186,7 +208,7 @@ class EmbeddingsRequest(Body):
     """OpenAI's embeddings request, plus `input_type`."""
 
     input: Annotated[list[Text], BeforeValidator(_no_tokens, json_schema_input_type=Text | list[Text])] = Field(
-        min_length=1, max_length=256, description="A text or up to 256 texts. Arrays of token ids are refused."
+        min_length=1, max_length=2048, description="A text or up to 2048 texts. Arrays of token ids are refused."
     )
     model: Model | None = Field(None, description="The release's name, `current` or nothing.")
     encoding_format: Literal["float", "base64"] = Field("float", description="base64: little-endian float32.")
@@ -219,26 +241,54 @@ class EmbeddingsAnswer(BaseModel):
     usage: EmbeddingUsage
 
 
-class DocumentText(Body):
-    """A document as Cohere sends it."""
-
-    text: Text
-
-
 class RerankRequest(Body):
-    """Jina's and Cohere's rerank request."""
+    """The rerank request of Cohere (v1 and v2) and Jina."""
 
     query: Query
-    documents: list[Text | DocumentText] = Field(min_length=1, max_length=256)
+    documents: list[Text | Annotated[dict[str, JsonValue], Field(min_length=1, max_length=64)]] = Field(
+        min_length=1, max_length=256, description="Texts, or objects of which `rank_fields` are read."
+    )
+    rank_fields: list[Model] = Field(
+        ["text"], min_length=1, max_length=64, description="Keys of documents that are objects, in the order they are read in."
+    )
     top_n: int | None = Field(None, ge=1, le=1_000_000, description="All by default.")
-    return_documents: bool = False
+    return_documents: bool = Field(False, description="Whether each result holds its document.")
+    max_tokens_per_doc: int | None = Field(
+        None, ge=1, le=1_000_000, description="Documents are cut after so many tokens; the model has its own limit besides."
+    )
+    max_chunks_per_doc: int | None = Field(
+        None, ge=1, le=10_000, description="Ignored: a document is one chunk, read up to the model's limit."
+    )
     model: Model | None = Field(None, description="The release's name, `current` or nothing.")
     timeout_ms: int | None = Field(None, ge=1, le=30_000, description="Time limit; the longest that is allowed by default.")
+    _texts: list[str] = PrivateAttr()
+
+    @model_validator(mode="after")
+    def _read_documents(self) -> "RerankRequest":
+        self._texts = [
+            document if isinstance(document, str) else _ranked_text(position, document, self.rank_fields)
+            for position, document in enumerate(self.documents)
+        ]
+        return self
 
     @property
     def texts(self) -> list[str]:
-        """The documents' texts."""
-        return [document if isinstance(document, str) else document.text for document in self.documents]
+        """What is ranked of each document."""
+        return self._texts
+
+
+def _ranked_text(position: int, document: dict[str, Any], rank_fields: list[str]) -> str:
+    """The values of some keys of a document, one a line; numbers and the like as JSON."""
+    values = [document[name] for name in rank_fields if document.get(name) is not None]
+    if not values:
+        raise ValueError(
+            f"documents.{position} has none of the keys {', '.join(rank_fields)}; name the keys to be read in rank_fields"
+        )
+    lines = [value if isinstance(value, str) else json.dumps(value, ensure_ascii=False) for value in values]
+    try:
+        return _said("\n".join(lines))
+    except ValueError as error:
+        raise ValueError(f"documents.{position} {error}") from None
 
 
 class RerankResult(BaseModel):
@@ -246,21 +296,61 @@ class RerankResult(BaseModel):
 
     index: int
     relevance_score: float = Field(description="0 to 1.")
-    document: dict[str, str] | None = None
+    document: dict[str, JsonValue] | None = Field(
+        None, description="As it was sent; a text as {text}. Only where it was asked for."
+    )
 
 
 class RerankUsage(BaseModel):
-    """Pairs scored."""
+    """Pairs scored, and their tokens."""
 
     pairs: int
+    total_tokens: int = Field(description="Of question and documents, as the encoder's tokenizer counts them.")
+
+
+class ApiVersion(BaseModel):
+    """Which of Cohere's APIs was called."""
+
+    version: Literal["1", "2"]
+
+
+class BilledUnits(BaseModel):
+    """What Cohere's API counts; nothing is billed here."""
+
+    search_units: int = 1
+
+
+class RerankMeta(BaseModel):
+    """What Cohere's answers say beside the results."""
+
+    api_version: ApiVersion
+    billed_units: BilledUnits = BilledUnits()
 
 
 class RerankAnswer(BaseModel):
-    """Documents, the most relevant first."""
+    """Documents, the most relevant first: the answers of Cohere (`id`, `meta`) and Jina (`model`, `usage`) in one."""
 
+    id: str = Field(description="The request id.")
     model: str
     results: list[RerankResult]
     usage: RerankUsage
+    meta: RerankMeta
+
+
+class ModelCard(BaseModel):
+    """A release, as OpenAI's API describes a model."""
+
+    id: str
+    object: Literal["model"] = "model"
+    created: int = Field(description="Seconds since 1970.")
+    owned_by: Literal["xlret"] = "xlret"
+
+
+class ModelList(BaseModel):
+    """What may be named as `model`."""
+
+    object: Literal["list"] = "list"
+    data: list[ModelCard]
 
 
 class LanguageInfo(BaseModel):
@@ -308,7 +398,7 @@ class Info(BaseModel):
 
 
 class SwapRequest(Body):
-    """Another release to serve, by its name under the served root."""
+    """Another release to serve, by its name under the served root or an alias, such as `current`."""
 
     release: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")
 

@@ -13,7 +13,7 @@ class LimitSettings(Settings):
     The defaults of the counts are what the OpenAPI description says; settings may lower them, not raise them.
     """
 
-    body_bytes: int = Field(2 * 2**20, ge=1024)
+    body_bytes: int = Field(8 * 2**20, ge=1024)
     body_s: float = Field(10.0, gt=0)
     """A body that is not complete by then is cut off with 408."""
     queries: int = Field(64, ge=1, le=64)
@@ -25,12 +25,12 @@ class LimitSettings(Settings):
     """The same times the searches of a query, one for each language where hits are balanced."""
     pairs: int = Field(1024, ge=1)
     """Queries times the hits of each that a search has reranked."""
-    inputs: int = Field(256, ge=1, le=256)
-    """Texts of one /v1/embeddings request."""
+    inputs: int = Field(2048, ge=1, le=2048)
+    """Texts of one /v1/embeddings request. They go through the encoder in parts, between those of other requests."""
     input_chars: int = Field(32_768, ge=1, le=32_768)
     """Characters of one text to embed or to rerank."""
     documents: int = Field(256, ge=1, le=256)
-    """Documents of one /v1/rerank request."""
+    """Documents of one request to rerank."""
     timeout_ms: int = Field(30_000, ge=1, le=30_000)
     """The longest `timeout_ms` a request may ask for."""
 
@@ -38,7 +38,7 @@ class LimitSettings(Settings):
 class LoadSettings(Settings):
     """How much one ingress takes on at a time. What comes on top is answered 429 with Retry-After at once."""
 
-    requests: int = Field(64, ge=1)
+    requests: int = Field(96, ge=1)
     """Requests in work."""
     texts: int = Field(512, ge=1)
     """Queries and texts in work, over all requests. A single larger request passes when nothing else is in work."""
@@ -46,6 +46,12 @@ class LoadSettings(Settings):
     """Requests whose body is being read."""
     held_bytes: int = Field(64 * 2**20, ge=1024)
     """Bytes of all bodies together, from their first byte to their answer."""
+    source_share: float = Field(0.75, gt=0, le=1)
+    """One client's address may have at most this share of what is free or its own already, of each of the numbers above but
+    `texts`: however much it sends, the others get in. 1: no such limit, as behind a proxy that hides addresses."""
+    trusted_proxies: tuple[str, ...] = ()
+    """Addresses or networks (`10.0.0.0/8`) of proxies that are believed when they name their client in X-Forwarded-For.
+    This machine itself, where HAProxy runs, always is."""
     highlight_below: int = Field(8, ge=0)
     """Highlights are left out (null) while this many other requests are in work: they cost more than the search."""
 
@@ -62,7 +68,8 @@ class BatchSettings(Settings):
     encoder_calls: int = Field(2, ge=1)
     """Calls in flight to the encoder for queries; not fewer than its replicas."""
     passages: int = Field(8, ge=1, le=512)
-    """Passages in one call to the encoder, one call at a time: long texts must not keep questions waiting."""
+    """Passages in one call to the encoder, one call at a time: long texts must not keep questions waiting. Of short ones there
+    are more, as many tokens together as so many of the longest."""
     cache_bytes: int = Field(64 * 2**20, ge=0)
     """Vectors of recent texts kept (queries, inputs, highlighted sentences), in bytes; 0 keeps none."""
 
@@ -84,6 +91,21 @@ class DeadlineSettings(Settings):
     """To load a release."""
     drain_s: float = Field(30.0, gt=0)
     """How long the old release is kept for its last requests after a swap, and the server at shutdown."""
+
+
+class LogSettings(Settings):
+    """The log of requests: a line of JSON for each. Keys are never in it."""
+
+    file: PathSetting | None = None
+    """Where the lines go; several processes may share it. None: to no file."""
+    stderr: bool = True
+    """Whether they go to standard error too."""
+    queries: bool = False
+    """Whether a line holds the texts of its questions."""
+    file_bytes: int = Field(64 * 2**20, ge=4096)
+    """A file that has grown to so many bytes is renamed to FILE.1, that one to FILE.2, and so on."""
+    old_files: int = Field(4, ge=0, le=99)
+    """How many renamed files are kept."""
 
 
 class ReplicaSettings(Settings):
@@ -108,10 +130,9 @@ class ServeSettings(Settings):
     port: int = Field(8000, ge=0, le=65535)
     examples: tuple[str, ...] = ()
     """Questions that the web page offers to try."""
-    log_queries: bool = False
-    """Whether the log line of a request holds its queries."""
     detect: bool = True
     """Detect the language of queries that do not say it (needs the `detect` extra)."""
+    log: LogSettings = LogSettings()
     limits: LimitSettings = LimitSettings()
     load: LoadSettings = LoadSettings()
     batch: BatchSettings = BatchSettings()

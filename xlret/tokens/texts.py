@@ -79,6 +79,24 @@ class Tokeniser:
         lengths = np.fromiter(map(len, ids), np.int32, len(ids))
         return np.fromiter(chain.from_iterable(ids), np.int32, int(lengths.sum())), lengths
 
+    def heads(self, texts: Sequence[str], most: int) -> list[str]:
+        """Each text up to the end of its `most`-th token, without prompt and special tokens; one that is shorter as it is.
+
+        Raises:
+            DataError: as `ragged`.
+        """
+        with self._lock:
+            self._backend.no_truncation()
+            self._kept = None
+            try:
+                encodings = self._backend.encode_batch(list(texts), add_special_tokens=False)
+            except (TypeError, UnicodeEncodeError) as error:
+                raise bad_text(texts, error) from error
+        return [
+            text if len(encoding.ids) <= most else text[: encoding.offsets[most - 1][1]]
+            for text, encoding in zip(texts, encodings, strict=True)
+        ]
+
 
 def read_backend(directory: Path) -> tokenizers.Tokenizer:
     """`tokenizer.json` of an encoder's directory.

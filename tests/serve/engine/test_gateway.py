@@ -171,7 +171,7 @@ def test_overload_is_refused_at_once_and_what_was_accepted_is_answered() -> None
         assert all(one.headers["retry-after"] == "1" for one in found if one.status_code == 429)
         assert house.gateway.gate.requests == 0
 
-    in_house(test, load={"requests": 5})
+    in_house(test, load={"requests": 5, "source_share": 1.0})
 
 
 def test_draining_ends_what_is_in_work_and_takes_nothing_new() -> None:

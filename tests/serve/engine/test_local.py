@@ -137,6 +137,10 @@ def test_swap_there_and_back_and_a_damaged_release_is_refused_by_name(release: P
                 found = await client.post("/admin/release", json={"release": name}, headers=admin)
                 assert found.status_code == 200, found.text
                 assert (await search(client, query=QUESTIONS["de"])).release == name
+            (root / "current").write_text(f"{release.name}\n", encoding="utf-8")
+            for name, meant in (("current", release.name), ("other", "other")):  # an alias, and back
+                found = await client.post("/admin/release", json={"release": name}, headers=admin)
+                assert (found.status_code, found.json()["release"]) == (200, meant)
             found = await client.post("/admin/release", json={"release": "bad"}, headers=admin)
             assert found.status_code == 422
             assert "bad" in found.json()["error"]["message"]

@@ -10,6 +10,7 @@ import pytest
 from asking import in_house
 from stand_in import FIELDS, House
 
+from xlret.errors import UserError
 from xlret.serve.engine.local import LocalControl
 from xlret.serve.http.access import Keys
 from xlret.serve.http.app import build_app
@@ -70,7 +71,8 @@ def test_documentation_needs_nothing_from_elsewhere() -> None:
         assert (await client.get("/docs/style.css")).headers["content-type"].startswith("text/css")
         described = (await client.get("/openapi.json")).json()
         assert set(described["paths"]) == {
-            "/v1/search", "/v1/embeddings", "/v1/rerank", "/v1/info", "/healthz", "/readyz", "/admin/release", "/admin/status",
+            "/v1/search", "/v1/embeddings", "/v1/rerank", "/v2/rerank", "/v1/models", "/v1/models/{name}", "/v1/info",
+            "/healthz", "/readyz", "/admin/release", "/admin/status",
         }  # fmt: skip
         for methods in described["paths"].values():
             for about in methods.values():
@@ -80,6 +82,66 @@ def test_documentation_needs_nothing_from_elsewhere() -> None:
         assert "HTTPValidationError" not in json.dumps(described)
 
     in_house(test)
+
+
+@pytest.mark.parametrize(
+    "path", ["/", "/healthz", "/readyz", "/docs", "/docs/style.css", "/openapi.json", "/page/app.js", "/v1/info", "/v1/models"]
+)
+def test_head_is_answered_as_get_without_the_body(path: str) -> None:
+    async def test(client: httpx.AsyncClient, house: House) -> None:
+        got, asked = await client.get(path), await client.head(path)
+        assert (got.status_code, asked.status_code, asked.content) == (200, 200, b"")
+        for name in ("content-type", "content-length"):
+            assert got.headers[name] == asked.headers[name]
+        assert int(asked.headers["content-length"]) == len(got.content) > 0
+
+    in_house(test)
+
+
+def test_head_keeps_errors_and_posts_as_they_are() -> None:
+    async def test(client: httpx.AsyncClient, house: House) -> None:
+        for path, status in (("/nothing", 404), ("/v1/search", 405)):
+            found = await client.head(path)
+            assert (found.status_code, found.content) == (status, b"")
+
+    in_house(test)
+
+
+def test_pages_of_other_origins_come_in_only_where_the_environment_names_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    origin = {"origin": "https://search.example"}
+    preflight = {**origin, "access-control-request-method": "POST", "access-control-request-headers": "authorization, x-a"}
+
+    async def closed(client: httpx.AsyncClient, house: House) -> None:
+        found = await client.post("/v1/search", json={"query": "cat"}, headers=origin)
+        assert (found.status_code, "access-control-allow-origin" in found.headers) == (200, False)
+        found = await client.options("/v1/search", headers=preflight)
+        assert (found.status_code, "access-control-allow-origin" in found.headers) == (405, False)
+
+    in_house(closed)
+
+    async def named(client: httpx.AsyncClient, house: House) -> None:
+        found = await client.options("/v1/search", headers=preflight)  # a browser sends no key with it
+        assert found.status_code == 200
+        assert found.headers["access-control-allow-origin"] == "https://search.example"
+        assert "POST" in found.headers["access-control-allow-methods"]
+        assert found.headers["access-control-allow-headers"] == "authorization, x-a"
+        found = await client.post("/v1/search", json={"query": "cat"}, headers=origin)  # refused, and the page may know why
+        assert (found.status_code, found.headers["access-control-allow-origin"]) == (401, "https://search.example")
+        key = {"authorization": "Bearer api-key-0"}
+        found = await client.post("/v1/search", json={"query": "cat"}, headers=origin | key)
+        assert (found.status_code, found.headers["access-control-allow-origin"]) == (200, "https://search.example")
+        assert "x-request-id" in found.headers["access-control-expose-headers"]
+        for other in ("https://evil.example", "http://search.example", "https://search.example.evil"):
+            found = await client.post("/v1/search", json={"query": "cat"}, headers={"origin": other} | key)
+            assert "access-control-allow-origin" not in found.headers
+
+    monkeypatch.setenv("XLRET_CORS_ORIGINS", "https://search.example/, http://localhost:3000")
+    monkeypatch.setenv("XLRET_API_KEYS", "api-key-0")
+    in_house(named)
+    for bad in ("search.example", "https://a.example/path", "https://*.example", "null"):
+        monkeypatch.setenv("XLRET_CORS_ORIGINS", bad)
+        with pytest.raises(UserError, match="XLRET_CORS_ORIGINS"):
+            House()
 
 
 def test_the_page_and_nothing_beside_it() -> None:

@@ -8,7 +8,7 @@ import httpx
 import pytest
 from stand_in import House
 
-from xlret.serve.schema import ErrorAnswer
+from xlret.serve.schema import EmbeddingsRequest, ErrorAnswer, RerankRequest, SearchRequest
 
 OK = {"query": "cat"}
 SEARCH: list[tuple[int, Any]] = [
@@ -64,7 +64,8 @@ SEARCH: list[tuple[int, Any]] = [
     (422, OK | {"top_k": "10"}),
     (422, OK | {"top_k": 1.5}),
     (422, OK | {"top_k": True}),
-    (422, OK | {"top_k": None}),
+    (422, {"query": None, "queries": None}),
+    (422, {"queries": ["cat", None]}),
     (422, OK | {"languages": ["tlh-nonsense-x"]}),
     (422, OK | {"languages": ["ja"]}),
     (422, OK | {"languages": []}),
@@ -112,6 +113,7 @@ SEARCH: list[tuple[int, Any]] = [
     (200, {"query": "ก็" * 200 + " กำ ที่"}),
     (200, {"query": "각 각 İstanbul ıI ß SS ǆ"}),
     (200, b'{"query": "cat \\ud83d\\ude00"}'),
+    (200, OK | dict.fromkeys(SearchRequest.model_fields.keys() - {"query"})),
     (200, OK | {"languages": ["de", "deu", "de"]}),
     (200, OK | {"filter": {}}),
     (200, OK | {"filter": {"kind": "a\u0000b"}}),
@@ -133,7 +135,8 @@ EMBEDDINGS: list[tuple[int, Any]] = [
     (400, {"input": [[]]}),
     (422, {"input": ["a", 3]}),
     (422, {"input": [True]}),
-    (422, {"input": ["a"] * 257}),
+    (422, {"input": ["a"] * 2049}),
+    (422, {"input": ["a", None]}),
     (422, {"input": "a" * 32_769}),
     (422, {"input": "a\u0000"}),
     (400, b'{"input": "\\udfff"}'),
@@ -146,7 +149,8 @@ EMBEDDINGS: list[tuple[int, Any]] = [
     (422, {"input": "a", "input_type": "search_query"}),
     (422, {"input": "a", "task": "x"}),
     (200, {"input": "a", "user": "somebody", "model": "red", "dimensions": 24, "encoding_format": "float"}),
-    (200, {"input": ["a"] * 256}),
+    (200, {"input": ["a"] * 2048}),
+    (200, {"input": ["a"]} | dict.fromkeys(EmbeddingsRequest.model_fields.keys() - {"input"})),
 ]
 RERANK: list[tuple[int, Any]] = [
     (422, {}),
@@ -157,12 +161,23 @@ RERANK: list[tuple[int, Any]] = [
     (422, {"query": "a", "documents": "b"}),
     (422, {"query": "a", "documents": [1]}),
     (422, {"query": "a", "documents": [{"title": "b"}]}),
-    (422, {"query": "a", "documents": [{"text": "b", "title": "c"}]}),
+    (422, {"query": "a", "documents": [{"text": None}]}),
+    (422, {"query": "a", "documents": [{"text": " "}]}),
+    (422, {"query": "a", "documents": [{"text": "b\u0000"}]}),
+    (422, {"query": "a", "documents": [{}]}),
+    (422, {"query": "a", "documents": [{"text": "b"}], "rank_fields": []}),
+    (422, {"query": "a", "documents": [{"text": "b"}], "rank_fields": ["title"]}),
+    (422, {"query": "a", "documents": [{"text": "b" * 32_769}]}),
+    (422, {"query": "a", "documents": [None]}),
+    (422, {"query": "a", "documents": ["b"], "max_tokens_per_doc": 0}),
+    (422, {"query": "a", "documents": ["b"], "return_documents": "yes"}),
     (422, {"query": "a", "documents": ["b"] * 257}),
     (422, {"query": "a", "documents": ["b" * 32_769]}),
     (422, {"query": "a", "documents": ["b"], "top_n": 0}),
     (404, {"query": "a", "documents": ["b"], "model": "rerank-v3.5"}),
     (200, {"query": "a", "documents": ["b"], "top_n": 100}),
+    (200, {"query": "a", "documents": ["b"]} | dict.fromkeys(RerankRequest.model_fields.keys() - {"query", "documents"})),
+    (200, {"query": "a", "documents": ["b", {"text": "b", "title": None, "n": 1, "tags": ["x"]}]}),
 ]
 ADMIN: list[tuple[int, Any]] = [
     (401, {}),
@@ -175,6 +190,7 @@ CASES = [
         ("/v1/search", SEARCH),
         ("/v1/embeddings", EMBEDDINGS),
         ("/v1/rerank", RERANK),
+        ("/v2/rerank", RERANK),
         ("/admin/release", ADMIN),
     )
     for status, body in cases
@@ -263,7 +279,11 @@ def test_lower_limits_of_the_settings_hold() -> None:
         ("OPTIONS", "/v1/search", 405),
         ("TRACE", "/", 405),
         ("GET", "/v1/", 404),
-        ("GET", "/v1/search/", 404),
+        ("GET", "/v1/search/", 405),
+        ("GET", "/v1///models//", 200),
+        ("GET", "/v1/models/red/", 200),
+        ("GET", "/v1/models/current", 200),
+        ("GET", "/v1/models/gpt-4o", 404),
         ("GET", "/nothing/%00", 404),
         ("GET", "/%ff", 404),
         ("GET", "/v1/info?x=%ff&y=" + "a" * 5000, 200),

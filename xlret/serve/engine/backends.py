@@ -81,7 +81,7 @@ class Control(Protocol):
     """What the admin endpoints call: who decides which release is served."""
 
     async def swap(self, name: str) -> Mapping[str, Any]:
-        """Serves another release of the same root; returns once new requests go to it.
+        """Serves another release of the same root, by its name or an alias; returns once new requests go to it.
 
         Raises:
             UserError: no such release, or it cannot be used. The old one serves on.

@@ -33,11 +33,20 @@ class Batcher(Generic[T, R]):
         call: the results of a batch, one for each item, in their order. Its deadline, on the clock of `time.monotonic`, is
             the latest of its items'.
         settings: the sizes and times named above.
+        weigh: what an item weighs.
+        heaviest: a batch of several items weighs no more than this.
     """
 
-    def __init__(self, call: Callable[[list[T], float], Awaitable[Sequence[R]]], settings: BatchSettings) -> None:
+    def __init__(
+        self,
+        call: Callable[[list[T], float], Awaitable[Sequence[R]]],
+        settings: BatchSettings,
+        weigh: Callable[[T], int] = lambda item: 0,
+        heaviest: int = 0,
+    ) -> None:
         self._call = call
         self._settings = settings
+        self._weigh, self._heaviest = weigh, heaviest
         self._queue: deque[_Entry[T, R]] = deque()
         self._in_work: set[asyncio.Task[None]] = set()
         self._timer: asyncio.Handle | None = None
@@ -85,10 +94,15 @@ class Batcher(Generic[T, R]):
                 self._wake(max(1e-4, settings.wait_ms / 1000 - waited))
                 return
             batch: list[_Entry[T, R]] = []
+            weight = 0
             while self._queue and len(batch) < settings.queries:
-                entry = self._queue.popleft()
+                entry = self._queue[0]
                 if not entry.answer.done() and entry.deadline > now:
+                    weight += self._weigh(entry.item)
+                    if batch and weight > self._heaviest:
+                        break
                     batch.append(entry)
+                self._queue.popleft()
             if batch:
                 task = asyncio.get_running_loop().create_task(self._run(batch))
                 self._in_work.add(task)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
@@ -39,6 +40,8 @@ class ReleaseInfo:
     quality: Mapping[str, Any] = field(default_factory=dict)
     dimensions: tuple[int, ...] = ()
     """Lengths below `dimension` that vectors may be cut to."""
+    created: int = 0
+    """When the release was made, in seconds since 1970; 0 where there is none."""
 
     @property
     def passages(self) -> int:
@@ -62,7 +65,13 @@ def read_info(path: Path, check: CheckBytes = check_bytes) -> ReleaseInfo:
     """
     release = verify_release(path, check)
     info = index_info(release.name, release.index, read_manifest(release.index), Tokeniser.load(release.encoder))
-    return replace(info, path=str(release.path), reranker=release.reranker is not None, quality=dict(release.quality))
+    return replace(
+        info,
+        path=str(release.path),
+        reranker=release.reranker is not None,
+        quality=dict(release.quality),
+        created=round(datetime.fromisoformat(release.record.created).timestamp()),
+    )
 
 
 def index_info(name: str, version_dir: Path, manifest: IndexManifest, tokeniser: Tokeniser) -> ReleaseInfo:

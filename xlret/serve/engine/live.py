@@ -26,6 +26,8 @@ from xlret.text.sides import Side
 
 Vector = NDArray[np.float32]
 Lane = Literal["query", "passage", "highlight"]
+_SHORT_TEXTS = 128
+"""Passages in one call to the encoder at most, where they are short."""
 
 
 @dataclass(frozen=True)
@@ -93,11 +95,11 @@ class Live:
         self._unused.set()
         health = backends.health
         batch = settings.batch
-        few = batch.model_copy(update={"queries": batch.passages, "calls": 1})
+        card = info.tokeniser.card
         self._lanes: dict[Lane, Batcher[str, Vector]] = {
             "query": self._lane("query", health["encoder"], batch.model_copy(update={"calls": batch.encoder_calls})),
-            "passage": self._lane("passage", health["encoder"], few),
-            "highlight": self._lane("passage", health["highlight"], few),
+            "passage": self._lane("passage", health["encoder"], _few(batch), batch.passages * card.max_passage_tokens),
+            "highlight": self._lane("passage", health["highlight"], _few(batch), batch.passages * card.max_passage_tokens),
         }
         self._groups = [
             _Group(backend, info.name, numbers, health[f"group {number}"], settings)
@@ -105,8 +107,10 @@ class Live:
         ]
         self._group_of = {number: group for group in self._groups for number in group.numbers}
 
-    def _lane(self, side: Side, health: Health, batch: BatchSettings) -> Batcher[str, Vector]:
+    def _lane(self, side: Side, health: Health, batch: BatchSettings, tokens: int = 0) -> Batcher[str, Vector]:
+        """Calls to the encoder in batches of texts, of up to so many tokens together where that is given."""
         backend, release, dimension = self._backends.encoder, self.info.name, self.info.dimension
+        longest = self.info.tokeniser.card.max_tokens(side)
 
         async def encode(texts: list[str], deadline: float) -> list[Vector]:
             distinct = list(dict.fromkeys(texts))
@@ -118,7 +122,9 @@ class Live:
                 self._cache.put((release, side, text), vector)
             return [rows[text] for text in texts]
 
-        return Batcher(encode, batch)
+        if not tokens:
+            return Batcher(encode, batch)
+        return Batcher(encode, batch, lambda text: min(longest, len(text) + 2), tokens)  # hardly a token has no character
 
     @contextmanager
     def pin(self) -> Iterator["Live"]:
@@ -238,6 +244,11 @@ class Live:
         if logits.shape != (len(pairs),) or not np.isfinite(logits).all():
             raise RuntimeError(f"the reranker returned scores of shape {logits.shape}, or values that are not finite")
         return logits
+
+
+def _few(batch: BatchSettings) -> BatchSettings:
+    """One call at a time, in which many short texts may be: their tokens bound it."""
+    return batch.model_copy(update={"queries": max(batch.passages, _SHORT_TEXTS), "calls": 1})
 
 
 def _of_query(hits: ShardHits, row: int) -> ShardHits:

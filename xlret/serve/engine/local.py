@@ -16,8 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xlret.errors import UserError
+from xlret.release.alias import release_named
 from xlret.release.once import VerifiedOnce
-from xlret.release.record import ENCODER, INDEX, RERANKER, checked_name
+from xlret.release.record import ENCODER, INDEX, RERANKER
 from xlret.release.verify import CheckBytes, check_bytes, verify_files
 from xlret.search.manifest import MANIFEST, read_manifest
 from xlret.search.merge import ShardHits, merge
@@ -238,7 +239,7 @@ class LocalControl:
         self._root = Path(root)
 
     async def swap(self, name: str) -> Mapping[str, Any]:
-        await self._gateway.swap(self._root / checked_name(name))
+        await self._gateway.swap(self._root / await asyncio.to_thread(release_named, self._root, name))
         return await self.status()
 
     async def status(self) -> Mapping[str, Any]:

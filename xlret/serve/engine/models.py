@@ -2,26 +2,35 @@
 
 import asyncio
 import base64
+from typing import Literal
 
 import numpy as np
+from pydantic import JsonValue
 
+from xlret.release.record import CURRENT_ALIAS
 from xlret.serve.engine.gateway import Gateway
 from xlret.serve.engine.hits import reason, sigmoid
 from xlret.serve.engine.live import Live, now
 from xlret.serve.errors import ApiError
 from xlret.serve.record import RequestRecord
 from xlret.serve.schema import (
+    ApiVersion,
     Embedding,
     EmbeddingsAnswer,
     EmbeddingsRequest,
     EmbeddingUsage,
+    ModelCard,
+    ModelList,
     RerankAnswer,
+    RerankMeta,
     RerankRequest,
     RerankResult,
     RerankUsage,
 )
 
-_ALIASES = (None, "", "current")
+_ALIASES = (None, "", CURRENT_ALIAS)
+_PART = 128
+"""Texts of one request that are with the encoder at a time: those of other requests come in between."""
 
 
 async def embed(gateway: Gateway, request: EmbeddingsRequest, record: RequestRecord) -> EmbeddingsAnswer:
@@ -33,7 +42,8 @@ async def embed(gateway: Gateway, request: EmbeddingsRequest, record: RequestRec
     limits = gateway.settings.limits
     _check_number("input", len(request.input), limits.inputs)
     _check_length("input", request.input, limits.input_chars)
-    with gateway.gate.enter(len(request.input)), gateway.live.pin() as live:
+    parts = [request.input[first : first + _PART] for first in range(0, len(request.input), _PART)]
+    with gateway.gate.enter(len(parts[0]), record.source), gateway.live.pin() as live:
         record.release, record.texts = live.info.name, len(request.input)
         _check_model(request.model, live)
         dimensions = request.dimensions or live.info.dimension
@@ -45,7 +55,8 @@ async def embed(gateway: Gateway, request: EmbeddingsRequest, record: RequestRec
                 field="dimensions",
             )
         began = now()
-        vectors_ND = await live.encode(request.input, request.input_type, record.complete + limits.timeout_ms / 1000)
+        deadline = record.complete + limits.timeout_ms / 1000
+        vectors_ND = np.concatenate([await live.encode(part, request.input_type, deadline) for part in parts])
         if dimensions < live.info.dimension:
             vectors_ND = vectors_ND[:, :dimensions]
             vectors_ND = vectors_ND / np.maximum(np.linalg.norm(vectors_ND, axis=1, keepdims=True), 1e-12)
@@ -63,8 +74,10 @@ async def embed(gateway: Gateway, request: EmbeddingsRequest, record: RequestRec
         )
 
 
-async def rerank(gateway: Gateway, request: RerankRequest, record: RequestRecord) -> RerankAnswer:
-    """Documents in the order of the release's cross-encoder.
+async def rerank(
+    gateway: Gateway, request: RerankRequest, record: RequestRecord, version: Literal["1", "2"] = "1"
+) -> RerankAnswer:
+    """Documents in the order of the release's cross-encoder; `version` is that of Cohere's API, for the answer.
 
     Raises:
         ApiError: 404 for another model or where there is no reranker, 422, 429, 503, 504.
@@ -73,7 +86,7 @@ async def rerank(gateway: Gateway, request: RerankRequest, record: RequestRecord
     _check_number("documents", len(request.documents), limits.documents)
     _check_length("documents", request.texts, limits.input_chars)
     _check_length("query", [request.query], limits.query_chars)
-    with gateway.gate.enter(len(request.documents)), gateway.live.pin() as live:
+    with gateway.gate.enter(len(request.documents), record.source), gateway.live.pin() as live:
         record.release, record.texts = live.info.name, len(request.documents)
         _check_model(request.model, live)
         if not live.info.reranker:
@@ -82,26 +95,56 @@ async def rerank(gateway: Gateway, request: RerankRequest, record: RequestRecord
         deadline = record.complete + min(milliseconds, limits.timeout_ms) / 1000
         began = now()
         try:
-            logits = await live.score([(request.query, text) for text in request.texts], deadline)
+            texts = request.texts
+            if request.max_tokens_per_doc is not None:
+                texts = await asyncio.to_thread(live.info.tokeniser.heads, texts, request.max_tokens_per_doc)
+            logits = await live.score([(request.query, text) for text in texts], deadline)
         except TimeoutError:
             raise ApiError(504, "the reranker did not answer within the time limit; send fewer documents") from None
         except Exception as error:
             raise ApiError(503, f"the reranker is not available ({reason(error)}); try again after Retry-After") from error
         record.took_ms = {"rerank": 1000 * (now() - began), "total": 1000 * (now() - record.arrived)}
+        _, query_lengths = live.info.tokeniser.ragged([request.query], "query")
+        _, lengths = await asyncio.to_thread(live.info.tokeniser.ragged, texts, "passage")
         order = sorted(range(len(logits)), key=lambda position: (-float(logits[position]), position))[: request.top_n]
-        texts = request.texts
         return RerankAnswer(
+            id=record.request_id,
             model=live.info.name,
             results=[
                 RerankResult(
                     index=position,
                     relevance_score=sigmoid(float(logits[position])),
-                    document={"text": texts[position]} if request.return_documents else None,
+                    document=_as_object(request.documents[position]) if request.return_documents else None,
                 )
                 for position in order
             ],
-            usage=RerankUsage(pairs=len(texts)),
+            usage=RerankUsage(pairs=len(texts), total_tokens=int(lengths.sum()) + len(texts) * int(query_lengths[0])),
+            meta=RerankMeta(api_version=ApiVersion(version=version)),
         )
+
+
+def model_list(gateway: Gateway) -> ModelList:
+    """What requests may name as their model: the release in service, and the alias that always means it.
+
+    Raises:
+        ApiError: 503 while no release is loaded.
+    """
+    info = gateway.live.info
+    return ModelList(data=[ModelCard(id=name, created=info.created) for name in (info.name, CURRENT_ALIAS)])
+
+
+def model_card(gateway: Gateway, name: str) -> ModelCard:
+    """One of them.
+
+    Raises:
+        ApiError: 404 for another name, 503 while no release is loaded.
+    """
+    _check_model(name, gateway.live)
+    return ModelCard(id=name, created=gateway.live.info.created)
+
+
+def _as_object(document: str | dict[str, JsonValue]) -> dict[str, JsonValue]:
+    return {"text": document} if isinstance(document, str) else document
 
 
 def _check_model(name: str | None, live: Live) -> None:

@@ -298,8 +298,8 @@ async def search(gateway: Gateway, request: SearchRequest, record: RequestRecord
             loaded, 504 when nothing answers in time.
     """
     check_size(request, gateway.settings.limits)
-    with gateway.gate.enter(len(request.texts)), gateway.live.pin() as live:
+    with gateway.gate.enter(len(request.texts), record.source), gateway.live.pin() as live:
         record.release, record.texts = live.info.name, len(request.texts)
-        if gateway.settings.log_queries:
+        if gateway.settings.log.queries:
             record.queries = request.texts
         return await _Search(gateway, live, request, record).run()

@@ -1,5 +1,6 @@
 """The HTTP application: addresses, their descriptions, and which function answers."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Annotated, Any
 
@@ -20,10 +21,13 @@ from xlret.serve.engine.info import direction, names
 from xlret.serve.errors import ApiError
 from xlret.serve.http.access import Keys
 from xlret.serve.http.border import Border
+from xlret.serve.http.cors import origins, with_cors
 from xlret.serve.http.docs import STYLE, docs_page
 from xlret.serve.http.page_files import page_routes
+from xlret.serve.http.sources import Sources
 from xlret.serve.http.strict import StrictRequest
-from xlret.serve.record import Observer, RequestRecord, log_request
+from xlret.serve.record import Observer, RequestRecord
+from xlret.serve.request_log import RequestLog
 from xlret.serve.schema import (
     EmbeddingsAnswer,
     EmbeddingsRequest,
@@ -32,6 +36,8 @@ from xlret.serve.schema import (
     IndexInfo,
     Info,
     LanguageInfo,
+    ModelCard,
+    ModelList,
     RerankAnswer,
     RerankRequest,
     SearchAnswer,
@@ -51,7 +57,7 @@ _WHEN = {
     503: "Something that is needed is not there at the moment; see Retry-After.",
     504: "Nothing answered within the time limit.",
 }
-_POSTED = frozenset({"/v1/search", "/v1/embeddings", "/v1/rerank", "/admin/release"})
+_POSTED = frozenset({"/v1/search", "/v1/embeddings", "/v1/rerank", "/v2/rerank", "/admin/release"})
 _KEY = [Depends(HTTPBearer(auto_error=False, description="Needed where the server has keys. Checked before the body is read."))]
 
 
@@ -68,15 +74,18 @@ def build_app(
         gateway: answers.
         control: swaps releases for the admin endpoints; without it they are not there.
         keys: who may call; by default from XLRET_API_KEYS and XLRET_ADMIN_KEY.
-        observers: called with the record of each request, after the log.
+        observers: called with the record of each request, after the log that the settings name.
 
     Raises:
-        UserError: a key of the environment cannot be used.
+        UserError: a key or an origin of the environment, a trusted proxy or the file of the log cannot be used.
     """
     keys = Keys.from_environment() if keys is None else keys
+    settings, allowed = gateway.settings, origins()
+    sources, log = Sources(settings.load.trusted_proxies), RequestLog(settings.log)
 
     def bordered(app: ASGIApp) -> ASGIApp:
-        return Border(app, gateway.settings.limits, gateway.gate, keys, [log_request, *observers], _POSTED)
+        border = Border(app, settings.limits, gateway.gate, keys, [log, *observers], _POSTED, sources)
+        return with_cors(border, allowed)
 
     app = _App(bordered)
     app.router.route_class = _StrictRoute
@@ -125,8 +134,8 @@ def _responses(answer: type[BaseModel] | None, *statuses: int) -> dict[int | str
     return responses | {status: {"model": ErrorAnswer, "description": _WHEN[status]} for status in statuses}
 
 
-def _json(answer: BaseModel, status: int = 200) -> Response:
-    return Response(answer.model_dump_json(), status, media_type="application/json")
+def _json(answer: BaseModel, *, without_none: bool = False) -> Response:
+    return Response(answer.model_dump_json(exclude_none=without_none), media_type="application/json")
 
 
 async def _record(request: Request) -> RequestRecord:  # async: FastAPI would send anything else to a thread
@@ -148,12 +157,28 @@ def _add_models(app: FastAPI, gateway: Gateway) -> None:
     @app.post("/v1/embeddings", response_model=None, responses=_responses(EmbeddingsAnswer, 404, *body), dependencies=_KEY)
     async def embeddings(request: EmbeddingsRequest, record: Known) -> Response:
         """Unit vectors of texts, in the shape of OpenAI's API."""
-        return _json(await models.embed(gateway, request, record))
+        answer = await models.embed(gateway, request, record)
+        return await asyncio.to_thread(_json, answer)  # thousands of vectors take a while to write
 
     @app.post("/v1/rerank", response_model=None, responses=_responses(RerankAnswer, 404, *body), dependencies=_KEY)
     async def rerank(request: RerankRequest, record: Known) -> Response:
-        """Documents ordered by how well they answer a question, in the shape of Jina's and Cohere's APIs."""
-        return _json(await models.rerank(gateway, request, record))
+        """Documents ordered by how well they answer a question, in the shape of Jina's API and of the first of Cohere's."""
+        return _json(await models.rerank(gateway, request, record), without_none=True)
+
+    @app.post("/v2/rerank", response_model=None, responses=_responses(RerankAnswer, 404, *body), dependencies=_KEY)
+    async def rerank_v2(request: RerankRequest, record: Known) -> Response:
+        """The same in the shape of Cohere's second API."""
+        return _json(await models.rerank(gateway, request, record, "2"), without_none=True)
+
+    @app.get("/v1/models", response_model=None, responses=_responses(ModelList, 401, 503), dependencies=_KEY)
+    async def model_list() -> Response:
+        """What `model` of a request may be, in the shape of OpenAI's API."""
+        return _json(models.model_list(gateway))
+
+    @app.get("/v1/models/{name}", response_model=None, responses=_responses(ModelCard, 401, 404, 422, 503), dependencies=_KEY)
+    async def model_card(name: str) -> Response:
+        """One of them."""
+        return _json(models.model_card(gateway, name))
 
 
 def _add_about(app: FastAPI, gateway: Gateway) -> None:
@@ -162,13 +187,11 @@ def _add_about(app: FastAPI, gateway: Gateway) -> None:
         """What is served: release, encoder, index, languages, metadata fields, limits."""
         return _json(describe(gateway))
 
-    @app.head("/healthz", include_in_schema=False)
     @app.get("/healthz", response_model=None, responses={200: {"description": "The server runs."}})
     async def healthz() -> dict[str, bool]:
         """Whether the server runs."""
         return {"ok": True}
 
-    @app.head("/readyz", include_in_schema=False)
     @app.get("/readyz", response_model=None, responses={200: {"description": "Requests are taken."}, **_responses(None, 503)})
     async def readyz() -> dict[str, str | None]:
         """Whether a search would be taken on: a release is loaded, its backends answer, the server is not shutting down."""

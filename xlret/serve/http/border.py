@@ -15,10 +15,12 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from xlret.serve.engine.admission import Gate
 from xlret.serve.errors import ApiError, error_body
 from xlret.serve.http.access import Keys
-from xlret.serve.record import Observer, RequestRecord
+from xlret.serve.http.sources import Sources
+from xlret.serve.record import Observer, RequestRecord, exception_text
 from xlret.serve.settings import LimitSettings
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_SLASHES = re.compile("/{2,}")
 _HEADERS = [
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"no-referrer"),
@@ -41,6 +43,7 @@ class Border:
         limits, gate, keys: what to hold requests to.
         observers: called with the record of every request when it has ended.
         posted: paths that take a body by POST; to no other is one handed on.
+        sources: tell who a request is from.
     """
 
     def __init__(
@@ -51,6 +54,7 @@ class Border:
         keys: Keys,
         observers: Sequence[Observer],
         posted: Collection[str],
+        sources: Sources,
     ) -> None:
         self.app = app
         self.limits = limits
@@ -58,6 +62,7 @@ class Border:
         self.keys = keys
         self.observers = observers
         self.posted = posted
+        self.sources = sources
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request (or the server's lifespan, which passes)."""
@@ -68,13 +73,17 @@ class Border:
             await receive()
             await send({"type": "websocket.close", "code": 1000})  # before it is accepted: the server answers 403
             return
-        path = scope["path"].removeprefix(scope.get("root_path", ""))
+        root = scope.get("root_path", "")
+        path = scope["path"].removeprefix(root)
+        plain = _SLASHES.sub("/", path).rstrip("/") or "/"  # what clients make of a base address with or without a slash
         headers = {name.lower(): value for name, value in scope["headers"]}
         given = headers.get(b"x-request-id", b"").decode("latin-1")
         request_id = given if _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
-        record = RequestRecord(request_id, scope["method"], path)
-        scope["state"] = {**scope.get("state", {}), "record": record}
+        record = RequestRecord(request_id, scope["method"], path, self.sources.address(scope, headers))
         answer = _Answer(send, record)
+        scope = {**scope, "path": root + plain, "state": {**scope.get("state", {}), "record": record}}
+        if scope["method"] == "HEAD":  # is answered as GET is, without the body
+            scope["method"], answer.is_head = "GET", True
         answer.unread = b"transfer-encoding" in headers or headers.get(b"content-length", b"0") != b"0"
         try:
             await self._serve(scope, headers, receive, answer)
@@ -86,29 +95,31 @@ class Border:
         except asyncio.CancelledError:  # the server itself was told that the client has gone, or it stops
             record.status = record.status or 499
             raise
-        except Exception:
-            if not answer.started:  # the application answers its own errors; it logged this one before it raised it again
+        except Exception as error:
+            if not answer.started:  # the application answers its own errors, and raises them again
+                record.status, record.error, record.exception = 500, "internal", exception_text(error)
                 raise
         finally:
+            record.route = getattr(scope.get("route"), "path", None)
             record.ms = 1000 * (time.monotonic() - record.arrived)
             for observe in self.observers:
                 observe(record)
 
     async def _serve(self, scope: Scope, headers: dict[bytes, bytes], receive: Receive, answer: "_Answer") -> None:
-        path = answer.record.path
+        path, source = scope["path"].removeprefix(scope.get("root_path", "")), answer.record.source
         self.keys.check(path, headers.get(b"authorization", b"").decode("latin-1") or None)
         if scope["method"] != "POST" or path not in self.posted:
             await self._run(scope, b"", receive, answer)
             return
         _check_kind(headers)
-        with self.gate.hold() as more:
-            with self.gate.read():
+        with self.gate.hold(source) as more:
+            with self.gate.read(source):
                 body = await self._read(headers, receive, more)
             answer.unread = False
             answer.record.complete = time.monotonic()
             answer.record.bytes_in = len(body)
-            if path.startswith("/v1/"):
-                self.gate.check()  # before anything is parsed: saying no must be cheap
+            if path.startswith(("/v1/", "/v2/")):
+                self.gate.check(source)  # before anything is parsed: saying no must be cheap
             await self._run(scope, body, receive, answer)
 
     async def _read(self, headers: dict[bytes, bytes], receive: Receive, more: Callable[[int], None]) -> bytes:
@@ -177,6 +188,8 @@ class _Answer:
         self.started = False
         self.unread = False
         """Whether the client may still be sending a body."""
+        self.is_head = False
+        """Whether the client wants no body."""
 
     async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start":
@@ -188,6 +201,8 @@ class _Answer:
             if b"cache-control" not in names:
                 message["headers"].append((b"cache-control", b"no-store"))
         elif message["type"] == "http.response.body":
+            if self.is_head:
+                message = {**message, "body": b""}
             self.record.bytes_out += len(message.get("body", b""))
         await self._send(message)
 

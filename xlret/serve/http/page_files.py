@@ -32,4 +32,4 @@ def _add(router: APIRouter, address: str, path: Path) -> None:
     async def read() -> Response:
         return Response(body, media_type=None, headers={"content-type": kind, "cache-control": "no-cache"})
 
-    router.add_api_route(address, read, methods=["GET", "HEAD"], response_model=None)
+    router.add_api_route(address, read, response_model=None)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from xlret.errors import UserError
-from xlret.release.record import checked_name
+from xlret.release.alias import release_named
 from xlret.serve.settings import DeadlineSettings
 
 R = TypeVar("R")
@@ -128,7 +128,7 @@ class Releases:
         Raises:
             UserError: no such release, or it cannot be used. Nothing has changed.
         """
-        checked_name(name)
+        name = await asyncio.to_thread(release_named, self._root, name)
         return await asyncio.shield(self._background(self._swap(name)))
 
     async def status(self) -> dict[str, Any]:
