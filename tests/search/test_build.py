@@ -119,6 +119,18 @@ def test_what_cannot_be_built(small_store: VectorStore, tmp_path: Path) -> None:
         build(few, tmp_path / "index", factory="PQ4")
 
 
+def test_what_a_killed_build_left_is_cleared_by_the_next(small_store: VectorStore, tmp_path: Path) -> None:
+    version = build(small_store, tmp_path / "index")
+    half = tmp_path / "index" / ".building.abcdefgh"
+    half.mkdir()
+    (half / "shard-0000.arrow").write_bytes(b"half")
+    version.rename(version.with_name(f".{version.name}.building.abcdefgh.old"))  # killed while it took the old one's place
+    version.with_name(f".{version.name}.building.abcdefgh").mkdir()
+    assert build(small_store, tmp_path / "index", shards=2) != version
+    verify(version)
+    assert not list((tmp_path / "index").rglob("*building*"))
+
+
 def test_a_full_disk_leaves_the_index_as_it_was(
     small_store: VectorStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -3,16 +3,20 @@ so that the answer is the same however the passages are spread over shards."""
 
 import math
 import threading
+from functools import partial
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from cachetools import LRUCache, cachedmethod
+from cachetools.keys import methodkey
 from numpy.typing import NDArray
 
 from xlret.artifacts import open_table
 from xlret.errors import CorruptError
-from xlret.search.filters import matching
+from xlret.search.filters import Filter, matching
 from xlret.search.manifest import LISTS, REMEDY, SAMPLE, IndexManifest
 from xlret.search.mapped import MappedFiles
 from xlret.search.query import SearchOptions
@@ -34,7 +38,7 @@ class ProbingPlan:
         self._sample = sample
         self.mapped = mapped
         """The files behind both."""
-        self._remembered: dict[tuple[Any, ...], Any] = {}
+        self._remembered: LRUCache[Any, Any] = LRUCache(_REMEMBERED)
         self._lock = threading.Lock()
 
     @classmethod
@@ -55,8 +59,7 @@ class ProbingPlan:
 
     def eligible(self, options: SearchOptions) -> float:
         """About how many passages of the whole index the languages and the filter let through."""
-        key = ("eligible", options.languages, options.filter)
-        return float(self._remember(key, lambda: self._eligible(options)))
+        return self._eligible(options.languages, options.filter)
 
     def exact(self, options: SearchOptions) -> bool:
         """Whether all passages in question are compared, not only likely ones."""
@@ -89,7 +92,7 @@ class ProbingPlan:
         in each, and at least so many that `top_k` hits are to be expected.
         """
         nlist = self.manifest.nlist or 1
-        counts_N = self._remember(("lists", options.languages), lambda: self._counts(options.languages))
+        counts_N = self._counts(options.languages)
         wanted = min(nlist, math.ceil((options.nprobe or self.manifest.default_dial) * self._times(options)))
         of_languages = max(1, int(counts_N.sum()))
         share = min(1.0, max(self.eligible(options), 1.0) / of_languages) if options.filter is not None else 1.0
@@ -112,29 +115,20 @@ class ProbingPlan:
         share = max(self.eligible(options), 1.0) / max(1, self.manifest.count)
         return min(float(_MOST_TIMES), 1 / math.sqrt(min(1.0, share)))
 
-    def _eligible(self, options: SearchOptions) -> float:
+    @cachedmethod(attrgetter("_remembered"), key=partial(methodkey, method="eligible"), lock=attrgetter("_lock"))
+    def _eligible(self, languages: tuple[str, ...] | None, filter: Filter | None) -> float:
         """The share of each language's sampled passages that fits, times the language's passages."""
         counts = self.manifest.languages
-        wanted = list(counts) if options.languages is None else sorted(set(options.languages))
-        if options.filter is None or self._sample is None:
+        wanted = list(counts) if languages is None else sorted(set(languages))
+        if filter is None or self._sample is None:
             return float(sum(counts[code] for code in wanted))
-        fits = matching(options.filter, self._sample)
+        fits = matching(filter, self._sample)
         langs = np.array(self._sample.column("lang").to_pylist(), dtype=np.str_)
         return sum(counts[code] * float(fits[langs == code].mean()) for code in wanted if (langs == code).any())
 
+    @cachedmethod(attrgetter("_remembered"), key=partial(methodkey, method="counts"), lock=attrgetter("_lock"))
     def _counts(self, languages: tuple[str, ...] | None) -> NDArray[np.int64]:
         assert self._lists_LN is not None
         rows = range(len(self.languages)) if languages is None else sorted({self.languages.index(code) for code in languages})
         counts: NDArray[np.int64] = self._lists_LN[list(rows)].sum(axis=0, dtype=np.int64)
         return counts
-
-    def _remember(self, key: tuple[Any, ...], make: Any) -> Any:
-        with self._lock:
-            if key in self._remembered:
-                return self._remembered[key]
-        made = make()
-        with self._lock:
-            while len(self._remembered) >= _REMEMBERED:
-                del self._remembered[next(iter(self._remembered))]
-            self._remembered[key] = made
-        return made

@@ -1,14 +1,15 @@
 """One shard of an index: its passages sorted by language and id, their vectors, and what finds the nearest of them."""
 
 import threading
-from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
 import pyarrow as pa
+from cachetools import LRUCache, cachedmethod
 from numpy.typing import NDArray
 
 from xlret.artifacts import open_table
@@ -38,6 +39,10 @@ class _Selection:
     selector: Any
     kept: Any = None
     """What the selector points to."""
+
+
+def _asked_rows(shard: "Shard", options: SearchOptions) -> tuple[object, ...]:
+    return (None if options.languages is None else frozenset(options.languages), options.filter)
 
 
 class Shard:
@@ -70,7 +75,7 @@ class Shard:
         self._ends = np.array([self.entry.languages[code][1] for code in self._langs], dtype=np.int64)
         self.deleted_N: NDArray[np.bool_] | None = None
         """Which rows are deleted; None: none is."""
-        self._selections: OrderedDict[Any, _Selection] = OrderedDict()
+        self._selections: LRUCache[Any, _Selection] = LRUCache(_REMEMBERED)
         self._lock = threading.Lock()
         faiss.cvar.distance_compute_blas_threshold = NO_BLAS
 
@@ -256,20 +261,9 @@ class Shard:
             faiss.fvec_inner_products_by_idx(*arrays, self.manifest.dimension, 1, len(rows))
         return scores
 
+    @cachedmethod(attrgetter("_selections"), key=_asked_rows, lock=attrgetter("_lock"))
     def _select(self, options: SearchOptions) -> _Selection:
-        key = (None if options.languages is None else frozenset(options.languages), options.filter)
-        with self._lock:
-            if key in self._selections:
-                self._selections.move_to_end(key)
-                return self._selections[key]
-        selection = self._selection(options)
-        with self._lock:
-            self._selections[key] = selection
-            while len(self._selections) > _REMEMBERED:
-                self._selections.popitem(last=False)
-        return selection
-
-    def _selection(self, options: SearchOptions) -> _Selection:
+        """The rows in question; those of the last few languages and filters are remembered."""
         count = self.entry.count
         if options.languages is None and options.filter is None and self.deleted_N is None:
             return _Selection(count, None)

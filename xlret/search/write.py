@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from xlret.artifacts import locked, write_table
 from xlret.errors import DataError, UserError
-from xlret.files import directory_beside, write_text
+from xlret.files import directory_beside, remove_abandoned, write_error, write_text
 from xlret.search.calibration import sampled
 from xlret.search.factory import encoded, lists_of
 from xlret.search.faiss_files import codes_of, faiss, inner_ivf, unwrapped, write_index
@@ -161,20 +161,17 @@ def scratch(index_dir: Path) -> Iterator[Path]:
     except OSError as error:
         raise UserError(f"cannot write to {index_dir}: {error.strerror}; choose a place that you may write to") from error
     with locked(index_dir / ".lock", f"another process is changing {index_dir}; wait for it"):
-        half_published = (index_dir / VERSIONS).glob(f".{'?' * 12}.*")
-        for left in (*index_dir.glob(f"{_SCRATCH}*"), *half_published):
+        for left in index_dir.glob(f"{_SCRATCH}*"):
             shutil.rmtree(left, ignore_errors=True)
+        for version in {path.name.split(".")[1] for path in (index_dir / VERSIONS).glob(f".{'?' * 12}.*")}:
+            remove_abandoned(index_dir / VERSIONS / version)
         for left in index_dir.glob(f".{CURRENT_FILE}.*"):
             left.unlink(missing_ok=True)
         directory = Path(tempfile.mkdtemp(prefix=_SCRATCH, dir=index_dir))
         try:
             yield directory
         except OSError as error:
-            if error.errno in (28, 122):
-                raise UserError(
-                    f"no space left on the disk while writing {index_dir}; free some or choose another place"
-                ) from error
-            raise
+            raise write_error(index_dir, error) from error
         finally:
             shutil.rmtree(directory, ignore_errors=True)
 
