@@ -160,6 +160,8 @@ class Service:
     process: subprocess.Popen[str]
     address: str
     lines: list[str]
+    reader: threading.Thread = field(default_factory=threading.Thread)
+    """Reads the lines."""
 
     def client(self, timeout: float = LONG) -> Client:
         return Client(self.address, timeout)
@@ -244,8 +246,9 @@ def _started(command: list[str], environment: dict[str, str]) -> Service:
             start_new_session=True,
         )
         lines: list[str] = []
-        threading.Thread(target=lambda process=process, lines=lines: lines.extend(process.stdout or ()), daemon=True).start()
-        starting = Service(process, "", lines)
+        reader = threading.Thread(target=lambda process=process, lines=lines: lines.extend(process.stdout or ()), daemon=True)
+        reader.start()
+        starting = Service(process, "", lines, reader)
         try:
             match = starting.until(lambda lines=lines: re.search(r"serving on (\S+)", "".join(list(lines))), START)
         except AssertionError:

@@ -28,10 +28,10 @@ def test_a_port_that_is_taken_and_a_cluster_are_refused(tmp_path: Path, monkeypa
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
     with socket.create_server(("127.0.0.1", 0)) as taken:
         settings = read_recipe(ServeSettings, None, [f"release={tmp_path}", f"port={taken.getsockname()[1]}"])
-        with pytest.raises(UserError, match="choose another --port"), serving(settings):
+        with pytest.raises(UserError, match="choose another --port"), serving(settings, pytest.fail):
             pass
     monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:1")
-    with pytest.raises(UserError, match=r"cluster/serve\.yaml"), serving(settings):
+    with pytest.raises(UserError, match=r"cluster/serve\.yaml"), serving(settings, pytest.fail):
         pass
 
 

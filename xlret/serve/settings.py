@@ -56,6 +56,20 @@ class LoadSettings(Settings):
     """Highlights are left out (null) while this many other requests are in work: they cost more than the search."""
 
 
+class ConnectionSettings(Settings):
+    """Connections of clients to HAProxy, before anything of a request is known. Needs `front: haproxy`."""
+
+    total: int = Field(8192, ge=16)
+    """All together; more have to wait. Fewer where a process may not have two and a half times as many open files."""
+    per_source: int = Field(256, ge=0)
+    """From one address; more are closed at once. 0: no such limit, as behind a proxy, which has one address for everybody."""
+    request_s: float = Field(10.0, gt=0)
+    """How long a client may take to send a request's headers, and its body as far as it fits into 64 KB; then it is answered
+    408. (A larger body has `limits.body_s` in all.)"""
+    idle_s: float = Field(15.0, gt=0)
+    """How long a connection may be kept open between two requests."""
+
+
 class BatchSettings(Settings):
     """Batching before the fan-out. An idle backend gets its batch at once, without waiting."""
 
@@ -89,8 +103,9 @@ class DeadlineSettings(Settings):
     """The most that looking for the nearest sentences may add; they are left out if it takes longer."""
     load_s: float = Field(600.0, gt=0)
     """To load a release."""
-    drain_s: float = Field(30.0, gt=0)
-    """How long the old release is kept for its last requests after a swap, and the server at shutdown."""
+    drain_s: float = Field(20.0, gt=0)
+    """How long the old release is kept for its last requests after a swap, and the server at shutdown. Whatever does not end
+    within 10 s after that is ended: with the default 30 s, which is what systems give a program before they kill it."""
 
 
 class LogSettings(Settings):
@@ -134,6 +149,7 @@ class ServeSettings(Settings):
     """Detect the language of queries that do not say it (needs the `detect` extra)."""
     log: LogSettings = LogSettings()
     limits: LimitSettings = LimitSettings()
+    connections: ConnectionSettings = ConnectionSettings()
     load: LoadSettings = LoadSettings()
     batch: BatchSettings = BatchSettings()
     deadline: DeadlineSettings = DeadlineSettings()
@@ -155,6 +171,9 @@ class ServeSettings(Settings):
     """Whether there is a reranker deployment; auto: when the release served first has a reranker."""
     front: Literal["haproxy", "ray"] = "haproxy"
     """Who takes connections: HAProxy, or Ray Serve's own proxy, which is some ten times slower but runs everywhere."""
+    ray_host: str = "127.0.0.1"
+    """Address of this machine that Ray's own processes listen on, the metrics for Prometheus among them. With that of a network
+    interface Prometheus can read them from elsewhere, and everybody else who reaches the address."""
     health_s: float = Field(2.0, gt=0)
     """How often Ray Serve asks replicas whether they are well, and proxies twice as often."""
     ingress: ReplicaSettings = ReplicaSettings(cpus=0.5, ongoing=512)

@@ -52,6 +52,8 @@ class Member:
     def __init__(self, link: Link, kind: str, name: str | None = None) -> None:
         self.loaded: list[str] = []
         self.bad: set[str] = set()
+        self.moved: set[str] = set()
+        """Releases whose directories have gone since they were loaded."""
         self.active: str | None = None
         self.uses: set[str] = set()
         self.requests = 0
@@ -79,6 +81,8 @@ class Member:
 
     async def _turn(self, name: str, path: str) -> None:
         assert name in self.loaded
+        if name in self.moved:
+            raise UserError(f"there is no release {path}")
         self.uses.add(name)
         self.active = name
 
@@ -180,6 +184,47 @@ def test_a_release_that_is_not_there_is_refused_before_anybody_loads_it() -> Non
             with pytest.raises(UserError, match="no name of a release"):
                 await releases.swap(name)
         assert members["encoder"].loaded == ["one"]
+
+    run(work())
+
+
+def test_a_swap_back_to_a_release_whose_directory_went_is_refused_at_once() -> None:
+    async def work() -> None:
+        missing: set[str] = set()
+
+        def verify(path: Path) -> None:
+            if path.name in missing:
+                raise UserError(f"there is no release {path}")
+
+        releases = Releases(Path("/r"), "one", KINDS, verify, DeadlineSettings(load_s=20, drain_s=20))
+        members = await service(Link(releases))
+        await releases.swap("two")
+        assert "one" in releases.plan.live  # requests of it are in work
+        missing.add("one")
+        async with asyncio.timeout(2):
+            with pytest.raises(UserError, match="no release"):
+                await releases.swap("one")
+        assert members["ingress"].active == releases.plan.active == "two"
+
+    run(work())
+
+
+def test_a_release_that_an_ingress_cannot_turn_to_is_refused_and_the_old_one_serves_on() -> None:
+    async def work() -> None:
+        releases = made(drain_s=20)
+        members = await service(Link(releases))
+        second = Member(Link(releases), "ingress", "second ingress")
+        await second.follower.start()
+        second.moved.add("two")
+        async with asyncio.timeout(5):
+            with pytest.raises(UserError, match="no release"):
+                await releases.swap("two")
+        await until(lambda: {members["ingress"].active, second.active, releases.plan.active} == {"one"})
+        assert set(releases.plan.live) == {"one"}
+        second.moved.clear()
+        await until(lambda: not second.follower.report().refused)
+        await releases.swap("two")
+        assert second.active == members["ingress"].active == "two"
 
     run(work())
 

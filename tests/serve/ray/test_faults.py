@@ -269,14 +269,17 @@ def test_a_killed_encoder_comes_back_and_clients_that_try_again_lose_nothing(run
 
 def test_a_killed_proxy_comes_back_and_clients_that_try_again_lose_nothing(running: Service) -> None:
     running.whole()
-    haproxy = running.find("/haproxy -db")
-    with Load(running.address, tries=1000) as load:
-        load.wait(10)
-        os.kill(haproxy, signal.SIGKILL)
-        while alive(haproxy):
-            time.sleep(0.01)
-        load.wait(20)
-        load.stop()
+    for command in ("/haproxy -db", "HAProxyManager"):
+        process = running.find(command)
+        with Load(running.address, tries=1000) as load:
+            load.wait(10)
+            os.kill(process, signal.SIGKILL)
+            killed = time.monotonic()
+            while alive(process) or running.client(timeout=2).ask("GET", "/readyz").status != 200:
+                time.sleep(0.01)
+            assert time.monotonic() - killed < 2, "it is stood in for at once"
+            load.wait(20)
+            load.stop()
     assert not load.failed()
     said = {one.status for one in load.tried if not one.ok and isinstance(one.status, int)}
     assert said <= {503}, "while it does not know where to send requests it says 503, as JSON, not 404"

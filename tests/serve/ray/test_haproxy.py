@@ -8,7 +8,8 @@ import pytest
 from ray.serve._private.haproxy import BackendConfig, HAProxyApi, HAProxyConfig, ServerConfig
 from ray.serve.config import HTTPOptions
 
-from xlret.serve.ray.haproxy import HEADER_S, hardened, install, write_errors
+from xlret.serve.ray.haproxy import hardened, install, write_errors
+from xlret.serve.settings import ConnectionSettings
 
 
 @pytest.fixture(scope="module")
@@ -33,8 +34,11 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_everything_that_should_change_is_found_in_what_ray_writes(written: Path, tmp_path: Path) -> None:
     before = written.read_text()
-    after = hardened(before, tmp_path)
-    assert f"timeout http-request {HEADER_S}s" in after
+    after = hardened(before, tmp_path, ConnectionSettings(request_s=2.5, idle_s=4, per_source=77))
+    assert "timeout http-request 2500ms" in after
+    assert re.findall(r"timeout http-keep-alive (\S+)", after) == ["4000ms"]
+    assert "reject if { sc0_conn_cur gt 77 }" in after
+    assert "stick-table" not in hardened(before, tmp_path, ConnectionSettings(per_source=0))
     assert f"http-request return status 503 errorfile {tmp_path}/503.http" in after  # where no route is known
     assert {path.rpartition("/")[0] for path in re.findall(r"errorfile (?:\d+ )?(\S+)", after)} == {str(tmp_path)}
     assert "http-request set-header x-request-id" in after
@@ -44,7 +48,8 @@ def test_everything_that_should_change_is_found_in_what_ray_writes(written: Path
     assert re.search(r"listen stats\n\s+bind 127\.0\.0\.1:", after)
     assert not re.search(r"bind (\*|):", after)
     assert "mode 600 level admin" in after
-    assert hardened(after, tmp_path) == after  # once more changes nothing
+    settings = ConnectionSettings(request_s=2.5, idle_s=4, per_source=77)
+    assert hardened(after, tmp_path, settings) == after  # once more changes nothing
 
 
 def test_the_program_checks_out_with_haproxy_and_leaves_it_hardened(written: Path, tmp_path: Path) -> None:
@@ -54,7 +59,7 @@ def test_the_program_checks_out_with_haproxy_and_leaves_it_hardened(written: Pat
     checked = subprocess.run([program, "-c", "-f", config], capture_output=True, text=True, check=False, cwd="/", timeout=60)
     assert checked.returncode == 0, checked.stderr
     assert "valid" in checked.stdout + checked.stderr
-    assert config.read_text() == hardened(written.read_text(), tmp_path)
+    assert config.read_text() == hardened(written.read_text(), tmp_path, ConnectionSettings())
 
 
 def test_its_own_answers_are_whole_http_with_json(tmp_path: Path) -> None:

@@ -1,7 +1,12 @@
 """A small release as `jobs.serve` serves it unless told otherwise: its shards are searched in the ingress."""
 
+import os
+import signal
+import socket
+import time
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from made_releases import SHARDS, make_releases
@@ -10,6 +15,7 @@ from processes import Load, Service, service
 from xlret.model.encoder import Encoder
 from xlret.search.index import SearchIndex
 from xlret.search.query import SearchOptions
+from xlret.serve.ray.processes import TOKEN, members
 
 
 @pytest.fixture(scope="module")
@@ -61,3 +67,50 @@ def test_swaps_under_load_lose_and_mix_nothing_and_a_damaged_release_is_refused(
     assert all(answer.whole for answer in answers)
     made = [{hit["metadata"]["made"] for hit in answer.hits()} for answer in answers]
     assert all(one == {answer.body["release"]} for one, answer in zip(made, answers, strict=True))
+
+
+def test_nobody_else_reaches_rays_own_ports(running: Service) -> None:
+    """The metrics, the control store and the node manager listen on the loopback address."""
+    assert "metrics: http://127.0.0.1:" in "".join(running.lines)
+    assert "ray_xlret" in running.until(lambda: text if "ray_xlret" in (text := running.metrics()) else None)
+    names = ("gcs_server", "raylet", "DashboardAgent", "haproxy")
+    mine = {process for process, command in running.descendants().items() if any(name in command for name in names)}
+    listening = [address for process in mine for address in listens(process)]
+    assert len(listening) >= 6
+    assert {address for address in listening if not address.startswith("127.")} == set()
+
+
+def test_nothing_outlives_a_killed_job(running: Service) -> None:
+    token = environment(running.find("raylet/raylet "))[TOKEN]
+    directory = Path(environment(running.find("raylet/raylet "))["RAY_SERVE_HAPROXY_CONFIG_FILE_LOC"]).parent
+    assert len(members(token)) >= 8
+    running.process.send_signal(signal.SIGKILL)
+    running.process.wait()
+    killed = time.monotonic()
+    where = urlsplit(running.address)
+    while members(token) or directory.exists():
+        assert time.monotonic() < killed + 15, members(token)
+        time.sleep(0.05)
+    with socket.socket() as listener:  # as a restart does
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((where.hostname, where.port))
+
+
+def environment(process: int) -> dict[str, str]:
+    """What a process was started with."""
+    pairs = Path(f"/proc/{process}/environ").read_bytes().decode().split("\0")
+    return dict(pair.split("=", 1) for pair in pairs if "=" in pair)
+
+
+def listens(process: int) -> list[str]:
+    """The addresses that a process takes TCP connections on; `*` for all."""
+    sockets = {os.readlink(link) for link in Path(f"/proc/{process}/fd").iterdir() if link.is_symlink()}
+    addresses = []
+    for name in ("tcp", "tcp6"):
+        for line in Path(f"/proc/{process}/net/{name}").read_text().splitlines()[1:]:
+            _, local, _, state, *_, inode = line.split()[:10]
+            if state == "0A" and f"socket:[{inode}]" in sockets:
+                packed = bytes.fromhex(local.partition(":")[0])
+                words = [packed[start : start + 4][::-1] for start in range(0, len(packed), 4)]
+                addresses.append(".".join(str(byte) for byte in words[-1]))
+    return addresses

@@ -173,16 +173,27 @@ class Releases:
         async with self._swapping:
             if self.plan.draining:
                 raise UserError("the service is stopping; no release is taken in any more")
-            if name not in self.plan.live:
+            old = self.plan.active
+            if name != old:  # one that was served until now is held yet, but its directory may have gone
                 await asyncio.to_thread(self._verify, self._root / name)
+            if name not in self.plan.live:
                 await self._load(name)
-            if name != self.plan.active:
-                old = self.plan.active
+            if name != old:
                 await self._next(active=name)
-                self._background(self._retire(old))
             with contextlib.suppress(TimeoutError):  # an ingress that hangs turns to it when it comes back
-                await self._until(lambda: all(report.active == name for report in self._alive(INGRESS)), self._deadline.drain_s)
+                await self._until(lambda: bool(self._refusal(name)) or self._turned_to(name), self._deadline.drain_s)
+            if name != old and (problem := self._refusal(name)):
+                await self._next(active=old, live=self._live_without(name))
+                raise UserError(problem)
+            if name != old:
+                self._background(self._retire(old))
         return await self.status()
+
+    def _live_without(self, name: str) -> dict[str, str]:
+        return {release: path for release, path in self.plan.live.items() if release != name}
+
+    def _turned_to(self, name: str) -> bool:
+        return all(report.active == name for report in self._alive(INGRESS))
 
     async def _load(self, name: str) -> None:
         """Has every replica load a release.
@@ -207,7 +218,7 @@ class Releases:
             late += [f"{kind} (no replica runs)" for kind in sorted(self._kinds - running)]
             problem = f"release {name} was not loaded within {self._deadline.load_s:g} s by: {', '.join(late)}"
         if problem:
-            await self._next(live={release: path for release, path in self.plan.live.items() if release != name})
+            await self._next(live=self._live_without(name))
             raise UserError(problem)
 
     async def _retire(self, name: str) -> None:
@@ -221,7 +232,7 @@ class Releases:
                 2 * self._deadline.drain_s,
             )
         if name != self.plan.active and name in self.plan.live:
-            await self._next(live={release: path for release, path in self.plan.live.items() if release != name})
+            await self._next(live=self._live_without(name))
 
     def _held(self, name: str, kinds: Collection[str]) -> bool:
         alive = [report for report in self._alive() if report.kind in kinds]

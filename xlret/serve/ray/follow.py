@@ -169,7 +169,11 @@ class Follower:
 
     async def _turn(self, name: str, path: str) -> None:
         assert self._duties.turn is not None
-        await self._duties.turn(name, path)
+        try:
+            await self._duties.turn(name, path)
+        except Exception as error:
+            self._holds.discard(name)
+            self._refuse(name, error)
 
     async def _drop(self, name: str) -> None:
         self._holds.discard(name)
@@ -179,9 +183,12 @@ class Follower:
         try:
             await self._duties.load(name, path)
         except Exception as error:
-            known = user_error_in(error)
-            if known is None:
-                _log.error("cannot load release %s", name, exc_info=error)
-            self._refused[name] = str(known) if known else f"release {name} cannot be loaded: {type(error).__name__}: {error}"
+            self._refuse(name, error)
         else:
             self._holds.add(name)
+
+    def _refuse(self, name: str, error: Exception) -> None:
+        known = user_error_in(error)
+        if known is None:
+            _log.error("cannot load release %s", name, exc_info=error)
+        self._refused[name] = str(known) if known else f"release {name} cannot be loaded: {type(error).__name__}: {error}"

@@ -1,5 +1,10 @@
-"""The service as a program: it serves until a signal stops it, and says on standard output what it is at."""
+"""The service as a program: it serves until a signal stops it, and says on standard output what it is at.
 
+It ends in every case: within `deadline.drain_s` and 10 s after a signal, whatever hangs, and at once, with status 1, when Ray
+itself is gone, so that whoever started it (systemd, Kubernetes) starts it anew. The guard (guard.py) clears up after it.
+"""
+
+import os
 import shlex
 import signal
 import sys
@@ -12,6 +17,9 @@ from xlret.release import resolve, verify_release
 from xlret.serve.ray.start import Served, fast_environment, serving
 from xlret.serve.settings import ServeSettings
 
+STOP_S = 10.0
+"""How long everything may take to end, besides the last requests."""
+
 
 def serve_until_stopped(settings: ServeSettings) -> int:
     """Starts Ray, serves the release, and stops cleanly on SIGTERM or Ctrl-C; a second signal stops at once.
@@ -22,7 +30,8 @@ def serve_until_stopped(settings: ServeSettings) -> int:
         settings: `release` is needed.
 
     Returns:
-        The exit status: 0 after a clean stop, 130 after one at once.
+        The exit status: 0 after a clean stop, 130 after one at once. Where Ray is gone, or does not end in time, the program
+        is ended from here with status 1 and a line on standard error.
 
     Raises:
         UserError: no release is named, there is none, or it cannot be served; the port is taken; RAY_ADDRESS names a cluster.
@@ -33,10 +42,11 @@ def serve_until_stopped(settings: ServeSettings) -> int:
     print(f"release {release.name}: {release.passages:,} passages in {', '.join(release.languages)}; starting Ray", flush=True)
     stop = threading.Event()
     try:
-        with serving(settings) as served:
+        with serving(settings, _give_up) as served:
             _on_signal(stop)
             _show(served)
             stop.wait()
+            _end_within(settings.deadline.drain_s + STOP_S)
             print("stopping: requests in work are answered first", flush=True)
             signal.signal(signal.SIGTERM, signal.default_int_handler)
             signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -56,6 +66,19 @@ def environment_lines(settings: ServeSettings, directory: Path) -> list[str]:
     """
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     return [f"export {name}={shlex.quote(value)}" for name, value in fast_environment(settings, directory).items()]
+
+
+def _give_up(why: str) -> None:
+    """Ends the program from any thread, with nothing that might wait for what does not answer any more."""
+    print(f"error: {why}; start it again", file=sys.stderr, flush=True)
+    sys.stdout.flush()
+    os._exit(1)
+
+
+def _end_within(seconds: float) -> None:
+    timer = threading.Timer(seconds, _give_up, [f"not everything had ended after {seconds:g} s, so it was ended at once"])
+    timer.daemon = True
+    timer.start()
 
 
 def _on_signal(stop: threading.Event) -> None:

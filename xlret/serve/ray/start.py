@@ -4,23 +4,28 @@ import logging
 import math
 import os
 import re
+import resource
 import socket
-import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
 from xlret.errors import UserError, user_error_in
-from xlret.serve.ray.haproxy import install
-from xlret.serve.settings import ReplicaSettings, ServeSettings
+from xlret.serve.ray.guard import Guard, clear_leftovers
+from xlret.serve.ray.haproxy import CONNECTIONS, install
+from xlret.serve.ray.keeper import STOPPING
+from xlret.serve.ray.watch import watching
+from xlret.serve.settings import ConnectionSettings, ReplicaSettings, ServeSettings
 from xlret.session import ray_session
 
 READY_S = 120.0
 """How long the application may take to answer after Ray says that it runs."""
+_HEADER_BYTES = 64 * 2**10
+"""What HAProxy can hold of a request: the headers, and with them the beginning of the body."""
 _MESSAGE = 512 * 2**20
 """Bytes of one message between replicas; Ray's own limit of 4 MiB is less than 64 queries with 1000 hits each."""
 
@@ -56,6 +61,9 @@ def fast_environment(settings: ServeSettings, directory: Path) -> dict[str, str]
         "RAY_SERVE_HAPROXY_BINARY_PATH": str(install(directory)),
         "RAY_SERVE_HAPROXY_NBTHREAD": str(min(4, os.cpu_count() or 1)),
         "RAY_SERVE_HAPROXY_TIMEOUT_CLIENT_S": "60",
+        "RAY_SERVE_HAPROXY_MAXCONN": str(_most_connections(settings.connections)),
+        "RAY_SERVE_HAPROXY_TUNE_BUFSIZE": str(_HEADER_BYTES),
+        CONNECTIONS: settings.connections.model_dump_json(),
         "RAY_SERVE_HAPROXY_TIMEOUT_SERVER_S": str(math.ceil(longest_s) + 30),
         "RAY_SERVE_HAPROXY_HARD_STOP_AFTER_S": str(drain_s + 10),
         "RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S": "1",
@@ -80,10 +88,16 @@ class Served(NamedTuple):
 
 
 @contextmanager
-def serving(settings: ServeSettings) -> Iterator[Served]:
+def serving(settings: ServeSettings, on_loss: Callable[[str], None]) -> Iterator[Served]:
     """Serves on a Ray started here until the block ends; gives the addresses.
 
     On leaving, new requests are refused with 503 while those in work end (up to `deadline.drain_s`), then everything stops.
+    What an earlier service left here that was killed is ended and removed first; a guard does the same for this one.
+
+    Args:
+        settings: of the service.
+        on_loss: called in a thread, with a sentence, when one of Ray's own processes has ended: nothing works from then on, and
+            calls to Ray may not return, so it should end the program.
 
     Raises:
         UserError: no such release, or it cannot be served; the port is taken; RAY_ADDRESS names a cluster.
@@ -93,10 +107,12 @@ def serving(settings: ServeSettings) -> Iterator[Served]:
             "jobs.serve starts a Ray of its own, but RAY_ADDRESS is set; unset it, or serve on that cluster with "
             "serve deploy cluster/serve.yaml"
         )
-    with tempfile.TemporaryDirectory(prefix="xlret-") as directory:
-        os.environ.update(fast_environment(settings, Path(directory)))
+    clear_leftovers()
+    guard = Guard()
+    try:
+        os.environ.update(fast_environment(settings, guard.directory))
         port = _checked_port(settings)
-        with ray_session(cpus=max(os.cpu_count() or 1, _cpus(settings))):
+        with ray_session(cpus=max(os.cpu_count() or 1, _cpus(settings)), host=settings.ray_host), watching(on_loss):
             # For this process only, whose handle of the control has no event loop to live on; Ray's are started.
             os.environ["RAY_SERVE_RUN_ROUTER_IN_SEPARATE_LOOP"] = "1"
             from ray import serve
@@ -125,8 +141,11 @@ def serving(settings: ServeSettings) -> Iterator[Served]:
                     raise known from None
                 raise
             finally:
+                (guard.directory / STOPPING).touch()
                 if not at_once:
                     serve.delete(APP)  # replicas end in order; Ray's own processes end with the session
+    finally:
+        guard.end()
 
 
 def free_port() -> int:
@@ -153,6 +172,12 @@ def _checked_port(settings: ServeSettings) -> int:
             f"cannot listen on {settings.host}:{settings.port}: {error.strerror}; "
             "choose another --port (0: a free one) or --host"
         ) from error
+
+
+def _most_connections(connections: ConnectionSettings) -> int:
+    """How many connections HAProxy can hold: it wants two and a half open files for each, and some for itself."""
+    _, files = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return connections.total if files == resource.RLIM_INFINITY else min(connections.total, max(16, (files - 500) * 2 // 5))
 
 
 def _cpus(settings: ServeSettings) -> int:
