@@ -184,8 +184,9 @@ def test_miracl_searches_a_language_of_its_own(tmp_path: Path) -> None:
     one = only("miracl", tmp_path, None)
     assert one.passage_ids == ["sw/1#0", "sw/1#1", "sw/2#0", "sw/3#0"]
     assert one.passage_texts[0] == "Kichwa maandishi 1#0"
-    assert [answers.tolist() for answers in one.relevant] == [[0, 2], []]
-    (qrels / "qrels.miracl-v1.0-sw-dev.tsv").write_text("7\tQ0\t9#9\t1\n")
+    assert (one.query_ids, [answers.tolist() for answers in one.relevant]) == (["sw/7"], [[0, 2]])
+    assert one.left_out == {"queries without a judgement": 1}
+    (qrels / "qrels.miracl-v1.0-sw-dev.tsv").write_text("7\tQ0\t9#9\t1\n7\tQ0\t1#0\t1\n")
     with pytest.raises(DataError, match="'9#9', judged relevant, is not in"):
         only("miracl", tmp_path, ["sw"])
     with pytest.raises(UserError, match=r"no miracl-v1\.0-yo"):

@@ -13,13 +13,15 @@ from xlret.config import PathSetting, Settings
 from xlret.data.corpus import ParallelCorpus, write_corpus
 from xlret.data.rows import MAX_CHARACTERS, BadRowPolicy, ReadingReport
 from xlret.data.sources.afriqa import AfriqaSource
-from xlret.data.sources.judged import BeirSource, MsMarcoSource, TrecSource
+from xlret.data.sources.beir import BeirSource
 from xlret.data.sources.miracl import MiraclSource
 from xlret.data.sources.mmarco import MmarcoSource
+from xlret.data.sources.msmarco import MsMarcoSource
 from xlret.data.sources.ntrex import NtrexSource
 from xlret.data.sources.own import OwnSource
 from xlret.data.sources.squad import SquadSource
 from xlret.data.sources.swim_ir import SwimIrSource
+from xlret.data.sources.trec import TrecSource
 from xlret.data.split import split_corpus
 from xlret.errors import UserError
 from xlret.files import directory_beside

@@ -51,6 +51,15 @@ def read_records(path: Path, report: ReadingReport) -> Iterator[RawRow]:
         raise DataError(f"{path} holds no records")
 
 
+def kind_of(path: Path) -> str:
+    """The suffix that tells the kind of a file, in lower case and without `.gz`.
+
+    >>> kind_of(Path("P.JSONL.GZ"))
+    '.jsonl'
+    """
+    return (path.with_suffix("") if path.suffix.lower() == ".gz" else path).suffix.lower()
+
+
 def read_lines(path: Path, report: ReadingReport) -> Iterator[tuple[str, str]]:
     """(`file:line`, text) of each line of a plain or gzipped text file, without the line end; lines that are not UTF-8 are bad.
 

@@ -33,6 +33,8 @@ class RetrievalSet:
     """For each query the indices of its relevant passages in the whole pool, in all languages."""
     query_groups: list[str] = field(default_factory=list)
     """Queries of equal group ask the same in several languages; empty: not known."""
+    left_out: dict[str, int] = field(default_factory=dict)
+    """What of the published files is not in this set, such as passages that come twice -> how many."""
 
     def __post_init__(self) -> None:
         """Checks lengths and ids.

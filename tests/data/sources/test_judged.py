@@ -1,182 +1,147 @@
-"""BEIR, MS MARCO and TREC: what is judged relevant becomes groups."""
+"""Judged test sets come whole: grades, unjudged passages, several relevant passages; what is left out is counted."""
 
-import gzip
 import json
 from pathlib import Path
 
 import pytest
 
-from xlret.config import settings_from
-from xlret.data.corpus import ParallelCorpus, write_corpus
 from xlret.data.rows import ReadingReport
-from xlret.data.sources.judged import BeirSource, MsMarcoSource, TrecSource, read_qrels, topics
+from xlret.data.sources.judged import JudgedText, read_judged, read_judged_files
 from xlret.errors import DataError, UserError
 
+QRELS = {"q1": {"d1": 2.0, "d2": 1.0, "d3": 0.0}, "q2": {"d3": 1.0}}
+QUERIES = {"q1": JudgedText("en", None, "what is red"), "q2": JudgedText("en", None, "what is blue")}
+PASSAGES = {
+    "d1": JudgedText("de", "Rosen", "Sie sind rot."),
+    "d2": JudgedText("de", None, "Mohn ist rot."),
+    "d3": JudgedText("de", None, "Der Himmel"),
+    "d4": JudgedText("de", None, "Nach mir fragt niemand."),
+}
+TITLED = {**PASSAGES, "d1": JudgedText("de", None, "Rosen Sie sind rot.")}
 
-def write(path: Path, text: str) -> Path:
+
+def write(path: Path, *lines: object) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(gzip.compress(text.encode()) if path.suffix == ".gz" else text.encode())
+    path.write_text("".join((line if isinstance(line, str) else json.dumps(line)) + "\n" for line in lines), encoding="utf-8")
     return path
 
 
-def jsonl(*records: dict) -> str:
-    return "".join(json.dumps(one, ensure_ascii=False) + "\n" for one in records)
-
-
-def pairs(corpus: ParallelCorpus, query_lang: str, passage_lang: str) -> set[tuple[str, str]]:
-    pool = corpus.pool(query_lang, passage_lang)
-    groups = pool.take(range(len(pool)))
-    return set(zip(corpus.queries(query_lang, groups), corpus.passages(passage_lang, groups), strict=True))
-
-
-def prepared(tmp_path: Path, kind: type, report: ReadingReport | None = None, **given: object) -> ParallelCorpus:
-    report = report or ReadingReport()
-    source = settings_from(kind, given)
-    write_corpus(
-        tmp_path / "made", source.rows(report), source="", licence="", revision="", made_by="", report=report, replace=True
-    )
-    return ParallelCorpus.open(tmp_path / "made")
-
-
-def beir(folder: Path, end: str = "") -> Path:
-    passages = [
-        {"_id": "d1", "title": "Moon", "text": "It goes round."},
-        {"_id": "d2", "title": "Sun", "text": ""},
-        {"_id": "d3", "title": "", "text": "Nobody asks."},
-    ]
-    write(folder / f"corpus.jsonl{end}", jsonl(*passages))
+def beir(folder: Path) -> Path:
+    write(folder / "queries.jsonl", *({"_id": key, "text": query.text, "metadata": {}} for key, query in QUERIES.items()))
     write(
-        folder / f"queries.jsonl{end}", jsonl({"_id": "q1", "text": "What moves?"}, {"_id": "q2", "text": "Which one is grey?"})
+        folder / "corpus.jsonl",
+        *({"_id": key, "title": passage.title or "", "text": passage.text} for key, passage in PASSAGES.items()),
     )
-    write(folder / "qrels" / "train.tsv", "query-id\tcorpus-id\tscore\nq1\td1\t1\nq1\td2\t2\nq2\td1\t1\nq2\td2\t0\n")
+    write(folder / "qrels" / "test.tsv", "query-id\tcorpus-id\tscore", "q1\td1\t2", "q1\td2\t1", "q1\td3\t0", "q2\td3\t1")
     return folder
 
 
-@pytest.mark.parametrize("end", ["", ".gz"])
-def test_a_beir_folder(tmp_path, end):
-    corpus = prepared(tmp_path, BeirSource, format="beir", path=str(beir(tmp_path / "b", end)), lang="en")
-    moon, sun = "Moon It goes round.", "Sun"
-    assert pairs(corpus, "en", "en") == {("What moves?", moon), ("What moves?", sun), ("Which one is grey?", moon)}
-    assert corpus.manifest.n_clusters == 1  # one query has both passages, and both queries one passage
+def msmarco(folder: Path) -> Path:
+    write(folder / "queries.test.tsv", *(f"{key}\t{query.text}" for key, query in QUERIES.items()))
+    write(folder / "queries.train.tsv", "q9\tanother")
+    write(folder / "collection.tsv", *(f"{key}\t{passage.full_text}" for key, passage in PASSAGES.items()))
+    write(folder / "qrels.test.tsv", "q1\t0\td1\t2", "q1\t0\td2\t1", "q1\t0\td3\t0", "q2\t0\td3\t1")
+    write(folder / "qrels.train.tsv", "q9\t0\td1\t1")
+    return folder
 
 
-def test_a_beir_folder_across_languages_and_by_grade(tmp_path):
-    given = {"format": "beir", "path": str(beir(tmp_path / "b")), "lang": "sw", "passage_lang": "en", "at_least": 2}
-    assert pairs(prepared(tmp_path, BeirSource, **given), "sw", "en") == {("What moves?", "Sun")}
+def trec(folder: Path) -> Path:
+    write(
+        folder / "topics.xml", *(f'<topic number="{key}"><query>{query.text}</query></topic>' for key, query in QUERIES.items())
+    )
+    write(folder / "qrels.txt", "q1 0 d1 2", "q1 0 d2 1", "q1 0 d3 0", "q2 0 d3 1")
+    rows = [{"docid": key, "title": passage.title, "contents": passage.text} for key, passage in PASSAGES.items()]
+    write(folder / "docs-0.jsonl", *rows[:2])
+    write(folder / "docs-1.jsonl", *rows[2:])
+    return folder
 
 
-def test_judgements_of_what_is_not_there_leave_no_half_pair(tmp_path):
-    folder = beir(tmp_path / "b")
-    write(folder / "qrels" / "train.tsv", "query-id\tcorpus-id\tscore\nq1\td1\t1\nq2\tgone\t1\n")
-    with pytest.raises(DataError, match=r"train\.tsv: passage 'gone', judged relevant, is not among the passages in en"):
-        prepared(tmp_path, BeirSource, format="beir", path=str(folder), lang="en")
-    report = ReadingReport("skip")
-    corpus = prepared(tmp_path, BeirSource, report, format="beir", path=str(folder), lang="en")
-    assert (corpus.n_groups, report.skipped) == (1, 1)
-    write(folder / "qrels" / "train.tsv", "query-id\tcorpus-id\tscore\nlost\td1\t1\n")
-    with pytest.raises(DataError, match="query 'lost', which has a relevant passage, is not among the queries in en"):
-        prepared(tmp_path, BeirSource, format="beir", path=str(folder), lang="en")
+@pytest.mark.parametrize(("layout", "passages"), [(beir, PASSAGES), (msmarco, TITLED), (trec, PASSAGES)])
+def test_every_layout_comes_whole(tmp_path: Path, layout, passages: dict[str, JudgedText]) -> None:
+    judged = read_judged(layout(tmp_path), lang="eng", passage_lang="de")
+    assert (judged.queries, judged.passages, judged.qrels, judged.left_out) == (QUERIES, passages, QRELS, {})
 
 
-def test_a_beir_folder_that_lacks_a_file_or_a_field(tmp_path):
-    folder = beir(tmp_path / "b")
-    with pytest.raises(UserError, match=r"cannot read .*qrels/test\.tsv"):
-        prepared(tmp_path, BeirSource, format="beir", path=str(folder), lang="en", split="test")
-    write(folder / "queries.jsonl", jsonl({"_id": "q1", "query": "What?"}))
-    with pytest.raises(DataError, match=r"queries\.jsonl:1: no id or no text; found: _id, query"):
-        prepared(tmp_path, BeirSource, format="beir", path=str(folder), lang="en")
+def test_squad_questions_find_their_paragraphs(tmp_path: Path) -> None:
+    def asked(key: str, text: str, **more: object) -> dict[str, object]:
+        return {"id": key, "question": text, "answers": [], **more}
 
-
-def msmarco(folder: Path) -> dict:
-    texts = {"en": ("what is red", "roses", "grass"), "de": ("was ist rot", "Rosen", "Gras")}
-    for lang, (query, one, two) in texts.items():
-        write(folder / f"queries.{lang}.tsv", f"7\t{query}\n8\tnobody judged this\n")
-        write(folder / f"collection.{lang}.tsv", f"0\t{one}\n1\t{two}\n")
-    translations = [
-        {"lang": lang, "queries": str(folder / f"queries.{lang}.tsv"), "collection": str(folder / f"collection.{lang}.tsv")}
-        for lang in texts
+    paragraphs = [
+        {"context": "One.", "qas": [asked("a", "1?"), asked("b", "one?")]},
+        {"context": "Two.", "qas": [asked("c", "2?"), asked("d", "3?", is_impossible=True)]},
+        {"context": "One.", "qas": [asked("e", "first?")]},
     ]
-    return {"format": "msmarco", "qrels": str(write(folder / "qrels.tsv", "7\t0\t0\t1\n")), "translations": translations}
-
-
-def test_ms_marco_in_two_languages_is_one_group(tmp_path):
-    corpus = prepared(tmp_path, MsMarcoSource, **msmarco(tmp_path))
-    assert corpus.n_groups == 1
-    assert pairs(corpus, "de", "en") == {("was ist rot", "roses")}
-    assert pairs(corpus, "en", "de") == {("what is red", "Rosen")}
-
-
-def test_triples_of_ids_will_do_as_qrels(tmp_path):
-    given = msmarco(tmp_path)
-    write(tmp_path / "qrels.tsv", "7\t0\t1\n7\t0\t1\n")
-    corpus = prepared(tmp_path, MsMarcoSource, **given)
-    assert pairs(corpus, "en", "en") == {("what is red", "roses")}
-
-
-def test_a_collection_line_without_its_tab(tmp_path):
-    given = msmarco(tmp_path)
-    write(tmp_path / "collection.de.tsv", "0\tRosen\nGras\n")
-    with pytest.raises(DataError, match=r"collection\.de\.tsv:2: 1 columns between tabs; allowed are 2"):
-        prepared(tmp_path, MsMarcoSource, **given)
-
-
-SGML = """<top>
-<num> Number: C041 </num>
-<title> Pesticides in
-baby food </title>
-<desc> Description: more words
-</top>
-<top>
-<num>C042
-<title>Oil
-</top>
-"""
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        (SGML, [("C041", "Pesticides in baby food"), ("C042", "Oil")]),
-        ("C041\tPesticides\nC042\tOil\n", [("C041", "Pesticides"), ("C042", "Oil")]),
-    ],
-)
-def test_trec_topics(tmp_path, text, expected):
-    assert [(one.id, one.text) for one in topics(write(tmp_path / "topics.txt", text), ReadingReport())] == expected
-
-
-def test_trec_topics_without_a_title(tmp_path):
-    with pytest.raises(DataError, match=r"topics\.txt:1: a <top> block without <num> or <title>"):
-        list(topics(write(tmp_path / "topics.txt", "<top>\n<num> 1\n</top>\n"), ReadingReport()))
-
-
-@pytest.mark.parametrize("form", ["jsonl", "tsv"])
-def test_trec_topics_qrels_and_passages(tmp_path, form):
-    write(tmp_path / "topics.txt", SGML)
-    write(tmp_path / "qrels.txt", "C041 0 AB-1 1\nC042 0 AB-1 0\nC042 0 AB-2 3\n")
-    if form == "jsonl":
-        write(tmp_path / "p.jsonl", jsonl({"docid": "AB-1", "text": "On jars."}, {"docid": "AB-2", "text": "On barrels."}))
-    else:
-        write(tmp_path / "p.tsv", "AB-1\tOn jars.\nAB-2\tOn barrels.\n")
-    given = {
-        "topics": str(tmp_path / "topics.txt"),
-        "qrels": str(tmp_path / "qrels.txt"),
-        "passages": [str(tmp_path / f"p.{form}")],
+    file = write(tmp_path / "squad.json", {"data": [{"title": "The_numbers", "paragraphs": paragraphs}]})
+    judged = read_judged(file, lang="en")
+    assert judged.passages == {
+        "The numbers#1": JudgedText("en", "The numbers", "One."),
+        "The numbers#2": JudgedText("en", "The numbers", "Two."),
     }
-    corpus = prepared(tmp_path, TrecSource, format="trec", lang="en", passage_lang="de", **given)
-    assert pairs(corpus, "en", "de") == {("Pesticides in baby food", "On jars."), ("Oil", "On barrels.")}
+    first, second = judged.passages
+    assert judged.qrels == {"a": {first: 1.0}, "b": {first: 1.0}, "c": {second: 1.0}, "e": {first: 1.0}}
+    assert judged.queries["c"] == JudgedText("en", None, "2?")
+    assert judged.left_out == {"questions that have no answer": 1}
 
 
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("", "judges no passage relevant"),
-        ("1 0 2 0\n", "judges no passage relevant"),
-        ("1 2\n", r"qrels\.txt:1: 2 columns; qrels have 4"),
-        ("1 0 2 1\n1 0 2\n", r"qrels\.txt:2: 3 columns; the first line has 4"),
-        ("1 0 2 1\n1 0 3 high\n", r"qrels\.txt:2: grade 'high' is not a whole number"),
-        ("query-id corpus-id score\n1 2 0.5\n", r"qrels\.txt:2: grade '0.5' is not a whole number"),
-    ],
-)
-def test_qrels_that_cannot_be(tmp_path, text, message):
-    with pytest.raises(DataError, match=message):
-        read_qrels(write(tmp_path / "qrels.txt", text), ReadingReport())
+def test_languages_may_be_said_row_by_row(tmp_path: Path) -> None:
+    queries = write(tmp_path / "q.jsonl", {"id": 1, "query": "rot?", "lang": "de_DE"}, {"id": 2, "query": "red?"})
+    passages = write(tmp_path / "p.csv", "id,lang,text", "1,,red", "2,fr,rouge")
+    qrels = write(tmp_path / "qrels.tsv", "1\t2\t1", "2\t2\t1", "2\t1\t1")
+    judged = read_judged_files(queries, [passages], qrels, lang="en")
+    assert {key: query.lang for key, query in judged.queries.items()} == {"1": "de-DE", "2": "en"}
+    assert {key: passage.lang for key, passage in judged.passages.items()} == {"1": "en", "2": "fr"}
+    with pytest.raises(DataError, match=r"q\.jsonl:2: query '2' does not say its language; give lang"):
+        read_judged_files(queries, [passages], qrels)
+
+
+def test_what_is_left_out_is_counted(tmp_path: Path) -> None:
+    folder = beir(tmp_path)
+    queries = [{"_id": "q1", "text": "what is red"}, {"_id": "q1", "text": "what is red"}, {"_id": "q7", "text": "of train"}]
+    write(folder / "queries.jsonl", *queries, {"_id": "q3", "text": "judged, but what was judged is gone"})
+    passages = [{"_id": "d1", "title": "Rosen", "text": "Sie sind rot."}] * 3
+    write(
+        folder / "corpus.jsonl", *passages, {"_id": "d2", "title": "", "text": ""}, {"_id": "d9", "title": "Titel", "text": ""}
+    )
+    write(folder / "qrels" / "test.tsv", "q1\td1\t1", "q1\td2\t1", "q2\td1\t1", "q3\tgone\t1")
+    judged = read_judged(folder, lang="en")
+    assert judged.qrels == {"q1": {"d1": 1.0}}
+    assert list(judged.queries) == ["q1"]
+    assert judged.passages == {"d1": JudgedText("en", "Rosen", "Sie sind rot."), "d9": JudgedText("en", None, "Titel")}
+    assert judged.left_out == {
+        "queries without a judgement": 1,
+        "queries that came before with equal text": 1,
+        "passages that came before with equal text": 2,
+        "passages without a text": 1,
+        "judgements of queries that are not there": 1,
+        "judgements of passages that are not there": 2,
+        "queries whose judged passages are not there": 1,
+    }
+
+
+def test_an_id_with_two_texts_is_a_bad_row(tmp_path: Path) -> None:
+    folder = beir(tmp_path)
+    write(folder / "corpus.jsonl", {"_id": "d1", "text": "a"}, {"_id": "d1", "text": "b"}, {"_id": "d3", "text": "c"})
+    with pytest.raises(DataError, match=r"corpus\.jsonl:2: passage 'd1' came before with another text"):
+        read_judged(folder, lang="en")
+    report = ReadingReport("skip")
+    assert read_judged(folder, lang="en", report=report).passages["d1"].text == "a"
+    assert report.skipped == 1
+
+
+def test_what_is_no_test_set(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"no test collection at .*gone; expected is a directory in the layout of BEIR's"):
+        read_judged(tmp_path / "gone")
+    with pytest.raises(UserError, match="holds no test collection; expected is the layout of BEIR's"):
+        read_judged(tmp_path)
+    folder = beir(tmp_path)
+    with pytest.raises(UserError, match=r"there is no .*qrels/dev\.tsv; splits that are there: test"):
+        read_judged(folder, split="dev", lang="en")
+    write(folder / "qrels" / "test.tsv", "1\t1\t1")
+    with pytest.raises(UserError, match=r"no judgement is of a query and a passage that are there \(1 judgements of queries"):
+        read_judged(folder, lang="en")
+    other = msmarco(tmp_path / "m")
+    with pytest.raises(UserError, match=r"needs one file queries\.dev\*; there are: queries\.test\.tsv, queries\.train\.tsv"):
+        read_judged(other, split="dev", lang="en")
+    write(other / "triples.tsv", "1\t2\t3")
+    with pytest.raises(UserError, match="holds triples for training"):
+        read_judged_files(other / "queries.test.tsv", [other / "collection.tsv"], other / "triples.tsv", lang="en")

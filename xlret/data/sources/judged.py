@@ -1,241 +1,238 @@
-"""Collections with judgements kept apart (BEIR, MS MARCO, TREC): each relevant (query, passage) pair becomes a group."""
+"""Judged test sets as they are: every passage, every grade, every query that was judged; what is left out is counted."""
 
-import re
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
-from pydantic import Field, field_validator
-
-from xlret.config import PathSetting, Settings
-from xlret.data.read import read_columns, read_lines, read_records
-from xlret.data.rows import ReadingReport, Row
-from xlret.data.sources.base import SourceSettings
-from xlret.errors import DataError
+from xlret.data.rows import MAX_CHARACTERS, BadRowError, ReadingReport, clean_text
+from xlret.data.sources.pairs import Distinct
+from xlret.data.sources.qrels import Qrels, are_triples, read_qrels
+from xlret.data.sources.squad import squad_questions
+from xlret.data.sources.texts import Text, either, texts_of
+from xlret.data.sources.topics import topics
+from xlret.errors import UserError
 from xlret.text.languages import language
 
+_LAYOUTS = (
+    "BEIR's (corpus.jsonl, queries.jsonl, qrels/SPLIT.tsv), MS MARCO's (collection.tsv, queries.SPLIT.tsv, qrels.SPLIT.tsv), "
+    "TREC's (one topics*, one qrels*, and docs* or passages*), or one SQuAD file (.json)"
+)
+_DOCUMENTS = ("docs", "passages", "corpus", "collection")
 
-class Text(NamedTuple):
-    """A query or passage with its id."""
 
-    where: str
-    id: str
+class JudgedText(NamedTuple):
+    """A query or a passage."""
+
+    lang: str
     title: str | None
     text: str
 
+    @property
+    def full_text(self) -> str:
+        """Title and text joined by one space, as they are encoded."""
+        return f"{self.title} {self.text}" if self.title else self.text
 
-_IDS = ("_id", "id", "docid", "doc_id", "qid")
 
-Relevant = dict[str, list[str]]
-"""Passage id to the ids of the queries that it answers."""
+@dataclass(frozen=True)
+class JudgedSet:
+    """A test collection. Ids are those of the files.
+
+    Attributes:
+        queries: id -> query, those that have a judgement of whatever grade.
+        passages: id -> passage, judged or not.
+        qrels: query id -> passage id -> grade; grades of 0 and below are there too. Both ids are in this set.
+        left_out: what of the files is not in this set -> how many.
+    """
+
+    queries: dict[str, JudgedText]
+    passages: dict[str, JudgedText]
+    qrels: Qrels
+    left_out: dict[str, int] = field(default_factory=dict)
 
 
-def judged_rows(
-    relevant: Relevant,
-    queries: Iterable[Text],
-    passages: Iterable[Text],
-    lang: str,
-    passage_lang: str,
-    qrels_path: Path,
-    report: ReadingReport,
-) -> Iterator[Row]:
-    """One group `query|passage` for each relevant pair. Memory holds the ids of relevant pairs, never the collection.
-
-    Pairs whose query or passage is not there are bad rows; so that no group has half a pair, ids of the passages come first.
+def read_judged(
+    path: Path,
+    *,
+    split: str = "test",
+    lang: str | None = None,
+    passage_lang: str | None = None,
+    report: ReadingReport | None = None,
+) -> JudgedSet:
+    """A test collection in the layout of BEIR, MS MARCO, TREC or SQuAD, told by the names of its files (each may end in .gz).
 
     Args:
-        relevant: the judgements, which several languages may share.
-        queries, passages: read once each, in any order; those that no pair names are left out.
-        lang, passage_lang: their languages.
-        qrels_path: where the judgements are, for messages.
-    """
-    present: set[str] = set()
-    for passage in passages:
-        if passage.id in relevant:
-            present.add(passage.id)
-            for query_id in relevant[passage.id]:
-                yield Row(f"{query_id}|{passage.id}", passage_lang, None, passage.title, passage.text, None, passage.where)
-    answers: dict[str, list[str]] = {}
-    for passage_id, query_ids in relevant.items():
-        if passage_id not in present:
-            report.bad(str(qrels_path), f"passage {passage_id!r}, judged relevant, is not among the passages in {passage_lang}")
-            continue
-        for query_id in query_ids:
-            answers.setdefault(query_id, []).append(passage_id)
-    for query in queries:
-        for passage_id in answers.pop(query.id, ()):
-            yield Row(f"{query.id}|{passage_id}", lang, query.text, None, None, None, query.where)
-    for query_id in answers:
-        report.bad(str(qrels_path), f"query {query_id!r}, which has a relevant passage, is not among the queries in {lang}")
-
-
-def read_qrels(path: Path, report: ReadingReport, at_least: int = 1) -> Relevant:
-    """Judgements in TREC form (query, ignored, passage, grade), BEIR's (header; query, passage, grade) or as triples of ids.
-
-    Grades below `at_least` do not count; triples (query, relevant, not relevant) are told by their lack of a header.
+        path: a directory, or the one file of SQuAD's form.
+        split: which judgements, where there are several (`dev`, `test`).
+        lang: language of queries and passages that do not say theirs in a field `lang`.
+        passage_lang: language of such passages where it is another.
+        report: takes bad rows; by default the first one is an error.
 
     Raises:
-        DataError: the first line has another number of columns, or nothing is relevant.
+        DataError: a bad row, or a file of another form; the message says what was expected.
+        UserError: there is no collection at `path`, or a language is missing or unknown.
     """
-    relevant: Relevant = {}
-    seen: set[tuple[str, str]] = set()
-    beir = False
-    width = 0
-    for where, line in read_lines(path, report):
-        values = line.split()
-        if not width and values:
-            width = len(values)
-            if width not in (3, 4):
-                raise DataError(f"{where}: {width} columns; qrels have 4 (query 0 passage grade) or 3 (BEIR's, triples)")
-            beir = width == 3 and not values[2].lstrip("-").isdigit()
-            if beir:
-                continue
-        if not values:
-            continue
-        if len(values) != width:
-            report.bad(where, f"{len(values)} columns; the first line has {width}")
-            continue
-        grade = values[-1] if beir or width == 4 else str(at_least)
-        if not re.fullmatch(r"-?\d+", grade):
-            report.bad(where, f"grade {grade!r} is not a whole number")
-            continue
-        pair = (values[0], values[2] if width == 4 else values[1])
-        if int(grade) >= at_least and pair not in seen:
-            seen.add(pair)
-            relevant.setdefault(pair[1], []).append(pair[0])
-    if not relevant:
-        raise DataError(f"{path} judges no passage relevant (grade {at_least} or more)")
-    return relevant
+    path = Path(path)
+    if path.is_file():
+        return read_judged_squad(path, lang=lang, report=report)
+    if not path.is_dir():
+        raise UserError(f"no test collection at {path}; expected is a directory in the layout of {_LAYOUTS}")
+    beir, msmarco = either(path / "corpus.jsonl"), either(path / "collection.tsv")
+    files: tuple[Path, Sequence[Path], Path]
+    if beir.exists() and (path / "qrels").is_dir():
+        qrels = either(path / "qrels" / f"{split}.tsv")
+        if not qrels.exists():
+            splits = ", ".join(sorted(file.name.split(".")[0] for file in (path / "qrels").iterdir())) or "none"
+            raise UserError(f"there is no {qrels}; splits that are there: {splits}")
+        files = either(path / "queries.jsonl"), (beir,), qrels
+    elif msmarco.exists():
+        files = _only(path, ("queries",), split), (msmarco,), _only(path, ("qrels",), split)
+    else:
+        documents = sorted(file for file in path.iterdir() if file.name.lower().startswith(_DOCUMENTS))
+        if not documents:
+            raise UserError(f"{path} holds no test collection; expected is the layout of {_LAYOUTS}")
+        files = _only(path, ("topics", "queries"), split), documents, _only(path, ("qrels",), split)
+    return read_judged_files(*files, lang=lang, passage_lang=passage_lang, report=report)
 
 
-def json_texts(path: Path, report: ReadingReport) -> Iterator[Text]:
-    """Queries or passages of records with an id (`_id`, `id`, `docid`, `doc_id`, `qid`), `text` and perhaps `title`."""
-    for where, record in read_records(path, report):
-        given_id = next((record[name] for name in _IDS if record.get(name) is not None), None)
-        text, title = record.get("text"), record.get("title") or None
-        if given_id is None or text is None:
-            report.bad(where, f"no id or no text; found: {', '.join(record)}")
-        elif isinstance(text, str) and not text.strip() and title:
-            yield Text(where, str(given_id), None, title)  # BEIR has passages that are a title alone
+def read_judged_files(
+    queries: Path,
+    passages: Sequence[Path],
+    qrels: Path,
+    *,
+    lang: str | None = None,
+    passage_lang: str | None = None,
+    report: ReadingReport | None = None,
+) -> JudgedSet:
+    """A test collection of files named one by one.
+
+    Args:
+        queries: TREC topics (SGML or XML), records with an id and a text, or lines `id TAB text`.
+        passages: records (`_id` or `docid`, `title`, `text` or `contents`, `lang`), or lines `id TAB text`.
+        qrels: TREC's or BEIR's form, see `read_qrels`.
+        lang, passage_lang, report: as for `read_judged`.
+
+    Raises:
+        DataError, UserError: as for `read_judged`.
+    """
+    report = report or ReadingReport()
+    if are_triples(qrels):
+        raise UserError(f"{qrels} holds triples for training; a test set needs graded judgements (qrels)")
+    grades = read_qrels(qrels, report)
+    asked = topics(queries, report)
+    texts = (text for path in passages for text in texts_of(path, report))
+    return judged_set(asked, texts, grades, lang=lang, passage_lang=passage_lang, report=report)
+
+
+def read_judged_squad(path: Path, *, lang: str | None = None, report: ReadingReport | None = None) -> JudgedSet:
+    """A file of SQuAD's form: the questions are queries, the paragraphs passages, and each question's paragraph answers it.
+
+    Passages are called `TITLE#NUMBER`; equal paragraphs are one. Questions that SQuAD 2 says have no answer are left out.
+
+    Raises:
+        DataError, UserError: as for `read_judged`.
+    """
+    report = report or ReadingReport()
+    paragraphs: dict[tuple[str, str], str] = {}
+    in_article: Counter[str] = Counter()
+    queries: list[Text] = []
+    passages: list[Text] = []
+    qrels: Qrels = {}
+    unanswerable = 0
+    for question in squad_questions(path, report):
+        key = (question.title, question.context)
+        if key not in paragraphs:
+            in_article[question.title] += 1
+            paragraphs[key] = f"{question.title}#{in_article[question.title]}"
+            passages.append(Text(question.where, paragraphs[key], question.title or None, question.context))
+        if question.is_impossible:
+            unanswerable += 1
+            continue
+        queries.append(Text(question.where, question.id, None, question.text))
+        qrels.setdefault(question.id, {})[paragraphs[key]] = 1.0
+    judged = judged_set(queries, passages, qrels, lang=lang, passage_lang=None, report=report)
+    if unanswerable:
+        judged.left_out["questions that have no answer"] = unanswerable
+    return judged
+
+
+def judged_set(
+    queries: Iterable[Text],
+    passages: Iterable[Text],
+    qrels: Qrels,
+    *,
+    lang: str | None,
+    passage_lang: str | None,
+    report: ReadingReport,
+) -> JudgedSet:
+    """Queries, passages and judgements put together; what has no counterpart is left out and counted.
+
+    Raises:
+        DataError: a text is bad, or an id comes twice with different texts, unless bad rows are left out.
+        UserError: nothing is left, or a language is missing or unknown.
+    """
+    left_out: Counter[str] = Counter()
+    by_query: dict[str, JudgedText] = {}
+    by_passage: dict[str, JudgedText] = {}
+    for kind, plural, texts, given, default in (
+        ("query", "queries", queries, by_query, lang),
+        ("passage", "passages", passages, by_passage, passage_lang or lang),
+    ):
+        distinct = Distinct(kind, report)
+        for text in texts:
+            if kind == "query" and text.id not in qrels:
+                left_out["queries without a judgement"] += 1
+            elif not (text.text or "").strip() and not (text.title or "").strip():
+                left_out[f"{plural} without a text"] += 1
+            elif distinct.is_new(text):
+                try:
+                    given[text.id] = _checked(kind, text, default)
+                except BadRowError as error:
+                    report.bad(text.where, str(error))
+        left_out[f"{plural} that came before with equal text"] += distinct.repeated
+    kept: Qrels = {}
+    for query_id, grades in qrels.items():
+        if query_id not in by_query:
+            left_out["judgements of queries that are not there"] += len(grades)
+            continue
+        present = {passage_id: grade for passage_id, grade in grades.items() if passage_id in by_passage}
+        left_out["judgements of passages that are not there"] += len(grades) - len(present)
+        if present:
+            kept[query_id] = present
         else:
-            yield Text(where, str(given_id), title, text)
+            left_out["queries whose judged passages are not there"] += 1
+            del by_query[query_id]
+    if not kept:
+        counts = ", ".join(f"{count:,} {reason}" for reason, count in sorted(left_out.items()) if count)
+        raise UserError(f"no judgement is of a query and a passage that are there ({counts}); do the ids of the files agree?")
+    return JudgedSet(by_query, by_passage, kept, {reason: count for reason, count in left_out.items() if count})
 
 
-def tsv_texts(path: Path, report: ReadingReport) -> Iterator[Text]:
-    """Queries or passages of a file with lines `id TAB text`."""
-    for where, record in read_columns(path, ("id", "text"), report):
-        yield Text(where, record["id"], None, record["text"])
+def _checked(kind: str, text: Text, default: str | None) -> JudgedText:
+    lang = text.lang if text.lang is not None else default
+    if lang is None:
+        raise BadRowError(f"{kind} {text.id!r} does not say its language; give lang for those that do not")
+    title = clean_text("title", text.title or None, MAX_CHARACTERS) if (text.title or "").strip() else None
+    content = clean_text("text", text.text, MAX_CHARACTERS)
+    assert content is not None, "empty texts are left out before"
+    try:
+        return JudgedText(language(lang), title, content)
+    except UserError as error:
+        raise BadRowError(str(error)) from error
 
 
-def topics(path: Path, report: ReadingReport) -> Iterator[Text]:
-    """Queries of a TREC topics file: `<top>` blocks with `<num>` and `<title>`, or lines `id TAB text`.
+def _only(directory: Path, starts: tuple[str, ...], split: str) -> Path:
+    """The file whose name begins so; of several, the one of the split.
 
     Raises:
-        DataError: a block lacks its number or its title.
+        UserError: none does, or more than one of the split.
     """
-    lines = list(read_lines(path, report))
-    if not any("<top>" in line for _, line in lines):
-        yield from tsv_texts(path, report)
-        return
-    block: list[str] = []
-    start = ""
-    for where, line in lines:
-        if "<top>" in line:
-            block, start = [], where
-        block.append(line)
-        if "</top>" in line:
-            text = "\n".join(block)
-            number = re.search(r"<num>\s*(?:Number:)?\s*([^\s<]+)", text)
-            title = re.search(r"<title>\s*(?:Topic:)?\s*([^<]+)", text)
-            if not number or not title:
-                raise DataError(f"{start}: a <top> block without <num> or <title>")
-            yield Text(start, number[1], None, " ".join(title[1].split()))
-
-
-class _Judged(SourceSettings):
-    lang: str
-    passage_lang: str | None = None
-    """Language of the passages where it is another than that of the queries."""
-    at_least: int = Field(1, ge=1)
-    """Smallest grade that counts as relevant."""
-
-    @field_validator("lang", "passage_lang")
-    @classmethod
-    def _known(cls, code: str | None) -> str | None:
-        return language(code) if code is not None else None
-
-
-class BeirSource(_Judged):
-    """A BEIR folder: `corpus.jsonl`, `queries.jsonl`, `qrels/SPLIT.tsv` (each may end in .gz)."""
-
-    format: Literal["beir"]
-    path: PathSetting
-    split: str = "train"
-
-    def rows(self, report: ReadingReport) -> Iterator[Row]:
-        """One group for each relevant pair of the split."""
-        qrels = either(self.path / "qrels" / f"{self.split}.tsv")
-        queries, passages = either(self.path / "queries.jsonl"), either(self.path / "corpus.jsonl")
-        relevant = read_qrels(qrels, report, self.at_least)
-        passage_lang = self.passage_lang or self.lang
-        yield from judged_rows(
-            relevant, json_texts(queries, report), json_texts(passages, report), self.lang, passage_lang, qrels, report
+    files = sorted(file for file in directory.iterdir() if file.is_file() and file.name.lower().startswith(starts))
+    chosen = files if len(files) == 1 else [file for file in files if split in file.name.lower().replace("-", ".").split(".")]
+    if len(chosen) != 1:
+        named = ", ".join(file.name for file in chosen or files) or "none"
+        raise UserError(
+            f"{directory} needs one file {' or '.join(starts)}.{split}*; there are: {named}; rename, or choose a split"
         )
-
-
-class TrecSource(_Judged):
-    """TREC topics and qrels, with passages as records (`docid`, `title`, `text`) or lines `id TAB text`."""
-
-    format: Literal["trec"]
-    topics: PathSetting
-    qrels: PathSetting
-    passages: tuple[PathSetting, ...] = Field(min_length=1)
-
-    def rows(self, report: ReadingReport) -> Iterator[Row]:
-        """One group for each relevant pair."""
-        relevant = read_qrels(self.qrels, report, self.at_least)
-        passages = (text for path in self.passages for text in _texts(path, report))
-        lang = self.lang
-        yield from judged_rows(
-            relevant, topics(self.topics, report), passages, lang, self.passage_lang or lang, self.qrels, report
-        )
-
-
-class Translation(Settings):
-    """One language of an MS MARCO collection."""
-
-    lang: str
-    queries: PathSetting
-    collection: PathSetting
-
-    @field_validator("lang")
-    @classmethod
-    def _known(cls, code: str) -> str:
-        return language(code)
-
-
-class MsMarcoSource(SourceSettings):
-    """MS MARCO's form: `collection.tsv` and `queries.tsv` (`id TAB text`) in some languages, and qrels or triples of ids."""
-
-    format: Literal["msmarco"]
-    qrels: PathSetting
-    translations: tuple[Translation, ...] = Field(min_length=1)
-
-    def rows(self, report: ReadingReport) -> Iterator[Row]:
-        """One group for each relevant pair, in every language."""
-        relevant = read_qrels(self.qrels, report)
-        for translation in self.translations:
-            queries, passages = tsv_texts(translation.queries, report), tsv_texts(translation.collection, report)
-            lang = translation.lang
-            yield from judged_rows(relevant, queries, passages, lang, lang, self.qrels, report)
-
-
-def either(path: Path) -> Path:
-    """`path`, or `path.gz` where that is what there is."""
-    zipped = path.with_name(path.name + ".gz")
-    return zipped if not path.exists() and zipped.exists() else path
-
-
-def _texts(path: Path, report: ReadingReport) -> Iterator[Text]:
-    plain = path.with_suffix("") if path.suffix == ".gz" else path
-    return tsv_texts(path, report) if plain.suffix == ".tsv" else json_texts(path, report)
+    return chosen[0]

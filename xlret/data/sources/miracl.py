@@ -7,7 +7,9 @@ from typing import Literal
 from xlret.config import PathSetting
 from xlret.data.rows import ReadingReport, Row
 from xlret.data.sources.base import SourceSettings, wanted
-from xlret.data.sources.judged import json_texts, judged_rows, read_qrels, tsv_texts
+from xlret.data.sources.pairs import judged_rows, relevant_pairs
+from xlret.data.sources.qrels import read_qrels
+from xlret.data.sources.texts import json_texts, tsv_texts
 from xlret.errors import UserError
 
 
@@ -41,7 +43,7 @@ class MiraclSource(SourceSettings):
             parts = sorted((self.corpus / f"miracl-corpus-v1.0-{lang}").glob("docs-*.jsonl*"))
             if not parts:
                 raise UserError(f"no passages for {lang}: {self.corpus}/miracl-corpus-v1.0-{lang}/docs-*.jsonl.gz")
-            relevant = read_qrels(qrels, report)
+            relevant = relevant_pairs(read_qrels(qrels, report), qrels)
             passages = (text for part in parts for text in json_texts(part, report))
             queries = tsv_texts(folder / "topics" / f"topics.{name}", report)
             for row in judged_rows(relevant, queries, passages, lang, lang, qrels, report):

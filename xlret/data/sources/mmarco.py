@@ -7,7 +7,9 @@ from typing import Literal
 from xlret.config import PathSetting
 from xlret.data.rows import ReadingReport, Row
 from xlret.data.sources.base import SourceSettings, wanted
-from xlret.data.sources.judged import either, judged_rows, read_qrels, tsv_texts
+from xlret.data.sources.pairs import judged_rows, relevant_pairs
+from xlret.data.sources.qrels import are_triples, read_qrels
+from xlret.data.sources.texts import either, tsv_texts
 
 LANGUAGES = {
     "ar": "arabic",
@@ -37,6 +39,8 @@ class MmarcoSource(SourceSettings):
     path: PathSetting
     pairs: PathSetting
     """`triples.train.ids.small.tsv` of the same data set, or MS MARCO's `qrels.train.tsv`."""
+    triples: bool | None = None
+    """Whether `pairs` holds triples of ids (query, relevant, not relevant); by default where its name says `triples`."""
     languages: tuple[str, ...] | None = None
     exclude: tuple[str, ...] = ()
     source: str = "mMARCO, https://huggingface.co/datasets/unicamp-dl/mmarco"
@@ -51,7 +55,8 @@ class MmarcoSource(SourceSettings):
         files_of = {lang: _files(self.path, name) for lang, name in LANGUAGES.items()}
         available = [lang for lang, files in files_of.items() if all(path.exists() for path in files)]
         chosen = wanted(available, self.languages, self.exclude, self.path)
-        relevant = read_qrels(self.pairs, report)
+        triples = are_triples(self.pairs) if self.triples is None else self.triples
+        relevant = relevant_pairs(read_qrels(self.pairs, report, triples=triples), self.pairs)
         for lang in chosen:
             queries, collection = (tsv_texts(path, report) for path in files_of[lang])
             yield from judged_rows(relevant, queries, collection, lang, lang, self.pairs, report)

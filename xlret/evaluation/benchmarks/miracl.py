@@ -6,7 +6,9 @@ from pathlib import Path
 import numpy as np
 
 from xlret.data.rows import ReadingReport
-from xlret.data.sources.judged import json_texts, read_qrels, tsv_texts
+from xlret.data.sources.judged import judged_set
+from xlret.data.sources.qrels import read_qrels
+from xlret.data.sources.texts import json_texts, tsv_texts
 from xlret.errors import DataError, UserError
 from xlret.evaluation.benchmarks.base import Benchmark
 from xlret.evaluation.sets import RetrievalSet
@@ -27,26 +29,27 @@ def _sets(directory: Path, languages: tuple[str, ...]) -> Iterator[RetrievalSet]
         parts = sorted(files, key=lambda path: (len(path.name), path.name))
         if not parts:
             raise UserError(f"there is no miracl-corpus-v1.0-{lang}/docs-*.jsonl.gz in {directory}")
-        passages = [text for part in parts for text in json_texts(part, report)]
-        index_of = {passage.id: index for index, passage in enumerate(passages)}
-        answers: dict[str, list[int]] = {}
-        qrels = folder / "qrels" / f"qrels.miracl-v1.0-{lang}-dev.tsv"
-        for passage_id, query_ids in read_qrels(qrels, report).items():
-            if passage_id not in index_of:
-                raise DataError(f"{qrels}: passage {passage_id!r}, judged relevant, is not in miracl-corpus-v1.0-{lang}")
-            for query_id in query_ids:
-                answers.setdefault(query_id, []).append(index_of[passage_id])
-        queries = list(tsv_texts(folder / "topics" / f"topics.miracl-v1.0-{lang}-dev.tsv", report))
+        path = folder / "qrels" / f"qrels.miracl-v1.0-{lang}-dev.tsv"
+        qrels = read_qrels(path, report)
+        passages = (text for part in parts for text in json_texts(part, report))
+        queries = tsv_texts(folder / "topics" / f"topics.miracl-v1.0-{lang}-dev.tsv", report)
+        judged = judged_set(queries, passages, qrels, lang=lang, passage_lang=None, report=report)
+        index_of = {passage_id: index for index, passage_id in enumerate(judged.passages)}
+        relevant = [[passage_id for passage_id, grade in qrels[query_id].items() if grade >= 1] for query_id in judged.queries]
+        absent = next((passage_id for answers in relevant for passage_id in answers if passage_id not in index_of), None)
+        if absent is not None:
+            raise DataError(f"{path}: passage {absent!r}, judged relevant, is not in miracl-corpus-v1.0-{lang}")
         yield RetrievalSet(
             f"miracl/{lang}",
             (lang,),
-            [f"{lang}/{query.id}" for query in queries],
-            [lang] * len(queries),
-            [query.text for query in queries],
-            [f"{lang}/{passage.id}" for passage in passages],
-            [lang] * len(passages),
-            [f"{passage.title} {passage.text}" if passage.title else passage.text for passage in passages],
-            [np.array(sorted(answers.get(query.id, [])), dtype=np.int64) for query in queries],
+            [f"{lang}/{query_id}" for query_id in judged.queries],
+            [lang] * len(judged.queries),
+            [query.text for query in judged.queries.values()],
+            [f"{lang}/{passage_id}" for passage_id in index_of],
+            [lang] * len(judged.passages),
+            [passage.full_text for passage in judged.passages.values()],
+            [np.array(sorted(index_of[passage_id] for passage_id in answers), dtype=np.int64) for answers in relevant],
+            left_out=judged.left_out,
         )
 
 
