@@ -15,16 +15,11 @@ PENDING: frozenset[str] = frozenset(
     {
         "tokens",
         "model",
-        "train",
         "evaluation",
         "release",
         "sweep",
         "commands",
         "jobs",
-        "errors.py",
-        "config.py",
-        "session.py",
-        "keys.py",
         "__main__.py",
     }
 )

@@ -28,11 +28,12 @@ def user_error_in(error: BaseException) -> UserError | None:
     seen: set[int] = set()
     waiting: list[object] = [error]
     while waiting:
-        one = waiting.pop(0)
-        if not isinstance(one, BaseException) or id(one) in seen:
+        cause = waiting.pop(0)
+        if not isinstance(cause, BaseException) or id(cause) in seen:
             continue
-        if isinstance(one, UserError):
-            return one
-        seen.add(id(one))
-        waiting += [one.__cause__, one.__context__, getattr(one, "cause", None), *getattr(one, "worker_failures", {}).values()]
+        if isinstance(cause, UserError):
+            return cause
+        seen.add(id(cause))
+        waiting += [cause.__cause__, cause.__context__, getattr(cause, "cause", None)]
+        waiting += getattr(cause, "worker_failures", {}).values()
     return None

@@ -78,12 +78,12 @@ def directory_beside(target: Path, *, replace: bool = False) -> Iterator[Path]:
         else:
             os.rename(fresh, target)
         flush(target.parent)
-    except OSError as error:
+    except BaseException as error:
         shutil.rmtree(fresh, ignore_errors=True)
-        raise write_error(target, error) from error
-    except BaseException:
-        shutil.rmtree(fresh, ignore_errors=True)
-        raise
+        said = write_error(target, error)
+        if said is error:
+            raise
+        raise said from error
     finally:
         os.close(owned)
 
@@ -196,12 +196,19 @@ def flush(path: Path) -> None:
         os.close(descriptor)
 
 
-def write_error(target: Path, error: OSError) -> Exception:
+def write_error(target: Path, error: BaseException) -> BaseException:
     """The one-line form of errors in writing `target` that the user can mend; any other error stays what it is."""
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+    number = error.errno if isinstance(error, OSError) else None
+    if number is None and (written := _RUST_ERROR.search(str(error))):
+        number = int(written[1])
+    if number in (errno.ENOSPC, errno.EDQUOT):
         return UserError(f"no space left on the disk while writing {target}; free some or choose another place")
-    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-        return UserError(f"cannot write {target}: {error.strerror}; choose a place that you may write to")
-    if error.errno in (errno.ENOTDIR, errno.EEXIST):
-        return UserError(f"cannot write {target}: {error.strerror}")
+    if number in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return UserError(f"cannot write {target}: {os.strerror(number)}; choose a place that you may write to")
+    if number in (errno.ENOTDIR, errno.EEXIST):
+        return UserError(f"cannot write {target}: {os.strerror(number)}")
     return error
+
+
+_RUST_ERROR = re.compile(r"\(os error (\d+)\)$")
+"""How libraries in Rust (safetensors, tokenizers) end an error of the system, which is no OSError."""

@@ -28,7 +28,6 @@ def ray_session(cpus: int | None = None, object_store_gb: float = 1.0, host: str
     if ray.is_initialized():
         yield
         return
-    os.environ.setdefault("RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S", "120")
     address = os.environ.get("RAY_ADDRESS")
     try:
         if address:

@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from xlret.train.checkpoint import kept_checkpoints
+
 ROOT = Path(__file__).parents[2]
 STEPS = 60
 
@@ -69,9 +71,8 @@ def steps_done(storage: Path) -> int:
 
 
 def has_checkpoint(storage: Path) -> bool:
-    """Whether Ray Train has committed a checkpoint that a new run would be given."""
-    snapshot = storage / "run" / "ray" / "checkpoint_manager_snapshot.json"
-    return snapshot.exists() and "step-" in snapshot.read_text()
+    """Whether there is a checkpoint that a new run would go on from."""
+    return bool(kept_checkpoints(storage / "run"))
 
 
 def train_workers(group: int) -> list[int]:

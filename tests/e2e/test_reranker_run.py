@@ -14,6 +14,7 @@ import yaml
 from sentence_transformers import CrossEncoder
 
 from xlret.model.reranker import Reranker
+from xlret.train.checkpoint import kept_checkpoints
 
 ROOT = Path(__file__).parents[2]
 STEPS = 24
@@ -63,8 +64,7 @@ def reports(storage: Path) -> list[dict[str, object]]:
 
 
 def has_checkpoint(storage: Path) -> bool:
-    snapshot = storage / "run" / "ray" / "checkpoint_manager_snapshot.json"
-    return snapshot.exists() and "step-" in snapshot.read_text()
+    return bool(kept_checkpoints(storage / "run"))
 
 
 @pytest.mark.slow

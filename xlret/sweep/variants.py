@@ -14,8 +14,9 @@ from xlret.evaluation.settings import EvaluateSettings
 from xlret.files import write_text
 from xlret.session import ray_session
 from xlret.sweep.settings import VariantsJob
-from xlret.train.run import check_settings, train
+from xlret.train.run import train
 from xlret.train.settings import TrainJob
+from xlret.train.setup import check_settings
 
 METRICS = {"mo": "Mo", "cr": "Cr", "mul": "Mul", "rank_distance": "rank distance"}
 

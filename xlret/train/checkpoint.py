@@ -1,10 +1,12 @@
 """Checkpoints: everything the next step depends on, as safetensors and JSON (nothing is ever unpickled).
 
-The learning rate and every random number are functions of the step (train/retriever.py), so weights, optimiser moments
-and the step are the whole state: a run continued from here ends in the same weights as one that was never stopped.
+The learning rate and every random number are functions of the step (`loop.py`), so weights, optimiser moments and the step are
+the whole state: a run continued from a checkpoint ends in the same weights as one that was never stopped. A checkpoint appears
+in a run's `checkpoints/` when it is whole.
 """
 
 import json
+import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -15,6 +17,12 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from xlret.errors import UserError
+from xlret.files import directory_beside
+
+CHECKPOINTS = "checkpoints"
+"""Directory of a run's checkpoints, `step-000000100` and so on."""
+WEIGHTS = "module.safetensors"
+_MOMENTS, _PROGRESS = "optimiser.safetensors", "progress.json"
 
 
 @dataclass(frozen=True)
@@ -28,21 +36,50 @@ class Progress:
     mono_batches: int = 0  # realised so far, for the realised alpha
 
 
+def checkpoint_path(run_directory: Path, step: int) -> Path:
+    """Where the checkpoint of a step is kept."""
+    return run_directory / CHECKPOINTS / f"step-{step:09d}"
+
+
+def kept_checkpoints(run_directory: Path) -> list[Path]:
+    """A run's checkpoints, the oldest first; empty where it has none."""
+    return sorted((run_directory / CHECKPOINTS).glob("step-*"))
+
+
+def newest_checkpoint(run_directory: Path) -> Path | None:
+    """The checkpoint that a run goes on from; None where it has none."""
+    return next(reversed(kept_checkpoints(run_directory)), None)
+
+
+def keep_newest(run_directory: Path, count: int) -> None:
+    """Removes all but the newest `count` checkpoints."""
+    for directory in kept_checkpoints(run_directory)[:-count]:
+        shutil.rmtree(directory)
+
+
 def save_checkpoint(directory: Path, module: nn.Module, optimiser: Optimizer, progress: Progress) -> None:
-    """Writes `module.safetensors`, `optimiser.safetensors` and `progress.json` into an existing directory.
+    """Writes a checkpoint, which appears as `directory` when it is whole and on the disk.
 
     Raises:
         UserError: the disk is full or not writable.
     """
-    moments = {f"{index}.{name}": one for index, state in _states(optimiser).items() for name, one in state.items()}
+    moments = {f"{index}.{name}": moment for index, state in _states(optimiser).items() for name, moment in state.items()}
+    with directory_beside(directory, replace=True) as fresh:
+        for name, tensors in ((WEIGHTS, module.state_dict()), (_MOMENTS, moments)):
+            save_file({key: tensor.detach().contiguous() for key, tensor in tensors.items()}, fresh / name)
+        (fresh / _PROGRESS).write_text(json.dumps(asdict(progress)), encoding="utf-8")
+
+
+def load_progress(directory: Path) -> Progress:
+    """Where the run of a checkpoint stood.
+
+    Raises:
+        UserError: the checkpoint is damaged.
+    """
     try:
-        for name, tensors in (("module", module.state_dict()), ("optimiser", moments)):
-            save_file({key: one.detach().contiguous() for key, one in tensors.items()}, directory / f"{name}.safetensors")
-        (directory / "progress.json").write_text(json.dumps(asdict(progress)), encoding="utf-8")
-    except (OSError, SafetensorError) as error:
-        raise UserError(
-            f"cannot write a checkpoint to {directory}: {error}; free some space or choose another place"
-        ) from error
+        return Progress(**json.loads((directory / _PROGRESS).read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError) as error:
+        raise _unreadable(directory, error) from error
 
 
 def load_checkpoint(directory: Path, module: nn.Module, optimiser: Optimizer, fingerprint: str) -> Progress:
@@ -51,31 +88,36 @@ def load_checkpoint(directory: Path, module: nn.Module, optimiser: Optimizer, fi
     Raises:
         UserError: the checkpoint is damaged, or of another model, corpus or settings.
     """
+    progress = load_progress(directory)
     try:
-        progress = Progress(**json.loads((directory / "progress.json").read_text(encoding="utf-8")))
-        weights = load_file(directory / "module.safetensors")
-        moments = load_file(directory / "optimiser.safetensors")
+        weights = load_file(directory / WEIGHTS)
+        moments = load_file(directory / _MOMENTS)
     except (OSError, ValueError, TypeError, SafetensorError) as error:
-        raise UserError(f"checkpoint {directory} cannot be read ({error}); remove it or say --fresh") from error
-    expected = {name: tuple(one.shape) for name, one in module.state_dict().items()}
-    found = {name: tuple(one.shape) for name, one in weights.items()}
-    if expected != found:
-        odd = sorted(name for name in expected.keys() | found.keys() if expected.get(name) != found.get(name))
+        raise _unreadable(directory, error) from error
+    expected = {name: tuple(tensor.shape) for name, tensor in module.state_dict().items()}
+    shapes = {name: tuple(tensor.shape) for name, tensor in weights.items()}
+    if expected != shapes:
+        odd = sorted(name for name in expected.keys() | shapes.keys() if expected.get(name) != shapes.get(name))
         raise UserError(
-            f"checkpoint {directory} is of another model: {odd[0]} is {found.get(odd[0])} there and {expected.get(odd[0])} here"
+            f"checkpoint {directory} is of another model: "
+            f"{odd[0]} is {shapes.get(odd[0])} there and {expected.get(odd[0])} here"
         )
     if progress.fingerprint != fingerprint:
         raise UserError(f"checkpoint {directory} is of a run with other data or settings; choose another name or say --fresh")
     module.load_state_dict(weights)
     states: dict[int, dict[str, Tensor]] = {}
-    for key, one in moments.items():
+    for key, moment in moments.items():
         index, _, name = key.partition(".")
-        states.setdefault(int(index), {})[name] = one
+        states.setdefault(int(index), {})[name] = moment
     optimiser.load_state_dict({"state": states, "param_groups": optimiser.state_dict()["param_groups"]})
     return progress
 
 
+def _unreadable(directory: Path, error: Exception) -> UserError:
+    return UserError(f"checkpoint {directory} cannot be read ({error}); remove it or say --fresh")
+
+
 def _states(optimiser: Optimizer) -> dict[int, dict[str, Tensor]]:
     states: dict[int, dict[str, Tensor]] = optimiser.state_dict()["state"]
-    assert all(torch.is_tensor(one) for state in states.values() for one in state.values())
+    assert all(torch.is_tensor(moment) for state in states.values() for moment in state.values())
     return states

@@ -1,4 +1,4 @@
-"""The training loop that runs in every Ray Train worker.
+"""The training loop, the same in every Ray Train worker and in a process without Ray.
 
 Everything random is a function of (seed, step, worker), the learning rate a function of the step: nothing but weights and
 optimiser moments is carried from step to step, so a run that goes on from a checkpoint ends in the same weights.
@@ -6,31 +6,26 @@ optimiser moments is carried from step to step, so a run that goes on from a che
 
 import contextlib
 import math
-import resource
-import tempfile
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from collections.abc import Generator, Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
-import ray.train
 import torch
 import torch.distributed as dist
-from ray.train import Checkpoint
-from torch import Tensor, nn
-from torch.nn.parallel import DistributedDataParallel
+from torch import nn
 
 from xlret.batches.assemble import Batch, Inputs
-from xlret.batches.stream import StreamOptions, batches
 from xlret.errors import UserError
 from xlret.keys import key_of
-from xlret.train.checkpoint import Progress, load_checkpoint, save_checkpoint
+from xlret.train.checkpoint import Progress, checkpoint_path, keep_newest, load_checkpoint, save_checkpoint
 from xlret.train.dev import DevSets
 from xlret.train.kinds import load_step
 from xlret.train.log import MetricLog
 from xlret.train.settings import OptimiserSettings, TrainJob
 from xlret.train.steps.base import Step
+from xlret.train.window import Window
 
 
 @dataclass(frozen=True)
@@ -41,66 +36,143 @@ class WorkerTask:
     run_directory: Path
     inputs: Inputs
     fingerprint: str
+    resume: Path | None = None
+    """The checkpoint to go on from."""
 
 
-@dataclass
-class _Window:
-    """Sums over the steps since the last report."""
+class Worker(Protocol):
+    """What the loop asks of the process that it runs in."""
 
-    started: float = field(default_factory=time.perf_counter)
-    paused: float = 0.0  # seconds of evaluation and checkpoints
-    loss: float = 0.0
-    steps: int = 0
-    waited: float = 0.0
-    tokens: int = 0
-    padded: int = 0
-    words: int = 0
-    switched: int = 0
+    rank: int
+    world: int
+    device: torch.device
+
+    def batches(self, task: WorkerTask, start: int, stop: int) -> Generator[Batch]:
+        """This worker's shares of the plan's batches from `start` up to `stop`, in order."""
+
+    def observe(self, step: int, metrics: Mapping[str, Any]) -> None:
+        """A line was written to `metrics.jsonl`; called on the first worker."""
+
+    def evaluated(self, progress: Progress, metrics: Mapping[str, float]) -> None:
+        """The dev sets were evaluated; called on all workers, `metrics` are empty on all but the first."""
+
+    def saved(self, progress: Progress, metrics: Mapping[str, float], checkpoint: Path) -> None:
+        """A checkpoint is whole; called on all workers, with the newest dev metrics on the first."""
 
 
-def worker_loop(task: WorkerTask) -> None:
-    """Trains until the last step; reports a checkpoint to Ray Train every `checkpoint_every` steps and at the end."""
-    job = task.job
-    context = ray.train.get_context()
-    rank, world = context.get_world_rank(), context.get_world_size()
-    device = ray.train.torch.get_device()
-    torch.set_num_threads(job.ray.threads_per_worker)
-    torch.use_deterministic_algorithms(mode=device.type == "cpu", warn_only=True)
-    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # a check for bugs that costs a tenth of the time
-    module = load_step(job, task.run_directory / "start", device)
-    optimiser = torch.optim.AdamW(_parameter_groups(module, job.optimiser), lr=0.0, betas=(0.9, 0.999), eps=1e-8, fused=True)
-    progress = Progress(step=0, fingerprint=task.fingerprint)
-    checkpoint = ray.train.get_checkpoint()
-    if checkpoint is not None:
-        with checkpoint.as_directory() as directory:
-            progress = load_checkpoint(Path(directory), module, optimiser, task.fingerprint)
-    stream = _stream(task, rank, world, progress.step)
-    model = _distributed(module, device, world)
-    dev = DevSets.open(job.dev) if job.dev.corpora else None
-    log = MetricLog(task.run_directory, progress.step, job.name) if rank == 0 else None
-    module.train()
-    with log or contextlib.nullcontext():
-        if dev is not None and progress.step == 0:
-            progress = _evaluate(task, dev, module, progress, rank, world, log)
-        window = _Window()
-        while progress.step < job.steps:
-            loss, mono = _optimiser_step(task, model, module, optimiser, stream, progress.step, rank, window)
-            progress = replace(progress, step=progress.step + 1, mono_batches=progress.mono_batches + mono)
-            window.loss += loss
-            window.steps += 1
-            step = progress.step
-            last = step == job.steps
-            if step % job.log_every == 0 or last:
-                _report(task, window, progress, world, device, log)
-                window = _Window()
+def training_loop(task: WorkerTask, worker: Worker) -> None:
+    """Trains until the last step, with a checkpoint every `checkpoint_every` steps and at the end."""
+    with _exact_arithmetic(worker.device, task.job.ray.threads_per_worker):
+        _Training(task, worker).run()
+
+
+class _Training:
+    """A run under way on one worker: its model, its optimiser, and how far it is."""
+
+    def __init__(self, task: WorkerTask, worker: Worker) -> None:
+        self.task, self.job, self.worker = task, task.job, worker
+        self.step = load_step(self.job, task.run_directory / "start", worker.device)
+        groups = _parameter_groups(self.step, self.job.optimiser)
+        self.optimiser = torch.optim.AdamW(groups, lr=0.0, betas=(0.9, 0.999), eps=1e-8, fused=True)
+        self.progress = Progress(step=0, fingerprint=task.fingerprint)
+        if task.resume is not None:
+            self.progress = load_checkpoint(task.resume, self.step, self.optimiser, task.fingerprint)
+        first, end = self.progress.step * self.job.accumulate, self.job.steps * self.job.accumulate
+        self.batches = worker.batches(task, first, end)
+        if worker.world > 1:
+            self.step.distribute()
+        self.dev = DevSets.open(self.job.dev) if self.job.dev.corpora else None
+        self.dev_metrics: dict[str, float] = {}
+        self.log: MetricLog | None = None
+
+    def run(self) -> None:
+        job = self.job
+        self.step.train()
+        if self.worker.rank == 0:
+            self.log = MetricLog(self.task.run_directory, self.progress.step, self.worker.observe)
+        with contextlib.closing(self.batches), self.log or contextlib.nullcontext():
+            if self.dev is not None and self.progress.step == 0:
+                self._evaluate(self.dev)
+            window = Window()
+            while self.progress.step < job.steps:
+                self._optimiser_step(window)
+                step, last = self.progress.step, self.progress.step == job.steps
+                if step % job.log_every == 0 or last:
+                    self._report(window)
+                    window = Window()
+                began = time.perf_counter()
+                if self.dev is not None and (step % job.dev.every == 0 or last):
+                    self._evaluate(self.dev)
+                if last and self.dev is None and self.worker.rank == 0:
+                    self.step.save(self.task.run_directory / "model")
+                if step % job.checkpoint_every == 0 or last:
+                    self._checkpoint()
+                window.paused += time.perf_counter() - began
+
+    def _optimiser_step(self, window: Window) -> None:
+        """One update from `accumulate` batches."""
+        job, step = self.job, self.progress.step
+        total, mono = 0.0, 0
+        for part in range(job.accumulate):
             began = time.perf_counter()
-            if dev is not None and (step % job.dev.every == 0 or last):
-                progress = _evaluate(task, dev, module, progress, rank, world, log)
-            if step % job.checkpoint_every == 0 or last:
-                _checkpoint(module, optimiser, progress, rank)
-            window.paused += time.perf_counter() - began
-        if dev is None and rank == 0:
-            module.save(task.run_directory / "model")
+            batch = next(self.batches)
+            window.waited += time.perf_counter() - began
+            torch.manual_seed(key_of(job.seed, "dropout", step, part, self.worker.rank) % 2**63)
+            losses = self.step.run(batch, batches=job.accumulate, sync=part == job.accumulate - 1)
+            window.add(batch, losses, self.step.padded_tokens(batch))
+            total += losses["loss"] / job.accumulate
+            mono += batch.kind == "mono"
+        if not math.isfinite(total):
+            raise UserError(f"the loss of step {step} is {total}; lower optimiser.learning_rate or use float32")
+        nn.utils.clip_grad_norm_(self.step.parameters(), job.optimiser.clip)
+        for group in self.optimiser.param_groups:
+            group["lr"] = learning_rate(job.optimiser, step, job.steps)
+        self.optimiser.step()
+        self.optimiser.zero_grad(set_to_none=True)
+        self.progress = replace(self.progress, step=step + 1, mono_batches=self.progress.mono_batches + mono)
+
+    def _report(self, window: Window) -> None:
+        """Sums the window over all workers; the first worker writes it down. All workers must call it."""
+        job, step = self.job, self.progress.step
+        metrics = window.report(job.plan.batch_size, self.worker.world, self.worker.device)
+        metrics["learning_rate"] = learning_rate(job.optimiser, step - 1, job.steps)
+        metrics["alpha"] = self.progress.mono_batches / (step * job.accumulate)
+        if self.log is not None:
+            self.log.write(step, metrics)
+
+    def _evaluate(self, dev: DevSets) -> None:
+        """All workers must call it; the first keeps the model in `model/` where it is the best so far."""
+        metrics = self.step.evaluate(dev, self.worker.rank, self.worker.world) or {}
+        value = self._of_first_worker(metrics.get(self.job.dev.metric, 0.0))
+        if math.isnan(value):
+            raise UserError(
+                f"dev.metric {self.job.dev.metric} has no queries to stand on in dev.corpora; choose another metric"
+            )
+        better = self.progress.best_metric is None or value > self.progress.best_metric
+        if better:
+            self.progress = replace(self.progress, best_metric=value, best_step=self.progress.step)
+        if self.log is not None:
+            self.log.write(self.progress.step, {**metrics, "best": better}, group="dev")
+            if better:
+                self.step.save(self.task.run_directory / "model")
+        self.dev_metrics = metrics
+        self.worker.evaluated(self.progress, metrics)
+
+    def _of_first_worker(self, value: float) -> float:
+        """The first worker's value, on all of them."""
+        if self.worker.world == 1:
+            return value
+        shared = torch.tensor([value], dtype=torch.float64, device=self.worker.device)
+        dist.broadcast(shared, 0)
+        return float(shared.item())
+
+    def _checkpoint(self) -> None:
+        """The first worker writes it; all workers must call it."""
+        directory = checkpoint_path(self.task.run_directory, self.progress.step)
+        if self.worker.rank == 0:
+            save_checkpoint(directory, self.step, self.optimiser, self.progress)
+            keep_newest(self.task.run_directory, self.job.keep_checkpoints)
+        self.worker.saved(self.progress, self.dev_metrics, directory)
 
 
 def learning_rate(settings: OptimiserSettings, step: int, steps: int) -> float:
@@ -121,139 +193,31 @@ def learning_rate(settings: OptimiserSettings, step: int, steps: int) -> float:
     return settings.learning_rate
 
 
-def _optimiser_step(
-    task: WorkerTask,
-    model: nn.Module,
-    module: Step,
-    optimiser: torch.optim.Optimizer,
-    stream: Iterator[Batch],
-    step: int,
-    rank: int,
-    window: _Window,
-) -> tuple[float, int]:
-    """One update from `accumulate` batches; returns this worker's mean loss and the number of monolingual batches."""
-    job = task.job
-    total, mono = 0.0, 0
-    for part in range(job.accumulate):
-        began = time.perf_counter()
-        batch = next(stream)
-        window.waited += time.perf_counter() - began
-        torch.manual_seed(key_of(job.seed, "dropout", step, part, rank) % 2**63)
-        wait_for_sync = isinstance(model, DistributedDataParallel) and part < job.accumulate - 1
-        with model.no_sync() if wait_for_sync else contextlib.nullcontext():  # type: ignore[operator]
-            loss: Tensor = model(batch) / job.accumulate
-            loss.backward()  # type: ignore[no-untyped-call]
-        total += loss.item()
-        mono += batch.kind == "mono"
-        window.tokens += batch.tokens
-        window.padded += module.padded_tokens(batch)
-        window.words += batch.words
-        window.switched += batch.switched
-    if not math.isfinite(total):
-        raise UserError(f"the loss of step {step} is {total}; lower optimiser.learning_rate or use float32")
-    nn.utils.clip_grad_norm_(model.parameters(), job.optimiser.clip)
-    for group in optimiser.param_groups:
-        group["lr"] = learning_rate(job.optimiser, step, job.steps)
-    optimiser.step()
-    optimiser.zero_grad(set_to_none=True)
-    return total, mono
-
-
-def _stream(task: WorkerTask, rank: int, world: int, start: int) -> Iterator[Batch]:
-    job = task.job
-    options = StreamOptions(job.ray.steps_per_block, job.ray.blocks_ahead, job.ray.cpus_per_task)
-    return batches(task.inputs, rank, world, start * job.accumulate, job.steps * job.accumulate, options)
-
-
-def _distributed(module: Step, device: torch.device, world: int) -> nn.Module:
-    """The module under DDP where there are several workers, with DDP's buckets in their final order.
-
-    DDP regroups its gradient buckets after the first backward pass, and with more than two workers the order of summation
-    follows the buckets. One pass on a made-up batch here gives fresh and resumed runs the same buckets from the first step on.
-    """
-    if world == 1:
-        return module
-    devices = [device.index] if device.type == "cuda" else None
-    model = DistributedDataParallel(module, device_ids=devices, gradient_as_bucket_view=True)
-    for _ in range(2):
-        model(module.made_up()).backward()
-    module.zero_grad(set_to_none=True)
-    return model
-
-
-def _parameter_groups(module: nn.Module, settings: OptimiserSettings) -> list[dict[str, Any]]:
+def _parameter_groups(step: Step, settings: OptimiserSettings) -> list[dict[str, Any]]:
     """Weight decay for matrices, none for biases, norms and the temperature."""
-    trained = [one for one in module.parameters() if one.requires_grad]
+    trained = [weight for weight in step.parameters() if weight.requires_grad]
     return [
-        {"params": [one for one in trained if one.ndim >= 2], "weight_decay": settings.weight_decay},
-        {"params": [one for one in trained if one.ndim < 2], "weight_decay": 0.0},
+        {"params": [weight for weight in trained if weight.ndim >= 2], "weight_decay": settings.weight_decay},
+        {"params": [weight for weight in trained if weight.ndim < 2], "weight_decay": 0.0},
     ]
 
 
-def _report(
-    task: WorkerTask, window: _Window, progress: Progress, world: int, device: torch.device, log: MetricLog | None
-) -> None:
-    """Sums the window over all workers; the first worker writes it down. All workers must call it."""
-    seconds = time.perf_counter() - window.started - window.paused
-    sums = [window.loss, window.waited, window.tokens, window.padded, window.words, window.switched]
-    total = torch.tensor(sums, dtype=torch.float64, device=device)
-    if world > 1:
-        dist.all_reduce(total)
-    if log is None:
-        return
-    loss, waited, tokens, padded, words, switched = total.tolist()
-    job = task.job
-    pairs = window.steps * job.accumulate * job.plan.batch_size
-    log.write(
-        progress.step,
-        {
-            "loss": loss / world / window.steps,
-            "learning_rate": learning_rate(job.optimiser, progress.step - 1, job.steps),
-            "pairs_per_second": pairs / seconds,
-            "tokens_per_second": tokens / seconds,
-            "padding_share": 1 - tokens / padded,
-            "data_wait_share": waited / world / seconds,
-            "alpha": progress.mono_batches / (progress.step * job.accumulate),
-            "switch_ratio": switched / words if words else 0.0,
-            "peak_memory_mb": _peak_memory_mb(device),
-            "seconds": seconds,
-        },
+@contextlib.contextmanager
+def _exact_arithmetic(device: torch.device, threads: int) -> Iterator[None]:
+    """Arithmetic that gives the same bits each time; torch's settings and random state are as before afterwards."""
+    before = (
+        torch.get_num_threads(),
+        torch.are_deterministic_algorithms_enabled(),
+        torch.is_deterministic_algorithms_warn_only_enabled(),
+        torch.utils.deterministic.fill_uninitialized_memory,  # type: ignore[attr-defined]
     )
-
-
-def _evaluate(
-    task: WorkerTask, dev: DevSets, module: Step, progress: Progress, rank: int, world: int, log: MetricLog | None
-) -> Progress:
-    """Dev evaluation; the first worker keeps the model in `model/` where it is the best so far. All workers must call it."""
-    metrics = module.evaluate(dev, rank, world)
-    value = torch.tensor([metrics[task.job.dev.metric] if metrics else 0.0], dtype=torch.float64)
-    if world > 1:
-        device = next(module.parameters()).device
-        value = value.to(device)
-        dist.broadcast(value, 0)
-    found = float(value.item())
-    if math.isnan(found):
-        raise UserError(f"dev.metric {task.job.dev.metric} has no queries to stand on in dev.corpora; choose another metric")
-    better = progress.best_metric is None or found > progress.best_metric
-    if log is not None and metrics is not None:
-        log.write(progress.step, {**metrics, "best": better}, group="dev")
-        if better:
-            module.save(task.run_directory / "model")
-    return replace(progress, best_metric=found, best_step=progress.step) if better else progress
-
-
-def _checkpoint(module: nn.Module, optimiser: torch.optim.Optimizer, progress: Progress, rank: int) -> None:
-    name = f"step-{progress.step:09d}"
-    metrics = {"step": progress.step, "best_metric": progress.best_metric, "best_step": progress.best_step}
-    if rank > 0:
-        ray.train.report(metrics, checkpoint=None, checkpoint_dir_name=name)
-        return
-    with tempfile.TemporaryDirectory(prefix="xlret-checkpoint-") as directory:
-        save_checkpoint(Path(directory), module, optimiser, progress)
-        ray.train.report(metrics, checkpoint=Checkpoint.from_directory(directory), checkpoint_dir_name=name)
-
-
-def _peak_memory_mb(device: torch.device) -> float:
-    if device.type == "cuda":
-        return torch.cuda.max_memory_allocated(device) / 2**20
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    try:
+        torch.set_num_threads(threads)
+        torch.use_deterministic_algorithms(mode=device.type == "cpu", warn_only=True)
+        torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # a check for bugs that costs a tenth of the time
+        with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+            yield
+    finally:
+        torch.set_num_threads(before[0])
+        torch.use_deterministic_algorithms(mode=before[1], warn_only=before[2])
+        torch.utils.deterministic.fill_uninitialized_memory = before[3]  # type: ignore[attr-defined]

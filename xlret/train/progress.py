@@ -1,37 +1,72 @@
-"""A run's progress for a person: the driver follows `metrics.jsonl` and prints a line for each report."""
+"""A run's progress: lines for a person, and the driver that follows what workers in other processes write."""
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from xlret.train.callbacks import RunCallback
+from xlret.train.checkpoint import kept_checkpoints
 from xlret.train.log import read_lines
 
 Print = Callable[[str], None]
 
 
+class ProgressLines:
+    """Shows a line for each report (a `RunCallback`)."""
+
+    def __init__(self, steps: int, show: Print) -> None:
+        self._steps, self._show = steps, show
+        self._began = time.monotonic()
+        self._first: int | None = None
+
+    def on_report(self, step: int, metrics: Mapping[str, Any]) -> None:
+        if self._first is None:
+            self._first, self._began = step, time.monotonic()
+        self._show(as_line(metrics, self._steps, remaining(step, self._first, self._steps, time.monotonic() - self._began)))
+
+    def on_checkpoint(self, step: int, directory: Path) -> None:
+        """Not worth a line."""
+
+
 @contextmanager
-def followed(metrics: Path, steps: int, show: Print, poll_seconds: float = 0.5) -> Iterator[None]:
-    """Prints what is added to `metrics` while the block runs, and the rest when it ends."""
+def followed(run_directory: Path, callbacks: Iterable[RunCallback], poll_seconds: float = 0.5) -> Iterator[None]:
+    """Tells the callbacks what is added to a run while the block runs, and the rest when it ends.
+
+    Raises:
+        Exception: what a callback raised, when the block has ended.
+    """
+    callbacks = tuple(callbacks)
+    metrics = run_directory / "metrics.jsonl"
     done = threading.Event()
-    began = time.monotonic()
-    shown = len(read_lines(metrics))
-    first = [line["step"] for line in read_lines(metrics)][-1:] or [0]
+    told = len(read_lines(metrics))
+    known = set(kept_checkpoints(run_directory))
+    failures: list[Exception] = []
+
+    def tell() -> None:
+        nonlocal told, known
+        lines = read_lines(metrics)
+        for line in lines[min(told, len(lines)) :]:  # fewer than before: the run went back to a checkpoint
+            for callback in callbacks:
+                callback.on_report(line["step"], line)
+        told = len(lines)
+        kept = kept_checkpoints(run_directory)
+        for directory in kept:
+            if directory not in known:
+                for callback in callbacks:
+                    callback.on_checkpoint(int(directory.name.removeprefix("step-")), directory)
+        known = set(kept)
 
     def follow() -> None:
-        nonlocal shown
         ending = False
-        while not ending:
-            ending = done.wait(poll_seconds)
-            lines = read_lines(metrics)
-            if len(lines) < shown:  # the run went back to a checkpoint
-                show(f"  going on from step {lines[-1]['step'] if lines else 0}")
-                shown = len(lines)
-            for line in lines[shown:]:
-                show(as_line(line, steps, _remaining(line["step"], first[0], steps, time.monotonic() - began)))
-            shown = len(lines)
+        try:
+            while not ending:
+                ending = done.wait(poll_seconds)
+                tell()
+        except Exception as error:
+            failures.append(error)
 
     thread = threading.Thread(target=follow, name="xlret-progress", daemon=True)
     thread.start()
@@ -40,9 +75,11 @@ def followed(metrics: Path, steps: int, show: Print, poll_seconds: float = 0.5) 
     finally:
         done.set()
         thread.join(timeout=10)
+    if failures:
+        raise failures[0]
 
 
-def as_line(line: dict[str, Any], steps: int, remaining: str = "") -> str:
+def as_line(line: Mapping[str, Any], steps: int, left: str = "") -> str:
     """One report as text, such as `step 20/400  loss 3.211  lr 1.0e-03 ...`."""
     start = f"step {line['step']:>{len(str(steps))}}/{steps}"
     if line["group"] == "dev":
@@ -51,11 +88,12 @@ def as_line(line: dict[str, Any], steps: int, remaining: str = "") -> str:
         return f"{start}  dev mAP: Mo {line['mo']:.4f}  Cr {line['cr']:.4f}  Mul {line['mul']:.4f}{distance}{best}"
     return (
         f"{start}  loss {line['loss']:.3f}  lr {line['learning_rate']:.1e}  {line['pairs_per_second']:.0f} pairs/s  "
-        f"data wait {line['data_wait_share']:.1%}  alpha {line['alpha']:.2f}  switched {line['switch_ratio']:.0%}  {remaining}"
+        f"data wait {line['data_wait_share']:.1%}  alpha {line['alpha']:.2f}  switched {line['switch_ratio']:.0%}  {left}"
     ).rstrip()
 
 
-def _remaining(step: int, first: int, steps: int, seconds: float) -> str:
+def remaining(step: int, first: int, steps: int, seconds: float) -> str:
+    """How long the rest will take, from the steps since the first report; empty where that says nothing."""
     if step <= first or step >= steps:
         return ""
     left = seconds / (step - first) * (steps - step)

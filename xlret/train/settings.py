@@ -26,7 +26,7 @@ class OptimiserSettings(Settings):
 
 
 class RerankerSettings(Settings):
-    """How a reranker is trained (REFERENCE.md section 2) and measured inside the run; a retriever has no use for it."""
+    """How a reranker is trained and measured inside the run; a retriever has no use for it."""
 
     negatives: int = Field(4, ge=0)
     """Passages of other rows of the batch that each query is paired with; `hard_negatives` come on top."""
@@ -51,10 +51,11 @@ class DevSettings(Settings):
 
 
 class RaySettings(Settings):
-    """How the run is spread over a Ray cluster."""
+    """How the run is spread over a Ray cluster, or that it stays in this process."""
 
-    workers: int = Field(2, ge=1)
-    """Training processes (data parallel); the global batch is split evenly over them."""
+    workers: int = Field(2, ge=0)
+    """Training processes (data parallel); the global batch is split evenly over them. 0: train in this process, without Ray;
+    the weights are those of one worker."""
     gpu: bool = False
     """One GPU for each worker, NCCL between them; otherwise CPUs and gloo."""
     cpus_per_worker: float = Field(0.5, gt=0)
@@ -105,7 +106,7 @@ class TrainJob(Settings):
 
     @model_validator(mode="after")
     def _even_split(self) -> "TrainJob":
-        if self.plan.batch_size % self.ray.workers:
+        if self.plan.batch_size % max(1, self.ray.workers):
             raise ValueError(
                 f"plan.batch_size {self.plan.batch_size} is not a multiple of ray.workers {self.ray.workers}; make it one"
             )

@@ -10,7 +10,6 @@ import torch.distributed as dist
 from together import run_together
 from torch import nn
 from torch.nn import functional
-from torch.nn.parallel import DistributedDataParallel
 
 from xlret.batches.pairs import AssembledPairs
 from xlret.errors import UserError
@@ -51,13 +50,10 @@ def worker(rank: int, place: str) -> None:
     torch.set_num_threads(1)
     dist.init_process_group("gloo", init_method=f"file://{place}/rendezvous", rank=rank, world_size=2)
     step = step_of()
-    model = DistributedDataParallel(step)
-    model(step.made_up()).backward()
-    step.zero_grad(set_to_none=True)
-    loss = model(batch(step.reranker, slice(FIRST) if rank == 0 else slice(FIRST, None)))
-    loss.backward()
-    losses = [torch.zeros_like(loss) for _ in range(2)]
-    dist.all_gather(losses, loss.detach())
+    step.distribute()
+    loss = step.run(batch(step.reranker, slice(FIRST) if rank == 0 else slice(FIRST, None)))["loss"]
+    losses = [torch.zeros(1) for _ in range(2)]
+    dist.all_gather(losses, torch.tensor([loss]))
     if rank == 1:
         Path(place, "found.json").write_text(json.dumps([float(torch.stack(losses).mean()), gradient(step)]))
 
@@ -66,10 +62,9 @@ def test_two_workers_with_unequal_numbers_of_pairs_have_the_gradient_of_one(tmp_
     place = run_together(worker, 2, (), tmp_path)
     loss, mine = json.loads((place / "found.json").read_text())
     step = step_of()
-    alone = step(batch(step.reranker, slice(None)))
-    alone.backward()
+    alone = step.run(batch(step.reranker, slice(None)))["loss"]
     wanted = np.array(gradient(step))
-    assert loss == pytest.approx(alone.item(), rel=1e-5)  # logits are float32
+    assert loss == pytest.approx(alone, rel=1e-5)  # logits are float32
     assert np.linalg.norm(wanted) > 0.01
     np.testing.assert_allclose(mine, wanted, rtol=0, atol=1e-5 * np.abs(wanted).max())
 
@@ -78,7 +73,7 @@ def test_the_loss_is_the_mean_cross_entropy_of_the_pairs() -> None:
     step = step_of()
     scores = torch.from_numpy(step.reranker.score(PAIRS))
     expected = functional.binary_cross_entropy_with_logits(scores, torch.tensor(LABELS).float())
-    assert step(batch(step.reranker, slice(None))).item() == pytest.approx(expected.item(), rel=1e-5)
+    assert step(batch(step.reranker, slice(None)))["loss"].item() == pytest.approx(expected.item(), rel=1e-5)
     assert scores.std() > 0.02
 
 
@@ -87,7 +82,7 @@ def test_some_steps_tell_the_pairs_apart() -> None:
     optimiser = torch.optim.AdamW(step.parameters(), lr=3e-3)
     everything = batch(step.reranker, slice(None))
     for _ in range(60):
-        step(everything).backward()
+        step.run(everything)
         optimiser.step()
         optimiser.zero_grad()
     scores = step.reranker.score(PAIRS)

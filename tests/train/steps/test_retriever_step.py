@@ -38,7 +38,7 @@ def test_copies_of_queries_add_their_weighted_loss(encoder: Encoder) -> None:
     ]
     nothing = np.empty(0, np.int64)
     with torch.inference_mode():
-        found = step(Assembled(0, 0, "mono", *sides, np.arange(3), nothing, 0, 0)).item()
+        parts = step(Assembled(0, 0, "mono", *sides, np.arange(3), nothing, 0, 0))
     query, copy, passage = (
         encoder.encode(texts, side).astype(np.float64)
         for texts, side in ((queries, "query"), (copies, "query"), (passages, "passage"))
@@ -47,4 +47,5 @@ def test_copies_of_queries_add_their_weighted_loss(encoder: Encoder) -> None:
     for answers in (passage, copy):
         scores = query @ answers.T / 0.5
         losses.append(float(np.mean(np.log(np.exp(scores).sum(1)) - np.diag(scores))))
-    assert found == pytest.approx(losses[0] + 0.25 * losses[1], abs=1e-5)
+    assert parts["loss"].item() == pytest.approx(losses[0] + 0.25 * losses[1], abs=1e-5)
+    assert parts["contrast"].item() == pytest.approx(losses[1], abs=1e-5)

@@ -1,6 +1,7 @@
 """One step of training a reranker: binary cross-entropy on the logit of each pair, and its evaluation inside the run."""
 
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
@@ -21,7 +22,7 @@ from xlret.train.steps.base import Step
 
 
 class RerankerStep(Step):
-    """Reranker and loss: is this passage the query's (1) or another's (0), each pair by itself (REFERENCE.md section 2)."""
+    """Reranker and loss: is this passage the query's (1) or another's (0), each pair by itself (Nogueira and Cho 2019)."""
 
     def __init__(self, reranker: Reranker, tokens_per_forward: int, autocast: bool, dev_negatives: int = 15) -> None:
         super().__init__()
@@ -30,17 +31,16 @@ class RerankerStep(Step):
         self._autocast = autocast
         self._dev_negatives = dev_negatives
 
-    def forward(self, batch: AssembledPairs) -> Tensor:
+    def forward(self, batch: AssembledPairs) -> dict[str, Tensor]:
         """The mean loss over the pairs of all workers is the mean of what they return: workers may have unequal numbers."""
         pairs = PairIds(batch.pairs.ids, batch.types, batch.pairs.lengths)
-        device = next(self.parameters()).device
-        with torch.autocast(device.type, torch.bfloat16, enabled=self._autocast):
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self._autocast):
             logits_N = self.reranker.logits(pairs, self._tokens_per_forward)
         labels_N = torch.from_numpy(batch.labels.copy()).to(logits_N)
         total = functional.binary_cross_entropy_with_logits(logits_N, labels_N, reduction="sum")
-        return total / _mean_over_workers(len(labels_N), device)
+        return {"loss": total / _mean_over_workers(len(labels_N), self.device)}
 
-    def made_up(self) -> AssembledPairs:
+    def dummy_batch(self) -> AssembledPairs:
         """Two pairs of two padding tokens each."""
         ids = np.full(4, self.reranker.card.pad_id, np.int32)
         pairs = Ragged(ids, np.array([2, 2], np.int32))
@@ -52,20 +52,24 @@ class RerankerStep(Step):
 
     def evaluate(self, dev: DevSets, rank: int, world: int) -> dict[str, float] | None:
         """mAP over short lists (`evaluation/lists.py`) within a language, across and mixed, each the mean over the sets."""
-        scored = [self._one(of, rank, world) for of in dev.sets]
-        return None if rank else {name: mean(np.array([one[name] for one in scored])) for name in scored[0]}
+        scored = [self._evaluate_set(dev_set, rank, world) for dev_set in dev.sets]
+        return None if rank else {name: mean(np.array([scores[name] for scores in scored])) for name in scored[0]}
 
     def save(self, directory: Path) -> None:
-        """Writes the reranker, in place of one that is there."""
+        """Writes the reranker, in place of one that is already in `directory`."""
         self.reranker.save(directory, replace=True)
 
-    def _one(self, of: RetrievalSet, rank: int, world: int) -> dict[str, float]:
-        lists = candidate_lists(of, self._dev_negatives)
-        pairs = [(of.query_texts[one.query], of.passage_texts[passage]) for one in lists for passage in one.passages]
+    def _evaluate_set(self, dev_set: RetrievalSet, rank: int, world: int) -> dict[str, float]:
+        lists = candidate_lists(dev_set, self._dev_negatives)
+        pairs = [
+            (dev_set.query_texts[candidates.query], dev_set.passage_texts[passage])
+            for candidates in lists
+            for passage in candidates.passages
+        ]
         scores_N = np.zeros(len(pairs), np.float32)
-        mine = pairs[rank::world]
-        scores_N[rank::world] = self.reranker.score(mine, precision="bfloat16" if self._autocast else "float32")
-        return list_scores(lists, _summed(scores_N, world, next(self.parameters()).device))
+        precision: Literal["float32", "bfloat16"] = "bfloat16" if self._autocast else "float32"
+        scores_N[rank::world] = self.reranker.score(pairs[rank::world], precision=precision)
+        return list_scores(lists, _summed(scores_N, world, self.device))
 
 
 def _summed(scores_N: NDArray[np.float32], world: int, device: torch.device) -> NDArray[np.float32]:

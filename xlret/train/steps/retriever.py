@@ -31,22 +31,21 @@ class RetrieverStep(Step):
         self._tokens_per_forward = tokens_per_forward
         self._autocast = autocast
 
-    def forward(self, batch: Assembled) -> Tensor:
-        """The loss of this worker's rows against the passages of all workers (a scalar)."""
-        device = next(self.encoder.parameters()).device
-        with torch.autocast(device.type, torch.bfloat16, enabled=self._autocast):
+    def forward(self, batch: Assembled) -> dict[str, Tensor]:
+        """`loss` of this worker's rows against the passages of all workers, and the parts that it names."""
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self._autocast):
             query_bD, passage_PD = encode_sides(self.encoder, (batch.queries, batch.passages), self._tokens_per_forward)
         b = len(batch.clusters)
         negative_bHD = negative_clusters = None
         if len(batch.negative_clusters):
             negative_bHD = passage_PD[b:].reshape(b, -1, passage_PD.shape[1])
-            negative_clusters = torch.from_numpy(batch.negative_clusters).to(device).reshape(b, -1)
-        clusters = torch.from_numpy(batch.clusters.copy()).to(device)
+            negative_clusters = torch.from_numpy(batch.negative_clusters).to(self.device).reshape(b, -1)
+        clusters = torch.from_numpy(batch.clusters.copy()).to(self.device)
         switched_bD = query_bD[b:] if len(query_bD) > b else None
         embeddings = Embeddings(query_bD[:b], passage_PD[:b], clusters, negative_bHD, negative_clusters, switched_bD)
-        return self.loss.from_embeddings(embeddings)["loss"]
+        return self.loss.from_embeddings(embeddings)
 
-    def made_up(self) -> Assembled:
+    def dummy_batch(self) -> Assembled:
         """Two queries and two passages of two padding tokens each."""
         text = Ragged(np.full(4, self.encoder.tokeniser.pad_id, np.int32), np.array([2, 2], np.int32))
         return Assembled(0, 0, "mono", text, text, np.arange(2), np.empty(0, np.int64), 0, 0)
@@ -60,7 +59,7 @@ class RetrieverStep(Step):
         return dev.evaluate(self.encoder, rank, world, "bfloat16" if self._autocast else "float32")
 
     def save(self, directory: Path) -> None:
-        """Writes the encoder, in place of one that is there."""
+        """Writes the encoder, in place of one that is already in `directory`."""
         self.encoder.save(directory, replace=True)
 
 

@@ -1,0 +1,118 @@
+"""A run over Ray: workers under Ray Train, their batches assembled by Ray Data, the driver watching and starting them anew."""
+
+import dataclasses
+import os
+from collections.abc import Callable, Generator, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import ray.train
+from ray.train import Checkpoint, CheckpointConfig, CheckpointUploadMode, RunConfig, ScalingConfig, TrainingFailedError
+from ray.train.torch import TorchTrainer, get_device
+
+from xlret.batches.assemble import Batch
+from xlret.batches.stream import StreamOptions, batches
+from xlret.errors import UserError, user_error_in
+from xlret.session import ray_session
+from xlret.train.callbacks import RunCallback
+from xlret.train.checkpoint import CHECKPOINTS, Progress, newest_checkpoint
+from xlret.train.gauges import Gauges
+from xlret.train.loop import WorkerTask, training_loop
+from xlret.train.progress import Print, followed
+
+Extend = Callable[[RunConfig], RunConfig]
+"""Given the run's `RunConfig`, gives it back with more: callbacks, logging, an environment for the workers."""
+
+_SNAPSHOT = "checkpoint_manager_snapshot.json"
+
+
+class RayWorker:
+    """One of Ray Train's workers (a `loop.Worker`)."""
+
+    def __init__(self, run: str, report_evaluations: bool) -> None:
+        context = ray.train.get_context()
+        self.rank, self.world = context.get_world_rank(), context.get_world_size()
+        self.device = get_device()
+        self._report_evaluations = report_evaluations
+        self._gauges = Gauges(run) if self.rank == 0 else None
+
+    def batches(self, task: WorkerTask, start: int, stop: int) -> Generator[Batch]:
+        settings = task.job.ray
+        options = StreamOptions(settings.steps_per_block, settings.blocks_ahead, settings.cpus_per_task)
+        yield from batches(task.inputs, self.rank, self.world, start, stop, options)
+
+    def observe(self, step: int, metrics: Mapping[str, Any]) -> None:
+        if self._gauges is not None:
+            self._gauges(step, metrics)
+
+    def evaluated(self, progress: Progress, metrics: Mapping[str, float]) -> None:
+        if self._report_evaluations:  # else not: Ray's controller takes up to two seconds over a report
+            ray.train.report(_summary(progress, metrics))
+
+    def saved(self, progress: Progress, metrics: Mapping[str, float], checkpoint: Path) -> None:
+        ours = Checkpoint.from_directory(checkpoint) if self.rank == 0 else None
+        ray.train.report(
+            _summary(progress, metrics),
+            checkpoint=ours,
+            checkpoint_dir_name=checkpoint.name,
+            checkpoint_upload_mode=CheckpointUploadMode.NO_UPLOAD,  # it is where Ray Train would put it
+        )
+
+
+def _summary(progress: Progress, metrics: Mapping[str, float]) -> dict[str, Any]:
+    return {"step": progress.step, "best_metric": progress.best_metric, "best_step": progress.best_step, **metrics}
+
+
+def run_over_ray(task: WorkerTask, callbacks: Iterable[RunCallback], show: Print, extend: Extend | None) -> None:
+    """Trains until the last step; where a worker died, again from the last checkpoint, but never after an error of the user's.
+
+    Ray Train would restart workers by itself, whatever the error, and take up what its own list of checkpoints says. Here each
+    start is told the newest whole checkpoint, which needs no list that could be damaged or of another Ray.
+
+    Raises:
+        UserError: what the workers ended with, or `extend` moved the run.
+    """
+    job = task.job
+    ours = RunConfig(
+        name=CHECKPOINTS,
+        storage_path=str(task.run_directory),
+        checkpoint_config=CheckpointConfig(num_to_keep=None),  # the loop removes old ones
+    )
+    run_config = ours if extend is None else extend(dataclasses.replace(ours))
+    if (run_config.name, run_config.storage_path) != (ours.name, ours.storage_path):
+        raise UserError("a run keeps its checkpoints in its own directory: leave name and storage_path of its RunConfig alone")
+    scaling = ScalingConfig(
+        num_workers=job.ray.workers,
+        use_gpu=job.ray.gpu,
+        resources_per_worker={"CPU": job.ray.cpus_per_worker, **({"GPU": 1} if job.ray.gpu else {})},
+    )
+    report_evaluations = bool(run_config.callbacks)
+    os.environ.setdefault("RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S", "120")
+    os.environ.setdefault("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "0.2")  # a report waits for it: by default two seconds
+    with ray_session(), followed(task.run_directory, callbacks):
+        for failures in range(job.ray.max_failures + 1):
+            (task.run_directory / CHECKPOINTS / _SNAPSHOT).unlink(missing_ok=True)
+            task = dataclasses.replace(task, resume=newest_checkpoint(task.run_directory))
+            trainer = TorchTrainer(
+                _work,
+                train_loop_config={"task": task, "report_evaluations": report_evaluations},
+                scaling_config=scaling,
+                run_config=run_config,
+            )
+            try:
+                trainer.fit()
+                return
+            except TrainingFailedError as error:
+                if (users := user_error_in(error)) is not None:
+                    raise users from error
+                if failures == job.ray.max_failures:
+                    raise
+                newest = newest_checkpoint(task.run_directory)
+                again = "anew" if newest is None else f"from {newest.name}"
+                show(f"  the workers failed ({str(error).splitlines()[-1]:.120}); going on {again}")
+
+
+def _work(config: dict[str, Any]) -> None:
+    """What Ray Train runs in every worker."""
+    task: WorkerTask = config["task"]
+    training_loop(task, RayWorker(task.job.name, config["report_evaluations"]))

@@ -1,0 +1,133 @@
+"""What is done before a run's first step: its settings are checked, its start model made, what it is made of written down."""
+
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+
+from xlret.batches.assemble import Assembler, Inputs
+from xlret.batches.plan import BatchPlan
+from xlret.batches.usable import plan_languages
+from xlret.config import as_yaml, settings_from
+from xlret.data.corpus import ParallelCorpus
+from xlret.errors import UserError
+from xlret.files import sha256_of, write_json, write_text
+from xlret.keys import generator, key_of
+from xlret.provenance import commit, data_fingerprints, hardware, versions
+from xlret.switch.show import Sample
+from xlret.train.checkpoint import newest_checkpoint
+from xlret.train.dev import DevSets
+from xlret.train.kinds import start_model
+from xlret.train.loop import WorkerTask
+from xlret.train.settings import TrainJob
+
+# Settings that say how a run is carried out, not what it computes: they may differ when it is continued.
+_HOW = ("ray", "storage", "log_every", "keep_checkpoints")
+
+_SAMPLED_STEPS, _SAMPLED_ROWS = 4, 3
+"""Of the texts that a run's report shows."""
+
+
+def set_up(job: TrainJob, directory: Path) -> tuple[WorkerTask, list[Sample]]:
+    """Writes the start model, `config.yaml` and `run.json`, and makes one batch so that bad input shows before workers start.
+
+    Returns the workers' task, and a few texts as they will be trained on.
+
+    Raises:
+        UserError: something that the run needs cannot be used.
+    """
+    corpora = [ParallelCorpus.open(path) for path in job.corpora]
+    plan = BatchPlan(corpora, job.plan)
+    if job.dev.corpora:
+        DevSets.open(job.dev)
+    start = directory / "start"
+    if not (start.exists() and (directory / "config.yaml").exists()):  # else it may be of other settings that did not run
+        languages = sorted(job.encoder.fresh.languages or plan_languages(corpora, job.plan))
+        start_model(job, lambda: tokeniser_texts(corpora, languages)).save(start, replace=True)
+    negatives = job.reranker.negatives if job.model == "reranker" else None
+    inputs = Inputs(job.corpora, job.plan, job.switch, start, job.hard_negatives, negatives)
+    assemble = Assembler(inputs)
+    assemble(0, 0, max(1, job.ray.workers))
+    start_weights = sha256_of(start / "model.safetensors")
+    write_text(directory / "config.yaml", as_yaml(job))
+    write_json(directory / "run.json", _facts(job, corpora, plan, start_weights))
+    task = WorkerTask(job, directory, inputs, fingerprint(job, plan, start_weights), newest_checkpoint(directory))
+    return task, assemble.samples(range(min(_SAMPLED_STEPS, job.steps)), _SAMPLED_ROWS)
+
+
+def fingerprint(job: TrainJob, plan: BatchPlan, start_weights: str) -> str:
+    """A hash of all that decides the weights a run ends in."""
+    # Without defaults, so that a setting that xlret did not have when a run began does not end the run.
+    settings = job.model_dump(mode="json", exclude_defaults=True)
+    deciding = {name: value for name, value in settings.items() if name not in (*_HOW, "name")}
+    text = json.dumps([deciding, plan.fingerprint, start_weights, max(1, job.ray.workers)], sort_keys=True)
+    return f"{key_of(text):032x}"
+
+
+def check_settings(job: TrainJob) -> None:
+    """Whether a run of this name that is there already was begun with settings that give the same result.
+
+    Raises:
+        UserError: it was not; names the first setting that differs.
+    """
+    directory = job.storage / job.name
+    path = directory / "config.yaml"
+    if not path.exists():
+        return
+    try:
+        old = _compared(settings_from(TrainJob, yaml.safe_load(path.read_text(encoding="utf-8"))))
+    except (yaml.YAMLError, UnicodeDecodeError, UserError) as error:
+        raise UserError(f"{path} is damaged, or of another xlret; remove {directory} or say --fresh") from error
+    new = _compared(job)
+    odd = sorted(key for key in old.keys() | new.keys() if old.get(key) != new.get(key))
+    if odd:
+        raise UserError(
+            f"run {job.name} exists with other settings: {odd[0]} was {old.get(odd[0])!r} and is now {new.get(odd[0])!r}"
+            f"{f' (and {len(odd) - 1} more)' if len(odd) > 1 else ''}; choose another name or say --fresh"
+        )
+
+
+def _compared(job: TrainJob) -> dict[str, Any]:
+    """What must be equal for a run to go on. The number of workers decides how sums are rounded; without Ray
+    there is one."""
+    values = {key: value for key, value in job.model_dump(mode="json").items() if key not in _HOW}
+    return _flat(values) | {"ray.workers": max(1, job.ray.workers)}
+
+
+def tokeniser_texts(corpora: Sequence[ParallelCorpus], languages: Sequence[str], most: int = 4000) -> Iterator[str]:
+    """Up to `most` queries and as many passages of each language and corpus, so that a vocabulary serves all languages."""
+    for corpus in corpora:
+        for lang in languages:
+            for side, fetch in (("query", corpus.queries), ("passage", corpus.passages)):
+                pool = corpus.side(side, lang)  # type: ignore[arg-type]
+                if len(pool):
+                    ranks = np.sort(generator("tokeniser", lang, side).permutation(len(pool))[:most])
+                    yield from fetch(lang, pool.take(ranks))
+
+
+def _facts(job: TrainJob, corpora: Sequence[ParallelCorpus], plan: BatchPlan, start_weights: str) -> dict[str, Any]:
+    """What a reader of the result needs in order to trust it or to make it again."""
+    return {
+        "name": job.name,
+        "commit": commit(),
+        "versions": versions(("xlret", "torch", "ray", "transformers", "numpy", "pyarrow")),
+        "hardware": hardware(),
+        "seeds": {"run": job.seed, "plan": job.plan.seed},
+        "corpora": data_fingerprints(corpora),
+        "plan_fingerprint": plan.fingerprint,
+        "start_weights_sha256": start_weights,
+    }
+
+
+def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested mappings as one level: `{"a": {"b": 1}}` -> `{"a.b": 1}`."""
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        if isinstance(value, dict):
+            flat |= _flat(value, f"{prefix}{key}.")
+        else:
+            flat[f"{prefix}{key}"] = value
+    return flat
