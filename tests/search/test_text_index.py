@@ -49,6 +49,7 @@ def test_hits_are_those_of_exact_search_with_their_texts(small_encoder: Encoder,
 
 def test_languages_filters_and_balances(index: TextIndex) -> None:
     assert {hit.lang for hit in index.search("bal", languages=["deu"])} == {"de"}
+    assert {hit.lang for hit in index.search("bal", languages=["de-AT"])} == {"de"}
     assert {hit.metadata["number"] for hit in index.search("bal", k=50, filter={"number": {"lt": 9}})} == set(range(9))
     fair = index.search("bal", k=10, balance="quota")
     vector_D = index.encoder.encode(["bal"], "query")[0]

@@ -4,6 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from langcodes import tag_distance
 from numpy.typing import NDArray
 
 from xlret.errors import UserError
@@ -16,6 +17,8 @@ MAX_EXCLUDED = 10_000
 MAX_QUERIES = 10_000
 MAX_DIAL = 1 << 20
 MAX_NUMBER = 1e6
+_NEAR = 9
+"""Readers of two tags that are no farther apart than this understand each other's texts, say the tables of CLDR."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +69,10 @@ def check_options(options: SearchOptions, languages: Mapping[str, int], fields: 
 
 
 def indexed_languages(codes: Sequence[str], known: Collection[str]) -> tuple[str, ...]:
-    """The languages of an index that are meant, each once; `pt` means `pt-BR` too where the index has no plain `pt`.
+    """The languages of an index that are meant, each once.
+
+    That is the very tag; or else all tags of the language, as `pt-BR` for `pt`; or else the nearest one that its readers
+    understand, as `de` for `de-DE`, but not `zh` for `zh-TW`.
 
     Args:
         codes: BCP-47 codes, or others that `language` understands.
@@ -75,17 +81,23 @@ def indexed_languages(codes: Sequence[str], known: Collection[str]) -> tuple[str
     Raises:
         UserError: a code that names no language, or none of the index's.
 
-    >>> indexed_languages(["deu", "pt"], ["de", "pt-BR", "pt-PT"])
-    ('de', 'pt-BR', 'pt-PT')
+    >>> indexed_languages(["deu", "pt", "fr-CA"], ["de", "fr", "pt-BR", "pt-PT"])
+    ('de', 'pt-BR', 'pt-PT', 'fr')
     """
-    chosen: dict[str, None] = {}
+    meant: dict[str, None] = {}
     for code in codes:
-        wanted = language(code)
+        try:
+            wanted = language(code)
+        except UserError as error:
+            raise UserError(f"languages: {error}") from error
         same = [wanted] if wanted in known else [indexed for indexed in known if primary(indexed) == wanted]
         if not same:
-            raise UserError(f"languages: there are no passages in {code!r}; there are {', '.join(known)}")
-        chosen.update(dict.fromkeys(same))
-    return tuple(chosen)
+            distances = {indexed: tag_distance(wanted, indexed) for indexed in known if primary(indexed) == primary(wanted)}
+            same = [indexed for indexed, distance in distances.items() if distance == min(distances.values()) <= _NEAR]
+        if not same:
+            raise UserError(f"languages: there are no passages in {code!r:.40}; there are {', '.join(known)}")
+        meant.update(dict.fromkeys(same))
+    return tuple(meant)
 
 
 def options_of_each(options: SearchOptions | Sequence[SearchOptions], queries: int) -> list[SearchOptions]:

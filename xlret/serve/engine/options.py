@@ -5,12 +5,12 @@ from dataclasses import replace
 
 from xlret.errors import UserError
 from xlret.search.filters import check_filter
-from xlret.search.query import SearchOptions, check_options
+from xlret.search.query import SearchOptions, check_options, indexed_languages
 from xlret.serve.engine.info import ReleaseInfo
 from xlret.serve.errors import ApiError
 from xlret.serve.schema import SearchRequest
 from xlret.serve.settings import LimitSettings
-from xlret.text.languages import language, primary
+from xlret.text.languages import language
 
 
 def check_size(request: SearchRequest, limits: LimitSettings) -> None:
@@ -85,17 +85,10 @@ def _check_work(request: SearchRequest, limits: LimitSettings, depth: int, langu
 
 
 def _languages(codes: Sequence[str], counts: Mapping[str, int]) -> tuple[str, ...]:
-    """The index's languages that are meant; `pt` means `pt-BR` too where the index has no plain `pt`."""
-    meant: dict[str, None] = {}
-    for code in codes:
-        wanted = code_of(code, "languages")
-        same = [wanted] if wanted in counts else [own for own in counts if primary(own) == wanted]
-        if not same:
-            raise ApiError(
-                422, f"languages: there are no passages in {code!r}; there are {', '.join(counts)}", field="languages"
-            )
-        meant.update(dict.fromkeys(same))
-    return tuple(meant)
+    try:
+        return indexed_languages(codes, counts)
+    except UserError as error:
+        raise ApiError(422, str(error), field="languages") from error
 
 
 def code_of(code: str, field: str) -> str:
