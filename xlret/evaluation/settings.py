@@ -27,6 +27,9 @@ class EvaluateSettings(Settings):
     """Languages that the encoder was not trained on; shown by themselves."""
     query_prompt: str | None = None
     passage_prompt: str | None = None
+    query_prompt_name: str | None = None
+    """One of the prompts that the encoder's files name, in place of the one that is for queries by its name."""
+    passage_prompt_name: str | None = None
     max_query_tokens: int | None = Field(None, ge=4)
     """None: what the encoder's files say. LAReQA was published with 96, and 256 for passages."""
     max_passage_tokens: int | None = Field(None, ge=4)
@@ -65,5 +68,5 @@ class EvaluateSettings(Settings):
 
     def overrides(self) -> EncoderOverrides:
         """What is to differ from the encoder's own files."""
-        names = ("query_prompt", "passage_prompt", "max_query_tokens", "max_passage_tokens")
+        names = EncoderOverrides.__annotations__.keys() & type(self).model_fields.keys()
         return cast(EncoderOverrides, {name: value for name in names if (value := getattr(self, name)) is not None})

@@ -1,11 +1,13 @@
 """Loading a transformer and its tokenizer from a directory: local files, safetensors and built-in code only."""
 
+import json
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import tokenizers
 import torch
 import transformers
 from safetensors import SafetensorError
@@ -74,25 +76,44 @@ def load_tokenizer(directory: Path) -> transformers.PreTrainedTokenizerBase:
     Raises:
         UserError: there is none, it needs custom code, has no fast form or no padding token.
     """
+    _refuse_custom_code(directory / "tokenizer_config.json")
     try:
         with quiet():
-            found = transformers.AutoTokenizer.from_pretrained(directory, local_files_only=True, trust_remote_code=False)
-            assert found.backend_tokenizer is not None, "transformers 5 has no other tokenizers"
+            tokenizer = transformers.AutoTokenizer.from_pretrained(directory, local_files_only=True, trust_remote_code=False)
+            assert tokenizer.backend_tokenizer is not None, "transformers 5 has no other tokenizers"
     except _FAILURES as error:
         raise UserError(f"cannot load the tokenizer in {directory}: {first_line(error)}") from error
-    if found.pad_token_id is None:
+    if tokenizer.pad_token_id is None:
         raise UserError(f"the tokenizer in {directory} has no padding token; give it one")
-    found.padding_side = "right"
+    tokenizer.padding_side = "right"
     for key in ("is_local", "local_files_only"):  # how it was loaded: transformers would save that too
-        found.init_kwargs.pop(key, None)
-    return found
+        tokenizer.init_kwargs.pop(key, None)
+    return tokenizer
+
+
+def check_ids(backbone: Any, tokenizer: tokenizers.Tokenizer, pad_id: int, directory: Path) -> None:
+    """That every id of a tokenizer has a vector, and that one text alone is all of the first kind.
+
+    Raises:
+        UserError: the tokenizer is another model's.
+    """
+    rows = int(backbone.get_input_embeddings().num_embeddings)
+    highest = max(max(tokenizer.get_vocab(with_added_tokens=True).values(), default=0), pad_id)
+    if highest >= rows:
+        token = tokenizer.id_to_token(highest)
+        raise UserError(
+            f"{directory}: the tokenizer's ids go up to {highest} ({token!r}), and the model has vectors for 0 to {rows - 1}; "
+            "give it the tokenizer that it was trained with"
+        )
+    if any(tokenizer.encode("a").type_ids):
+        raise UserError(f"{directory}: its tokenizer tells kinds of tokens apart in one text (token_type_ids); not supported")
 
 
 def saved_files(tokenizer: transformers.PreTrainedTokenizerBase) -> dict[str, bytes]:
     """The files, by name, that transformers saves of a tokenizer beside `tokenizer.json`."""
-    with tempfile.TemporaryDirectory() as place:
-        tokenizer.save_pretrained(place)
-        return tokenizer_files(Path(place))
+    with tempfile.TemporaryDirectory() as directory:
+        tokenizer.save_pretrained(directory)
+        return tokenizer_files(Path(directory))
 
 
 def tokenizer_files(directory: Path) -> dict[str, bytes]:
@@ -149,6 +170,9 @@ def _load(kind: Any, directory: Path) -> tuple[Any, Any]:
 def _refuse_pickles(directory: Path) -> None:
     if not (directory / "config.json").is_file():
         raise UserError(f"{directory} is no encoder: it holds no config.json")
+    _refuse_custom_code(directory / "config.json")
+    if (directory / "adapter_config.json").is_file():
+        raise UserError(f"{directory} holds an adapter (adapter_config.json); merge it into its model and save that")
     if any((directory / name).is_file() for name in ("model.safetensors", "model.safetensors.index.json")):
         return
     pickles = sorted(path.name for path in directory.glob("*.bin"))
@@ -158,3 +182,15 @@ def _refuse_pickles(directory: Path) -> None:
             "save the model as safetensors first"
         )
     raise UserError(f"{directory} holds no weights (model.safetensors)")
+
+
+def _refuse_custom_code(file: Path) -> None:
+    """Refuses a model or tokenizer with code of its own: without that code it would be another one."""
+    if not file.is_file():
+        return
+    try:
+        named = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UserError(f"cannot read {file}: {error}") from error
+    if isinstance(named, dict) and named.get("auto_map"):
+        raise UserError(f"{file}: auto_map names code of the model's own ({named['auto_map']}), which is never run")

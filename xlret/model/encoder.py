@@ -16,8 +16,10 @@ from xlret.files import directory_beside, write_json
 from xlret.model.backbone import quiet
 from xlret.model.batched import run_batched
 from xlret.model.fresh import fresh_parts
+from xlret.model.model_card import model_card
 from xlret.model.parts import Parts
 from xlret.model.pooling import pool
+from xlret.model.prompts import prompt_of_side
 from xlret.model.settings import EncoderOverrides, EncoderSettings
 from xlret.model.start import PROJECTION, locate, read_parts
 from xlret.text.sides import Side
@@ -30,9 +32,9 @@ _POOLING_KEY = {"mean": "pooling_mode_mean_tokens", "cls": "pooling_mode_cls_tok
 class Encoder(nn.Module):
     """Texts to unit vectors. Queries and passages share all weights and differ in their prompt and length limit.
 
-    A directory that `save` wrote is a sentence-transformers model as well: `SentenceTransformer(path).encode(texts,
-    prompt_name="query")` (or "passage") gives the same vectors. It knows one length limit only, the larger of the two:
-    its vectors of queries longer than `max_query_tokens` differ.
+    A directory that `save` wrote is a sentence-transformers model as well: `encode_query` and `encode_document` give the same
+    vectors. Its `encode` with a prompt does not know whose texts it gets and cuts them at the larger limit of the two: where
+    limits differ, its vectors of longer texts of the other side do so too, as the saved README.md says.
     """
 
     def __init__(self, parts: Parts, card: EncoderCard) -> None:
@@ -138,19 +140,21 @@ class Encoder(nn.Module):
                 (fresh / name).write_bytes(content)
             card = self.card
             write_json(fresh / CARD, card.model_dump(mode="json"))
-            longest = max(card.max_query_tokens, card.max_passage_tokens)
-            write_json(fresh / "sentence_bert_config.json", {"max_seq_length": longest, "do_lower_case": False})
+            write_json(fresh / "sentence_bert_config.json", _length_limits(card))
             modules = ["Transformer", "Pooling", *([] if self.projection is None else ["Dense"]), "Normalize"]
-            paths = ["", *(f"{place}_{kind}" for place, kind in enumerate(modules) if place)]
-            write_json(fresh / "modules.json", [_module(*one) for one in zip(range(len(modules)), modules, paths, strict=True)])
+            paths = ["", *(f"{index}_{kind}" for index, kind in enumerate(modules) if index)]
+            write_json(
+                fresh / "modules.json", [_module(*module) for module in zip(range(len(modules)), modules, paths, strict=True)]
+            )
             modes = {key: mode == card.pooling for mode, key in _POOLING_KEY.items()}
             write_json(fresh / "1_Pooling" / "config.json", {"word_embedding_dimension": self._hidden, **modes})
             if self.projection is not None:
                 self.projection.save(fresh / PROJECTION)
             (fresh / paths[-1]).mkdir()
-            prompts = {"query": card.query_prompt, "passage": card.passage_prompt, "document": card.passage_prompt}
+            prompts = {"query": card.query_prompt, "document": card.passage_prompt}
             about = {"prompts": prompts, "default_prompt_name": None, "similarity_fn_name": "cosine"}
             write_json(fresh / "config_sentence_transformers.json", about)
+            (fresh / "README.md").write_text(model_card(card, self.dimension), encoding="utf-8")
 
     @classmethod
     def load(cls, name_or_directory: str | Path, *, device: str = "cpu", **overrides: Unpack[EncoderOverrides]) -> "Encoder":
@@ -205,8 +209,8 @@ def _card(parts: Parts, settings: EncoderSettings) -> EncoderCard:
     """The card of an encoder made of these parts: as the settings say, and where they say nothing, as the files do."""
     return EncoderCard(
         pooling=settings.pooling or parts.pooling or "mean",
-        query_prompt=_first(settings.query_prompt, parts.query_prompt),
-        passage_prompt=_first(settings.passage_prompt, parts.passage_prompt),
+        query_prompt=_prompt(parts, "query", settings.query_prompt, settings.query_prompt_name),
+        passage_prompt=_prompt(parts, "passage", settings.passage_prompt, settings.passage_prompt_name),
         max_query_tokens=min(settings.max_query_tokens, parts.positions),
         max_passage_tokens=min(settings.max_passage_tokens, parts.positions),
         pad_id=parts.pad_id,
@@ -215,10 +219,23 @@ def _card(parts: Parts, settings: EncoderSettings) -> EncoderCard:
     )
 
 
-def _first(*prompts: str | None) -> str:
-    return next((prompt for prompt in prompts if prompt is not None), "")
+def _prompt(parts: Parts, side: Side, text: str | None, name: str | None) -> str:
+    if text is not None:
+        return text
+    return prompt_of_side(side, parts.prompts, parts.default_prompt_name, name, where=parts.directory or "")
 
 
-def _module(place: int, kind: str, path: str) -> dict[str, str | int]:
+def _length_limits(card: EncoderCard) -> dict[str, int | bool]:
+    """`sentence_bert_config.json`: one limit where both sides have the same, which every release reads; else one for each."""
+    limits: dict[str, int | bool] = {
+        "max_seq_length": max(card.max_query_tokens, card.max_passage_tokens),
+        "do_lower_case": False,
+    }
+    if card.max_query_tokens != card.max_passage_tokens:
+        limits |= {"query_length": card.max_query_tokens, "document_length": card.max_passage_tokens}
+    return limits
+
+
+def _module(index: int, kind: str, path: str) -> dict[str, str | int]:
     """One entry of modules.json, with the type names that every release of sentence-transformers reads."""
-    return {"idx": place, "name": str(place), "path": path, "type": f"sentence_transformers.models.{kind}"}
+    return {"idx": index, "name": str(index), "path": path, "type": f"sentence_transformers.models.{kind}"}

@@ -1,7 +1,8 @@
 """What an encoder is put together from, whether it was loaded, downloaded or made afresh."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal
 
 import tokenizers
@@ -29,6 +30,9 @@ class Parts:
     """The end at which the tokenizer cuts texts that are too long."""
     pooling: PoolingMode | None = None
     projection: Projection | None = None
-    query_prompt: str | None = None
-    passage_prompt: str | None = None
+    prompts: Mapping[str, str] = field(default_factory=dict)
+    """Texts that may stand before others, by the names that the files give them."""
+    default_prompt_name: str | None = None
+    directory: Path | None = None
+    """Where the files are, to be named in errors."""
     dimensions: Dimensions = ()

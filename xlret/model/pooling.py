@@ -23,9 +23,9 @@ def pool(mode: PoolingMode, hidden_BTD: Tensor, attention_mask_BT: Tensor) -> Te
             weight_BT1 = attention_mask_BT[:, :, None].to(hidden_BTD.dtype)
             return (hidden_BTD * weight_BT1).sum(1) / weight_BT1.sum(1).clamp(min=1)
         case "cls":
-            place_B = attention_mask_BT.argmax(1)
+            position_B = attention_mask_BT.argmax(1)
         case "last":
-            place_B = attention_mask_BT.shape[1] - 1 - attention_mask_BT.flip(1).argmax(1)
+            position_B = attention_mask_BT.shape[1] - 1 - attention_mask_BT.flip(1).argmax(1)
         case _:
             assert_never(mode)
-    return hidden_BTD[torch.arange(len(hidden_BTD), device=hidden_BTD.device), place_B]
+    return hidden_BTD[torch.arange(len(hidden_BTD), device=hidden_BTD.device), position_B]

@@ -10,6 +10,16 @@ from torch import Tensor, nn
 from xlret.errors import UserError
 
 _ACTIVATIONS: dict[str, type[nn.Module]] = {"Tanh": nn.Tanh, "Identity": nn.Identity, "GELU": nn.GELU, "ReLU": nn.ReLU}
+_PATHS = {f"torch.nn.{path}{name}": name for name in _ACTIVATIONS for path in ("", "modules.activation.", "modules.linear.")}
+_KEYS = {
+    "in_features",
+    "out_features",
+    "bias",
+    "activation_function",
+    "module_input_name",
+    "module_output_name",
+    "use_residual",
+}
 
 
 class Projection(nn.Module):
@@ -36,7 +46,7 @@ class Projection(nn.Module):
             "activation_function": f"torch.nn.modules.{'linear' if self._name == 'Identity' else 'activation'}.{self._name}",
         }
         (directory / "config.json").write_text(json.dumps(config, indent=2), encoding="utf-8")
-        weights = {f"linear.{name}": one.detach().cpu().contiguous() for name, one in self.linear.state_dict().items()}
+        weights = {f"linear.{name}": weight.detach().cpu().contiguous() for name, weight in self.linear.state_dict().items()}
         save_file(weights, directory / "model.safetensors")
 
     @classmethod
@@ -46,16 +56,24 @@ class Projection(nn.Module):
         Raises:
             UserError: weights that are no safetensors, an activation or option that is not known here, damaged files.
         """
+        file = directory / "config.json"
         try:
-            config = json.loads((directory / "config.json").read_text(encoding="utf-8"))
-            name = str(config.get("activation_function", "Tanh")).rsplit(".", 1)[-1]
-            if name not in _ACTIVATIONS:
-                raise UserError(f"{directory}: activation {name} is not supported; supported are {', '.join(_ACTIVATIONS)}")
+            config = json.loads(file.read_text(encoding="utf-8"))
+            path = config.get("activation_function", "torch.nn.Tanh")
+            if (name := _PATHS.get(path)) is None:
+                raise UserError(
+                    f"{file}: activation_function {path} is not supported; supported are torch.nn's {', '.join(_ACTIVATIONS)}"
+                )
             if config.get("use_residual"):
-                raise UserError(f"{directory}: a dense layer with a residual is not supported")
+                raise UserError(f"{file}: a dense layer with a residual (use_residual) is not supported")
+            for key in ("module_input_name", "module_output_name"):
+                if config.get(key) not in (None, "sentence_embedding"):
+                    raise UserError(f"{file}: {key} is {config[key]!r}; supported is sentence_embedding")
+            if unknown := sorted(config.keys() - _KEYS):
+                raise UserError(f"{file}: {unknown[0]} is an option that is not known here")
             layer = cls(config["in_features"], config["out_features"], bias=config.get("bias", True), activation=name)
-            layer.load_state_dict({key: one.float() for key, one in load_file(directory / "model.safetensors").items()})
-        except (OSError, KeyError, TypeError, RuntimeError, SafetensorError, json.JSONDecodeError) as error:
+            layer.load_state_dict({key: weight.float() for key, weight in load_file(directory / "model.safetensors").items()})
+        except (OSError, KeyError, TypeError, AttributeError, RuntimeError, SafetensorError, json.JSONDecodeError) as error:
             raise UserError(
                 f"cannot read the dense layer {directory} (its weights must be model.safetensors): {error}"
             ) from error

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from xlret.errors import UserError
 from xlret.files import directory_beside, write_json
 from xlret.keys import key_of
-from xlret.model.backbone import load_classifier, load_tokenizer, quiet, tokenizer_files
+from xlret.model.backbone import check_ids, load_classifier, load_tokenizer, quiet, tokenizer_files
 from xlret.model.batched import run_batched
 from xlret.model.fresh import fresh_parts
 from xlret.model.parts import Parts
@@ -133,6 +133,7 @@ class Reranker(nn.Module):
         if (directory / CARD).is_file():
             card, classifier = read_reranker_card(directory), load_classifier(directory)
             tokenizer, files = read_backend(directory), tokenizer_files(directory)
+            check_ids(classifier, tokenizer, card.pad_id, directory)
             if max_tokens is not None:
                 card = card.model_copy(update={"max_tokens": min(max_tokens, card.max_tokens)})
             return cls(classifier, tokenizer, files, card).to(device).eval()

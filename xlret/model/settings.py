@@ -4,11 +4,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TypedDict
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from xlret.config import Settings
 from xlret.files import expand_path
 from xlret.text.languages import LanguageCodes
+from xlret.text.sides import SIDES
 from xlret.tokens.card import Dimensions, PoolingMode
 
 
@@ -34,12 +35,23 @@ class EncoderSettings(Settings):
     pooling: PoolingMode | None = None
     """None: what the directory says, else mean."""
     query_prompt: str | None = None
+    """Text before each query. None: as the encoder's files say (`model/prompts.py`)."""
     passage_prompt: str | None = None
+    query_prompt_name: str | None = None
+    """Which of the prompts that the encoder's files name is for queries, in place of its own choice."""
+    passage_prompt_name: str | None = None
     max_query_tokens: int = Field(64, ge=4)
     max_passage_tokens: int = Field(192, ge=4)
     dimensions: Dimensions = ()
     """Lengths below the whole that vectors may be cut to; a retriever is trained so that their beginnings are good vectors
     too (Matryoshka). The encoder's card keeps them."""
+
+    @model_validator(mode="after")
+    def _one_prompt_each(self) -> "EncoderSettings":
+        for side in SIDES:
+            if getattr(self, f"{side}_prompt") is not None and getattr(self, f"{side}_prompt_name") is not None:
+                raise ValueError(f"{side}_prompt and {side}_prompt_name say the same thing; give one of them")
+        return self
 
     @field_validator("start", mode="after")
     @classmethod
@@ -54,6 +66,8 @@ class EncoderOverrides(TypedDict, total=False):
     pooling: PoolingMode | None
     query_prompt: str | None
     passage_prompt: str | None
+    query_prompt_name: str | None
+    passage_prompt_name: str | None
     max_query_tokens: int
     max_passage_tokens: int
     dimensions: Sequence[int]

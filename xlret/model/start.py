@@ -1,36 +1,37 @@
 """Where an encoder starts from: a directory in Hugging Face or sentence-transformers layout, or a name on the hub."""
 
-import json
 import re
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import huggingface_hub
 from huggingface_hub import errors as hub
 from tokenizers import Tokenizer, normalizers
+from torch import nn
 
 from xlret.errors import UserError
 from xlret.files import expand_path
-from xlret.model.backbone import first_line, load_backbone, load_tokenizer, positions, saved_files, tokenizer_files
+from xlret.model.backbone import (
+    check_ids,
+    first_line,
+    load_backbone,
+    load_tokenizer,
+    positions,
+    saved_files,
+    tokenizer_files,
+)
+from xlret.model.layout import read_layout
 from xlret.model.parts import Parts
 from xlret.model.projection import Projection
-from xlret.tokens.card import CARD, PoolingMode, read_card
+from xlret.model.prompts import SIDE_NAMES
+from xlret.tokens.card import CARD, EncoderCard, read_card
 from xlret.tokens.texts import read_backend
 
 PROJECTION = "2_Dense"
 """Where `Encoder.save` puts the dense layer."""
 _HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
-_ANY_LENGTH = 10**30  # what transformers names for a tokenizer that says nothing
+_ANY_LENGTH = 10**30  # as transformers has it where a tokenizer names no length
 _HUB_FILES = ["*.json", "*.txt", "*.model", "*.jinja", "*model.safetensors", "model-*.safetensors"]
-_POOLING: dict[str, PoolingMode] = {
-    "mean": "mean",
-    "cls": "cls",
-    "lasttoken": "last",
-    "pooling_mode_mean_tokens": "mean",
-    "pooling_mode_cls_token": "cls",
-    "pooling_mode_lasttoken": "last",
-}
 
 
 def locate(name_or_directory: str | Path) -> Path:
@@ -61,123 +62,111 @@ def read_parts(directory: Path) -> Parts:
     """
     if not (directory / CARD).is_file():
         return read_directory(directory)
-    card, projection, backbone = read_card(directory), directory / PROJECTION, load_backbone(directory)
-    named = _read_json(directory / "tokenizer_config.json", {}).get("model_max_length", _ANY_LENGTH)
+    card, projection = read_card(directory), directory / PROJECTION
+    _check_agreement(directory, card)
+    backbone, tokenizer = load_backbone(directory), read_backend(directory)
+    check_ids(backbone, tokenizer, card.pad_id, directory)
     return Parts(
         backbone=backbone,
-        tokenizer=read_backend(directory),
+        tokenizer=tokenizer,
         tokenizer_files=tokenizer_files(directory),
         pad_id=card.pad_id,
-        positions=positions(backbone, int(named)),
+        positions=positions(backbone, _ANY_LENGTH),
         max_query_tokens=card.max_query_tokens,
         max_passage_tokens=card.max_passage_tokens,
         cut=card.cut,
         pooling=card.pooling,
         projection=Projection.load(projection) if projection.is_dir() else None,
-        query_prompt=card.query_prompt,
-        passage_prompt=card.passage_prompt,
+        prompts={"query": card.query_prompt, "document": card.passage_prompt},
+        directory=directory,
         dimensions=card.dimensions,
     )
 
 
 def read_directory(directory: Path) -> Parts:
-    """The parts of an encoder in a local directory. Vectors are L2-normalised here whether or not its layout says so.
+    """The parts of an encoder in a local directory that xlret did not save, as sentence-transformers would read it.
+
+    From `modules.json` and the files that it names come pooling, dense layer, prompts, lower casing and length limits
+    (`read_layout`); what they leave open is as transformers has it: `model_max_length` of the tokenizer, pooling over the last
+    token for a causal language model and else the mean. No limit is longer than the model has positions for. Vectors are
+    L2-normalised here whether or not the layout says so.
 
     Raises:
-        UserError: no encoder there, or modules, poolings or weights that are not supported.
+        UserError: no encoder there, or modules, poolings, options or weights that are not supported.
     """
-    try:
-        layout = _layout(directory)
-    except (KeyError, TypeError, AttributeError) as error:
-        raise UserError(f"{directory}: modules.json and the files it names are not of sentence-transformers' form") from error
-    backbone = load_backbone(layout.transformer)
-    named = load_tokenizer(layout.transformer)
+    layout = read_layout(directory)
+    backbone, named = load_backbone(layout.transformer), load_tokenizer(layout.transformer)
     tokenizer = Tokenizer.from_str(named.backend_tokenizer.to_str())
-    if layout.lower_case:
-        tokenizer.normalizer = normalizers.Sequence(
-            [normalizers.Lowercase(), *([] if tokenizer.normalizer is None else [tokenizer.normalizer])]
+    if layout.lower_case and not _lowers(tokenizer.normalizer):
+        steps = [] if tokenizer.normalizer is None else [tokenizer.normalizer]
+        tokenizer.normalizer = normalizers.Sequence([normalizers.Lowercase(), *steps])
+    pad_id = int(named.pad_token_id)
+    check_ids(backbone, tokenizer, pad_id, layout.transformer)
+    most = positions(backbone, _ANY_LENGTH)
+    limit = min(most, layout.max_tokens or int(named.model_max_length))
+    projection = Projection.load(layout.projection) if layout.projection else None
+    if projection is not None and projection.linear.in_features != backbone.config.hidden_size:  # type: ignore[union-attr]
+        raise UserError(
+            f"{layout.projection}/config.json: in_features is {projection.linear.in_features}, and the transformer's vectors "
+            f"have {backbone.config.hidden_size} numbers"  # type: ignore[union-attr]
         )
-    limit = positions(backbone, int(named.model_max_length))
     return Parts(
         backbone=backbone,
         tokenizer=tokenizer,
         tokenizer_files=saved_files(named),
-        pad_id=int(named.pad_token_id),
-        positions=limit,
-        max_query_tokens=limit,
-        max_passage_tokens=limit,
+        pad_id=pad_id,
+        positions=most,
+        max_query_tokens=min(most, layout.max_query_tokens or limit),
+        max_passage_tokens=min(most, layout.max_passage_tokens or limit),
         cut=named.truncation_side,
-        pooling=layout.pooling,
-        projection=Projection.load(layout.projection) if layout.projection else None,
-        query_prompt=layout.query_prompt,
-        passage_prompt=layout.passage_prompt,
+        pooling=layout.pooling or ("last" if _is_causal(backbone) else "mean"),
+        projection=projection,
+        prompts=layout.prompts,
+        default_prompt_name=layout.default_prompt_name,
+        directory=directory,
     )
 
 
-@dataclass(frozen=True)
-class _Layout:
-    """What the sentence-transformers files of a directory say; a plain Hugging Face directory says nothing."""
-
-    transformer: Path
-    lower_case: bool = False
-    pooling: PoolingMode | None = None
-    projection: Path | None = None
-    query_prompt: str | None = None
-    passage_prompt: str | None = None
+def _lowers(normalizer: normalizers.Normalizer | None) -> bool:
+    """Whether a tokenizer makes text lower case by a step of its own."""
+    steps: Any = normalizer if isinstance(normalizer, normalizers.Sequence) else [normalizer]
+    return any(isinstance(step, normalizers.Lowercase) for step in steps)
 
 
-def _layout(directory: Path) -> _Layout:
-    if not (directory / "modules.json").is_file():
-        return _Layout(directory)
-    places: dict[str, Path] = {}
-    for module in _read_json(directory / "modules.json"):
-        kind = str(module["type"]).rsplit(".", 1)[-1]
-        if kind not in ("Transformer", "Pooling", "Dense", "Normalize") or kind in places:
+def _is_causal(backbone: nn.Module) -> bool:
+    """Whether a transformer was made to continue texts: its last token alone has seen the whole text."""
+    config: Any = backbone.config
+    made_as = str(next(iter(config.architectures or ()), ""))
+    return made_as.endswith("ForCausalLM") and bool(getattr(config, "is_causal", True))
+
+
+def _check_agreement(directory: Path, card: EncoderCard) -> None:
+    """That the files which sentence-transformers reads say what the card says, so that none is passed over in silence.
+
+    Raises:
+        UserError: somebody changed one and not the other.
+    """
+    layout = read_layout(directory)
+    if layout.pooling is None:
+        return
+    longest = max(card.max_query_tokens, card.max_passage_tokens)
+    passage_prompt = next(
+        (layout.prompts[name] for name in SIDE_NAMES["passage"] if name in layout.prompts), card.passage_prompt
+    )
+    said = {
+        "pooling": (card.pooling, layout.pooling),
+        "query_prompt": (card.query_prompt, layout.prompts.get("query", card.query_prompt)),
+        "passage_prompt": (card.passage_prompt, passage_prompt),
+        "max_query_tokens": (card.max_query_tokens, layout.max_query_tokens or card.max_query_tokens),
+        "max_passage_tokens": (card.max_passage_tokens, layout.max_passage_tokens or card.max_passage_tokens),
+        "the larger of max_query_tokens and max_passage_tokens": (longest, layout.max_tokens or longest),
+    }
+    for name, (by_card, by_layout) in said.items():
+        if by_card != by_layout:
             raise UserError(
-                f"{directory}/modules.json: {'a second ' if kind in places else ''}module {kind} is not supported; "
-                "supported are Transformer, Pooling, Dense and Normalize, each once and in this order"
+                f"{directory}: {name} is {by_card!r} by {CARD} and {by_layout!r} by the files of sentence-transformers' form; "
+                f"make them agree, or take {CARD} away to have it as those files say"
             )
-        places[kind] = directory / module["path"]
-    order = [kind for kind in ("Transformer", "Pooling", "Dense", "Normalize") if kind in places]
-    if order != list(places) or order[:2] != ["Transformer", "Pooling"]:
-        raise UserError(
-            f"{directory}/modules.json: modules {', '.join(places)} are not Transformer, Pooling, (Dense), (Normalize)"
-        )
-    transformer = places["Transformer"]
-    options = _read_json(transformer / "sentence_bert_config.json", {})
-    prompts = _read_json(directory / "config_sentence_transformers.json", {}).get("prompts") or {}
-    return _Layout(
-        transformer=transformer,
-        lower_case=bool(options.get("do_lower_case", False)),
-        pooling=_pooling(places["Pooling"]),
-        projection=places.get("Dense"),
-        query_prompt=prompts.get("query"),
-        passage_prompt=prompts.get("passage", prompts.get("document")),
-    )
-
-
-def _pooling(directory: Path) -> PoolingMode:
-    config = _read_json(directory / "config.json")
-    named = config.get("pooling_mode")
-    modes = [named] if isinstance(named, str) else named
-    if modes is None:
-        modes = [key for key, value in config.items() if key.startswith("pooling_mode_") and value is True]
-    if len(modes) != 1 or modes[0] not in _POOLING or config.get("include_prompt", True) is not True:
-        raise UserError(
-            f"{directory}/config.json: pooling {', '.join(map(str, modes)) or 'of no kind'}"
-            f"{'' if config.get('include_prompt', True) is True else ' without the prompt'} is not supported; "
-            "supported are mean, cls and lasttoken, one of them, over all tokens"
-        )
-    return _POOLING[modes[0]]
-
-
-def _read_json(path: Path, missing: Any = None) -> Any:
-    if missing is not None and not path.is_file():
-        return missing
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise UserError(f"cannot read {path}: {error}") from error
 
 
 def _download(name: str) -> Path:

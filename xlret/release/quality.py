@@ -17,7 +17,10 @@ _SIZES = ("queries", "passages")
 """Of equal benchmarks these are equal."""
 _CHANGES = ("reranker", "balance", "translate_test")
 """Settings with which the numbers are of another ranking than the encoder's."""
-_OVERRIDES = ("query_prompt", "passage_prompt", "max_query_tokens", "max_passage_tokens")
+_OVERRIDES = (
+    *("query_prompt", "passage_prompt", "query_prompt_name", "passage_prompt_name"),
+    *("max_query_tokens", "max_passage_tokens"),
+)
 
 
 def read_quality(evaluation: Path, encoder: Path, fingerprint: Mapping[str, str]) -> tuple[str, dict[str, float]]:
@@ -39,7 +42,7 @@ def read_quality(evaluation: Path, encoder: Path, fingerprint: Mapping[str, str]
         sizes = {name: float(sum(evaluation[name] for evaluation in sets)) for name in _SIZES}
         numbers = {name: float(written[name]) for name in _METRICS if written.get(name) is not None}
         benchmark = str(about["name"] if about else sets[0]["name"])
-        overridden = [name for name in _OVERRIDES if settings[name] is not None]
+        overridden = [name for name in _OVERRIDES if settings.get(name) is not None]
         changed = [name for name in _CHANGES if settings.get(name) not in (None, "none")]
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror}; name what python -m jobs.evaluate --out wrote") from error

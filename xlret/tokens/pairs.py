@@ -16,7 +16,7 @@ from pydantic import Field
 from xlret.config import Settings, settings_from
 from xlret.errors import UserError
 from xlret.tokens.card import CARD
-from xlret.tokens.texts import bad_text, read_backend
+from xlret.tokens.texts import bad_text, check_lengths, read_backend
 
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # as in text/tokenise.py
 
@@ -74,7 +74,7 @@ class PairTokeniser:
         """The ids of all pairs; of a pair that is too long the longer text loses tokens first.
 
         Raises:
-            DataError: something is no text that UTF-8 can hold; names its place (the texts of pair i are 2i and 2i + 1).
+            DataError: something is no text that UTF-8 can hold; names its position (the texts of pair i are 2i and 2i + 1).
         """
         with self._lock:
             try:
@@ -83,6 +83,7 @@ class PairTokeniser:
                 raise bad_text(list(chain.from_iterable(pairs)), error) from error
         ids = [encoding.ids for encoding in encodings]
         lengths = np.fromiter(map(len, ids), np.int32, len(ids))
+        check_lengths(lengths, pairs)
         total = int(lengths.sum())
         types = chain.from_iterable(encoding.type_ids for encoding in encodings)
         return PairIds(

@@ -63,7 +63,7 @@ class Tokeniser:
         The side's prompt is put before each text; a text that is too long is cut so that its special tokens stay.
 
         Raises:
-            DataError: something is no text that UTF-8 can hold; names its place.
+            DataError: something is no text that UTF-8 can hold, or has no token at all; names its position.
         """
         prompt, kept = self.card.prompt(side), self.card.max_tokens(side)
         prompted = [prompt + text for text in texts] if prompt else list(texts)
@@ -77,6 +77,7 @@ class Tokeniser:
                 raise bad_text(texts, error) from error
         ids = [encoding.ids for encoding in encodings]
         lengths = np.fromiter(map(len, ids), np.int32, len(ids))
+        check_lengths(lengths, texts)
         return np.fromiter(chain.from_iterable(ids), np.int32, int(lengths.sum())), lengths
 
     def heads(self, texts: Sequence[str], most: int) -> list[str]:
@@ -111,13 +112,29 @@ def read_backend(directory: Path) -> tokenizers.Tokenizer:
         raise UserError(f"cannot read tokenizer {path}: {error}") from error
 
 
+def check_lengths(lengths: NDArray[np.int32], texts: Sequence[object]) -> None:
+    """That every text has a token: a model has no vector for nothing.
+
+    Raises:
+        DataError: names the position of the text that has none, which only a tokenizer without special tokens gives.
+    """
+    empty = np.flatnonzero(lengths == 0)
+    if len(empty):
+        text = repr(texts[empty[0]])
+        raise DataError(
+            f"text {empty[0]} is {text if len(text) <= 60 else text[:57] + '...'}, for which this tokenizer has no token: it "
+            "adds none of its own ([CLS] or the like) and knows nothing in the text; leave the text out, or give the tokenizer "
+            "a post-processor that adds special tokens"
+        )
+
+
 def bad_text(texts: Sequence[str], error: Exception) -> DataError:
     """The error that names which of `texts` could not be tokenised, and why."""
-    for place, text in enumerate(texts):
+    for position, text in enumerate(texts):
         if not isinstance(text, str):
-            return DataError(f"text {place} is {type(text).__name__}, not a string")
+            return DataError(f"text {position} is {type(text).__name__}, not a string")
         try:
             text.encode("utf-8")
         except UnicodeEncodeError:
-            return DataError(f"text {place} holds characters that UTF-8 cannot: {text[:40]!r}")
+            return DataError(f"text {position} holds characters that UTF-8 cannot: {text[:40]!r}")
     return DataError(f"texts cannot be tokenised: {error}")
