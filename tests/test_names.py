@@ -13,8 +13,6 @@ EMPTY_FUNCTIONS = frozenset({"keep", "do", "it", "handle", "process", "this", "t
 
 PENDING: frozenset[str] = frozenset(
     {
-        "tokens",
-        "model",
         "evaluation",
         "release",
         "sweep",

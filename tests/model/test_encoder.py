@@ -44,8 +44,8 @@ def same(one: np.ndarray, other: np.ndarray, within: float = 1e-6) -> None:
 
 def test_sentence_transformers_gives_the_same_vectors(encoder: Encoder, saved: Path) -> None:
     theirs = SentenceTransformer(str(saved), device="cpu")
-    for side in ("query", "passage"):
-        same(theirs.encode(TEXTS, prompt_name=side), encoder.encode(TEXTS, side), 1e-5)
+    same(theirs.encode(TEXTS, prompt_name="query"), encoder.encode(TEXTS, "query"), 1e-5)
+    same(theirs.encode(TEXTS, prompt_name="document"), encoder.encode(TEXTS, "passage"), 1e-5)
     same(theirs.encode_query(TEXTS), encoder.encode(TEXTS, "query"), 1e-5)
     same(theirs.encode_document(TEXTS), encoder.encode(TEXTS, "passage"), 1e-5)
     assert np.abs(encoder.encode(TEXTS, "query") - encoder.encode(TEXTS, "passage")).max() > 1e-3, "the prompts do nothing"
@@ -168,4 +168,4 @@ def test_real_encoders(name: str, tmp_path: Path) -> None:
     theirs = SentenceTransformer(str(directory), device="cpu").float()
     same(theirs.encode(texts), mine, 1e-5)
     encoder.save(tmp_path / "mine")
-    same(SentenceTransformer(str(tmp_path / "mine"), device="cpu").encode(texts, prompt_name="passage"), mine, 1e-5)
+    same(SentenceTransformer(str(tmp_path / "mine"), device="cpu").encode(texts, prompt_name="document"), mine, 1e-5)

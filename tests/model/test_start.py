@@ -50,7 +50,7 @@ def as_sentence_transformers(directory: Path, pooling: dict[str, object], *modul
     kinds = modules or ("Transformer", "Pooling")
     places = [("" if kind == "Transformer" else f"{place}_{kind}") for place, kind in enumerate(kinds)]
     named = [
-        {"idx": i, "name": str(i), "path": p, "type": f"some.where.{k}"}
+        {"idx": i, "name": str(i), "path": p, "type": f"sentence_transformers.models.{k}"}
         for i, (k, p) in enumerate(zip(kinds, places, strict=True))
     ]
     write(directory / "modules.json", named)
@@ -144,7 +144,11 @@ def test_positions_of_the_roberta_family(plain: Path) -> None:
         ({"pooling_mode": ["cls", "mean"]}, (), "pooling cls, mean is not supported"),
         ({"pooling_mode": "mean", "include_prompt": False}, (), "mean without the prompt"),
         ({}, (), "of no kind"),
-        ({"pooling_mode": "mean"}, ("Transformer", "Pooling", "WordWeights"), "module WordWeights is not supported"),
+        (
+            {"pooling_mode": "mean"},
+            ("Transformer", "Pooling", "WordWeights"),
+            r"module .*models\.WordWeights is not",
+        ),
         ({"pooling_mode": "mean"}, ("Transformer", "Pooling", "Dense", "Dense"), "a second module Dense"),
         ({"pooling_mode": "mean"}, ("Pooling", "Transformer"), "are not Transformer, Pooling"),
     ],
@@ -195,7 +199,7 @@ def test_custom_code_is_refused(plain: Path) -> None:
         plain / "config.json", {**config, "model_type": "odd", "auto_map": {"AutoModel": "odd.Odd", "AutoConfig": "odd.Config"}}
     )
     (plain / "odd.py").write_text("raise SystemExit('this ran')")
-    with pytest.raises(UserError, match="cannot load the encoder"):
+    with pytest.raises(UserError, match="auto_map names code of the model's own"):
         start(plain)
 
 

@@ -99,7 +99,7 @@ def _modules(directory: Path) -> dict[str, Path]:
         kind, path = _MODULES.get(str(module["type"])), module["path"]
         if kind is None or kind in modules:
             raise UserError(
-                f"{file}: {'a second ' if kind else ''}module {kind or ''} (type {module['type']}) is not supported; "
+                f"{file}: {'a second ' if kind else ''}module {kind or module['type']} is not supported; "
                 "supported are sentence-transformers' own Transformer, Pooling, Dense and Normalize, each once, in this order"
             )
         if not isinstance(path, str) or PureWindowsPath(path).anchor or ".." in PureWindowsPath(path).parts or "\0" in path:

@@ -18,7 +18,7 @@ from xlret.errors import UserError
 from xlret.tokens.card import CARD
 from xlret.tokens.texts import bad_text, check_lengths, read_backend
 
-os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # as in text/tokenise.py
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # as in texts.py
 
 Pair = tuple[str, str]
 """A query and a passage."""

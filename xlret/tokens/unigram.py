@@ -10,6 +10,7 @@ import json
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from operator import itemgetter
 
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 
@@ -45,9 +46,9 @@ def train_unigram(texts: Iterable[str], size: int) -> Tokenizer:
     pieces = _proposals(words, characters, round(size * _PROPOSED))
     for _ in range(_ROUNDS):
         pieces = _scored(_count(words, pieces), characters)
-    kept = sorted(pieces, key=lambda one: (one[0] not in characters, -one[1], one[0]))[: size - len(SPECIAL)]
+    kept = sorted(pieces, key=lambda scored: (scored[0] not in characters, -scored[1], scored[0]))[: size - len(SPECIAL)]
     pieces = _scored(_count(words, kept), characters)
-    tokenizer.model = _model(sorted(pieces, key=lambda one: (-one[1], one[0])))
+    tokenizer.model = _model(sorted(pieces, key=lambda scored: (-scored[1], scored[0])))
     tokenizer.add_special_tokens(list(SPECIAL))
     tokenizer.post_processor = processors.TemplateProcessing(
         single="[CLS] $A [SEP]",
@@ -80,7 +81,7 @@ def _characters(words: Mapping[str, int], most: int) -> dict[str, int]:
     for word, times in words.items():
         for character in word:
             counts[character] += times
-    return dict(sorted(counts.items(), key=lambda one: (-one[1], one[0]))[:most])
+    return dict(sorted(counts.items(), key=lambda counted: (-counted[1], counted[0]))[:most])
 
 
 def _proposals(words: Mapping[str, int], characters: Mapping[str, int], size: int) -> _Pieces:
@@ -92,10 +93,12 @@ def _proposals(words: Mapping[str, int], characters: Mapping[str, int], size: in
     )
     ordered = sorted(words.items())
     merger.train_from_iterator(("\n".join([word] * min(times, 1000)) for word, times in ordered), trainer)
-    found = json.loads(merger.to_str())["model"]["vocab"]
-    merged = [piece for piece, _ in sorted(found.items(), key=lambda one: one[1]) if len(piece) > 1]
+    ids = json.loads(merger.to_str())["model"]["vocab"]
+    merged = [piece for piece, _ in sorted(ids.items(), key=itemgetter(1)) if len(piece) > 1]
     lowest = -math.log(len(merged) + 2)
-    return [(one, lowest) for one in sorted(characters)] + [(one, -math.log(rank + 2)) for rank, one in enumerate(merged)]
+    return [(piece, lowest) for piece in sorted(characters)] + [
+        (piece, -math.log(rank + 2)) for rank, piece in enumerate(merged)
+    ]
 
 
 def _count(words: Mapping[str, int], pieces: _Pieces) -> dict[str, int]:
