@@ -73,7 +73,7 @@ def build_index(
         keys, lang_N = _keys_and_langs(pieces, names)
         trained = _trained(pieces, lang_N, names, factory, store.dimension, settings, say)
         sample = draw_sample(pieces, len(store.languages))
-        about: dict[str, Any] = {
+        values: dict[str, Any] = {
             "dimension": store.dimension,
             "dtype": store.dtype,
             "factory": factory.text,
@@ -87,10 +87,10 @@ def build_index(
             "encoder": store.encoder,
             "settings": settings.model_dump(mode="json", exclude={"threads"}),
         }
-        about |= write_shards(
-            directory, pieces, keys % np.uint64(settings.shards), settings.shards, trained, about, settings.threads
+        values |= write_shards(
+            directory, pieces, keys % np.uint64(settings.shards), settings.shards, trained, values, settings.threads
         )
-        manifest = finish(directory, about, trained, sample, query_sample(sample, queries, settings), say)
+        manifest = finish(directory, values, trained, sample, query_sample(sample, queries, settings), say)
         return publish(out, directory, manifest)
 
 
@@ -100,21 +100,21 @@ def write_shards(
     shard_N: NDArray[np.uint64],
     shards: int,
     trained: Any,
-    about: Mapping[str, Any],
+    values: Mapping[str, Any],
     threads: int,
 ) -> dict[str, Any]:
     """Writes all shards and the table of lists; returns what the manifest says of them."""
     entries: list[ShardEntry] = []
     counts: dict[str, NDArray[np.int64]] = {}
-    flat = about["kind"] == "flat" and about["lossless"]
+    flat = values["kind"] == "flat" and values["lossless"]
     for number in range(shards):
         rows, vectors = _rows_of(pieces, shard_N, number)
         entry, lists = write_shard(directory, number, rows, vectors, trained, flat, threads)
         entries.append(entry)
-        add_lists(counts, lists, about["nlist"] or 0)
+        add_lists(counts, lists, values["nlist"] or 0)
     languages = language_counts(entries)
     files: dict[str, File] = {}
-    if about["nlist"]:
+    if values["nlist"]:
         files["lists"] = write_lists(directory, np.array([counts[code] for code in languages]))
     return {"shards": tuple(entries), "languages": languages, "count": sum(languages.values()), "files": files}
 
@@ -135,10 +135,10 @@ def language_counts(entries: list[ShardEntry]) -> dict[str, int]:
 
 
 def finish(
-    directory: Path, about: Mapping[str, Any], trained: Any, sample: pa.Table, queries: pa.Table, say: Say
+    directory: Path, values: Mapping[str, Any], trained: Any, sample: pa.Table, queries: pa.Table, say: Say
 ) -> IndexManifest:
     """Writes the files about the whole index, measures it, and returns its manifest."""
-    files = dict(about["files"])
+    files = dict(values["files"])
     if trained is not None and "trained" not in files:
         write_index(trained, directory / TRAINED)
         files["trained"] = file_entry(directory / TRAINED)
@@ -147,8 +147,8 @@ def finish(
         files[name.partition(".")[0]] = file_entry(directory / name)
     estimate_calibration(_by_language(sample), made_from="sampled passages of the index").save(directory / CALIBRATION)
     files["calibration"] = file_entry(directory / CALIBRATION)
-    manifest = live_manifest(dict(about) | {"files": files, "certificate": None})
-    certificate = _certificate(directory, manifest, queries, about["settings"]["recall"], say)
+    manifest = live_manifest(dict(values) | {"files": files, "certificate": None})
+    certificate = _certificate(directory, manifest, queries, values["settings"]["recall"], say)
     return manifest.model_copy(update={"certificate": certificate})
 
 
@@ -159,11 +159,11 @@ def query_sample(sample: pa.Table, queries: Mapping[str, NDArray[np.float32]] | 
     vectors: list[NDArray[np.float32]] = []
     by_lang = dict(sorted((queries or _by_language(sample)).items()))
     ids = {code: sample.filter(pa.compute.equal(sample.column("lang"), code)).column("id").to_pylist() for code in by_lang}
-    each = math.ceil(settings.certificate_queries / max(1, len(by_lang)))
+    per_language = math.ceil(settings.certificate_queries / max(1, len(by_lang)))
     for code, queries_ND in by_lang.items():
-        vectors += list(np.asarray(queries_ND[:each], dtype=np.float32))
-        langs += [code] * len(queries_ND[:each])
-        excluded += ids[code][:each] if queries is None else [None] * len(queries_ND[:each])
+        vectors += list(np.asarray(queries_ND[:per_language], dtype=np.float32))
+        langs += [code] * len(queries_ND[:per_language])
+        excluded += ids[code][:per_language] if queries is None else [None] * len(queries_ND[:per_language])
     if not vectors:
         raise UserError("no queries to measure the index with; leave them out or give some")
     flat = pa.array(np.array(vectors, dtype=np.float32).ravel())
@@ -179,8 +179,8 @@ def _certificate(directory: Path, manifest: IndexManifest, queries: pa.Table, ta
     name = {"ivf": "nprobe ", "hnsw": "ef "}.get(manifest.kind)
     for dial in certificate.dials:
         mark = "  <- default" if dial.value == certificate.default else ""
-        at = f"{name}{dial.value}: " if name else ""
-        say(f"  {at}recall@10 {dial.recall_10:.3f}, recall@100 {dial.recall_100:.3f}, {dial.qps:,.0f} queries/s{mark}")
+        dial_name = f"{name}{dial.value}: " if name else ""
+        say(f"  {dial_name}recall@10 {dial.recall_10:.3f}, recall@100 {dial.recall_100:.3f}, {dial.qps:,.0f} queries/s{mark}")
     return certificate
 
 
@@ -206,10 +206,10 @@ def _keys_and_langs(pieces: Pieces, names: Sequence[str]) -> tuple[NDArray[np.ui
 def _rows_of(pieces: Pieces, shard_N: NDArray[np.uint64], number: int) -> tuple[pa.Table, Vectors]:
     tables, vectors, start = [], [], 0
     for table, block in pieces():
-        mine = shard_N[start : start + len(block)] == number
+        in_shard = shard_N[start : start + len(block)] == number
         start += len(block)
-        tables.append(table.filter(pa.array(mine)))
-        vectors.append(block[mine])
+        tables.append(table.filter(pa.array(in_shard)))
+        vectors.append(block[in_shard])
     return joined(tables), np.concatenate(vectors)
 
 

@@ -175,8 +175,8 @@ def estimate_calibration(passages: Mapping[str, Vector], *, made_from: str = "")
         lang: (rows.sum(axis=0, dtype=np.float64) + _PRIOR * average_D) / (len(rows) + _PRIOR)
         for lang, rows in passages.items()
     }
-    each = max(1, _ASKING // len(passages))
-    asking = {lang: rows[:each] for lang, rows in passages.items()}
+    per_language = max(1, _ASKING // len(passages))
+    asking = {lang: rows[:per_language] for lang, rows in passages.items()}
     variances = {lang: _variance(asking, lang, rows, means[lang]) for lang, rows in passages.items()}
     usual = sum(variances[lang] * counts[lang] for lang in passages) / total
     spreads = {lang: ((variances[lang] * counts[lang] + _PRIOR * usual) / (counts[lang] + _PRIOR)) ** 0.5 for lang in passages}

@@ -90,7 +90,7 @@ def _speed(index: SearchIndex, vectors_QD: NDArray[np.float32], options: list[Se
     """Queries a second, one by one: of this thread's processor time, so that a busy machine does not look like a slow index."""
     start, done = time.thread_time(), 0
     while done == 0 or time.thread_time() - start < _LEAST_SECONDS:
-        at = done % len(vectors_QD)
-        index.search(vectors_QD[at : at + 1], options[at])
+        row = done % len(vectors_QD)
+        index.search(vectors_QD[row : row + 1], options[row])
         done += 1
     return done / max(1e-6, time.thread_time() - start)

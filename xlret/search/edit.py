@@ -80,17 +80,16 @@ def append(index_dir: Path, store: VectorStore, *, replace: bool = False, thread
         for code, (start, end) in entry.languages.items():
             languages[code] = languages.get(code, 0) + end - start
         added = sample_of(table, vectors, len(languages))
-        both = joined([sample, added])
-        about = _about(old) | {
+        longer_sample = joined([sample, added])
+        values = _kept_values(old) | {
             "fields": fields,
             "shards": (*entries, entry),
             "languages": dict(sorted(languages.items())),
             "files": {},
         }
         say(f"{table.num_rows:,} passages added as shard {entry.number}" + (f", {taken:,} replaced" if taken else ""))
-        return _publish(
-            index_dir, directory, old, about, trained, counts, sample_of(both, vectors_of(both), len(languages)), say
-        )
+        sample = sample_of(longer_sample, vectors_of(longer_sample), len(languages))
+        return _publish(index_dir, directory, old, values, trained, counts, sample, say)
 
 
 def delete(index_dir: Path, ids: Sequence[str], *, say: Say = print) -> Path:
@@ -121,10 +120,10 @@ def delete(index_dir: Path, ids: Sequence[str], *, say: Say = print) -> Path:
         languages = dict(old.manifest.languages)
         for number, rows in enumerate(doomed):
             _subtract(languages, old.shards[number], rows)
-        about = _about(old) | {"shards": tuple(entries), "languages": languages, "files": {}}
+        values = _kept_values(old) | {"shards": tuple(entries), "languages": languages, "files": {}}
         missing = f"; {len(wanted) - doomed_count:,} ids are not in the index" if doomed_count < len(wanted) else ""
         say(f"{doomed_count:,} passages deleted{missing}")
-        return _publish(index_dir, directory, old, about, trained, counts, _sample_without(old, doomed, languages), say)
+        return _publish(index_dir, directory, old, values, trained, counts, _sample_without(old, doomed, languages), say)
 
 
 def compact(index_dir: Path, *, shards: int | None = None, threads: int = 1, say: Say = print) -> Path:
@@ -151,40 +150,40 @@ def compact(index_dir: Path, *, shards: int | None = None, threads: int = 1, say
 
         def pieces() -> Iterator[tuple[pa.Table, Vectors]]:
             nothing: list[NDArray[np.int64]] = [np.empty(0, np.int64)] * len(old.shards)
-            return _left(old, nothing, old.manifest.languages)
+            return _passages_left(old, nothing, old.manifest.languages)
 
         keys = np.concatenate([hashes(table.column("id").to_pylist()) for table, _ in pieces()])
-        about = _about(old) | {"base_shards": shards}
-        about |= write_shards(directory, pieces, keys % np.uint64(shards), shards, trained, about, threads)
+        values = _kept_values(old) | {"base_shards": shards}
+        values |= write_shards(directory, pieces, keys % np.uint64(shards), shards, trained, values, threads)
         say(f"{len(keys):,} passages in {shards} shards")
-        sample = draw_sample(pieces, len(about["languages"]))
-        return _publish(index_dir, directory, old, about, trained, None, sample, say)
+        sample = draw_sample(pieces, len(values["languages"]))
+        return _publish(index_dir, directory, old, values, trained, None, sample, say)
 
 
 def _publish(
     index_dir: Path,
     directory: Path,
     old: SearchIndex,
-    about: dict[str, Any],
+    values: dict[str, Any],
     trained: Any,
     counts: Counts | None,
     sample: Any,
     say: Say,
 ) -> Path:
     """Measures and publishes what was written; `counts` is written too where it is given."""
-    about["count"] = sum(about["languages"].values())
-    about["parent"] = old.manifest.version
+    values["count"] = sum(values["languages"].values())
+    values["parent"] = old.manifest.version
     if counts is not None and old.manifest.nlist is not None:
         empty = np.zeros(old.manifest.nlist, np.int64)
-        about["files"]["lists"] = write_lists(directory, np.array([counts.get(code, empty) for code in about["languages"]]))
+        values["files"]["lists"] = write_lists(directory, np.array([counts.get(code, empty) for code in values["languages"]]))
     if trained is not None:
         link_or_copy(old.path / TRAINED, directory / TRAINED)
-        about["files"]["trained"] = old.manifest.files["trained"]
+        values["files"]["trained"] = old.manifest.files["trained"]
     queries = open_table(old.path / QUERIES, REMEDY)
-    return publish(index_dir, directory, finish(directory, about, trained, sample, queries, say))
+    return publish(index_dir, directory, finish(directory, values, trained, sample, queries, say))
 
 
-def _about(old: SearchIndex) -> dict[str, Any]:
+def _kept_values(old: SearchIndex) -> dict[str, Any]:
     """What stays as it was."""
     return old.manifest.model_dump(
         exclude={"version", "seal", "parent", "shards", "languages", "count", "files", "certificate", "faiss"}
@@ -219,8 +218,8 @@ def _rows_with(index: SearchIndex, ids: Sequence[str]) -> list[NDArray[np.int64]
     wanted = pa.array(list(ids), pa.large_string())
     rows = []
     for shard in index.shards:
-        mine = pc.is_in(shard.table.column("id"), value_set=wanted).to_numpy(zero_copy_only=False)
-        rows.append(np.flatnonzero(mine if shard.deleted_N is None else mine & ~shard.deleted_N))
+        matches_N = pc.is_in(shard.table.column("id"), value_set=wanted).to_numpy(zero_copy_only=False)
+        rows.append(np.flatnonzero(matches_N if shard.deleted_N is None else matches_N & ~shard.deleted_N))
     return rows
 
 
@@ -229,7 +228,9 @@ def _subtract(languages: dict[str, int], shard: Shard, rows: NDArray[np.int64]) 
         languages[code] -= int(((rows >= start) & (rows < end)).sum())
 
 
-def _left(old: SearchIndex, doomed: list[NDArray[np.int64]], languages: Container[str]) -> Iterator[tuple[pa.Table, Vectors]]:
+def _passages_left(
+    old: SearchIndex, doomed: list[NDArray[np.int64]], languages: Container[str]
+) -> Iterator[tuple[pa.Table, Vectors]]:
     """The passages in these languages that are neither deleted nor doomed, some thousand at once."""
     for shard, rows in zip(old.shards, doomed, strict=True):
         kept_N = np.ones(shard.table.num_rows, bool) if shard.deleted_N is None else ~shard.deleted_N
@@ -254,14 +255,14 @@ def _sample_without(old: SearchIndex, doomed: list[NDArray[np.int64]], languages
     """
     sample = open_table(old.path / SAMPLE, REMEDY)
     for shard, rows in zip(old.shards, doomed, strict=True):
-        gone = shard.table.column("id").take(pa.array(rows)).combine_chunks()
-        sample = sample.filter(pc.invert(pc.is_in(sample.column("id"), value_set=gone)))
+        doomed_ids = shard.table.column("id").take(pa.array(rows)).combine_chunks()
+        sample = sample.filter(pc.invert(pc.is_in(sample.column("id"), value_set=doomed_ids)))
     held, most = Counter(sample.column("lang").to_pylist()), sampled(len(languages))
     short = {code for code, left in languages.items() if held[code] < min(left, most)}
     if not short:
         return sample
     rest = sample.filter(pc.invert(pc.is_in(sample.column("lang"), value_set=pa.array(sorted(short), pa.string()))))
-    whole = joined([rest, draw_sample(lambda: _left(old, doomed, short), len(languages))])
+    whole = joined([rest, draw_sample(lambda: _passages_left(old, doomed, short), len(languages))])
     return sample_of(whole, vectors_of(whole), len(languages))
 
 

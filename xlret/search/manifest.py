@@ -244,12 +244,12 @@ def _check_agreement(path: Path, manifest: IndexManifest) -> None:
 
 def _covers(shard: ShardEntry) -> bool:
     """Whether the languages' ranges, in order, are all rows of the shard."""
-    at = 0
+    covered = 0
     for _, (start, end) in sorted(shard.languages.items()):
-        if start != at or end < start:
+        if start != covered or end < start:
             return False
-        at = end
-    return at == shard.count and 0 <= shard.deleted <= shard.count
+        covered = end
+    return covered == shard.count and 0 <= shard.deleted <= shard.count
 
 
 def _digest(value: Any) -> str:

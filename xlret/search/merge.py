@@ -59,7 +59,7 @@ def merge(parts: Sequence[ShardHits], top_k: int | Sequence[int]) -> Hits:
     wanted = [top_k] * queries if isinstance(top_k, int) else list(top_k)
     hits = Hits([], [], [], [], [], [])
     if len(parts) == 1:
-        return _of_one(parts[0], wanted)
+        return _hits_of_one_shard(parts[0], wanted)
     for query in range(queries):
         ids = [name for part in parts for name in part.ids[query]]
         langs = [code for part in parts for code in part.langs[query]]
@@ -78,7 +78,7 @@ def merge(parts: Sequence[ShardHits], top_k: int | Sequence[int]) -> Hits:
     return hits
 
 
-def _of_one(part: ShardHits, wanted: list[int]) -> Hits:
+def _hits_of_one_shard(part: ShardHits, wanted: list[int]) -> Hits:
     """A single shard has the order already."""
     hits = Hits([], [], [], [], [], [])
     for query, count in enumerate(wanted):

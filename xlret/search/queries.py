@@ -21,12 +21,12 @@ _END = re.compile(r"(?<=[.!?。！？؟।։።])\s*")
 _LONGEST = 200
 
 
-def sampled_queries(store: VectorStore, each: int) -> dict[str, list[str]]:
-    """Language -> texts that may stand for queries: those of the `each` passages whose ids hash lowest; one pass over the ids.
+def sampled_queries(store: VectorStore, per_language: int) -> dict[str, list[str]]:
+    """Language -> texts that may stand for queries: those of the passages whose ids hash lowest; one pass over the ids.
 
     Args:
         store: encoded passages.
-        each: at most so many of a language.
+        per_language: at most so many of each language.
     """
     lowest: dict[str, list[tuple[int, str]]] = {}
     for part in store.parts():
@@ -34,9 +34,9 @@ def sampled_queries(store: VectorStore, each: int) -> dict[str, list[str]]:
         titles, texts = part.column("title"), part.column("text")
         for row, (key, lang) in enumerate(zip(keys, part.column("lang").to_pylist(), strict=True)):
             best = lowest.setdefault(lang, [])
-            if len(best) < each or -key > best[0][0]:
+            if len(best) < per_language or -key > best[0][0]:
                 query = titles[row].as_py() or first_sentence(texts[row].as_py())
-                (heapq.heappush if len(best) < each else heapq.heapreplace)(best, (-key, query))
+                (heapq.heappush if len(best) < per_language else heapq.heapreplace)(best, (-key, query))
     return {lang: [query for _, query in sorted(best, reverse=True)] for lang, best in sorted(lowest.items())}
 
 

@@ -205,7 +205,7 @@ class Shard:
         hits.ids.append([ids[position] for position in order])
         hits.rows.append(rows[order])
         hits.scores.append(scores[order])
-        hits.langs.append([self._langs[at] for at in np.searchsorted(self._ends, rows[order], side="right").tolist()])
+        hits.langs.append([self._langs[number] for number in np.searchsorted(self._ends, rows[order], side="right").tolist()])
         hits.keys.append(keys[order])
         hits.depths.append(keep)
         hits.unseen.append(0 if exact else max(0, selection.count - seen))

@@ -161,10 +161,11 @@ def scratch(index_dir: Path) -> Iterator[Path]:
     except OSError as error:
         raise UserError(f"cannot write to {index_dir}: {error.strerror}; choose a place that you may write to") from error
     with locked(index_dir / ".lock", f"another process is changing {index_dir}; wait for it"):
-        for left in index_dir.glob(f"{_SCRATCH}*"):
-            shutil.rmtree(left, ignore_errors=True)
-        for version in {path.name.split(".")[1] for path in (index_dir / VERSIONS).glob(f".{'?' * 12}.*")}:
+        half_published = list((index_dir / VERSIONS).glob(f".{'?' * 12}.*"))
+        for version in {path.name.split(".")[1] for path in half_published}:
             remove_abandoned(index_dir / VERSIONS / version)
+        for left in (*index_dir.glob(f"{_SCRATCH}*"), *half_published):
+            shutil.rmtree(left, ignore_errors=True)
         for left in index_dir.glob(f".{CURRENT_FILE}.*"):
             left.unlink(missing_ok=True)
         directory = Path(tempfile.mkdtemp(prefix=_SCRATCH, dir=index_dir))
@@ -241,4 +242,4 @@ def _ranges(table: pa.Table) -> dict[str, tuple[int, int]]:
     """Where each language's rows are in a sorted table."""
     langs = np.array(table.column("lang").to_pylist(), dtype=np.str_)
     names, starts, counts = np.unique(langs, return_index=True, return_counts=True)
-    return {str(code): (int(at), int(at + size)) for code, at, size in zip(names, starts, counts, strict=True)}
+    return {str(code): (int(start), int(start + size)) for code, start, size in zip(names, starts, counts, strict=True)}

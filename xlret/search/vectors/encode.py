@@ -312,9 +312,9 @@ def _locked(work: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _bar(what: str, spooled: Input | None, progress: bool) -> Iterator[Callable[[int], None]]:
+def _bar(description: str, spooled: Input | None, progress: bool) -> Iterator[Callable[[int], None]]:
     """A bar to the end of the passages; where their number is not known yet, a count."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
     with Progress(*columns, disable=not progress) as bar:
-        task = bar.add_task(what, total=spooled.count if spooled else None)
+        task = bar.add_task(description, total=spooled.count if spooled else None)
         yield lambda count: bar.advance(task, count)

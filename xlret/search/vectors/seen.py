@@ -64,8 +64,8 @@ class FirstSeen:
         while self._runs and len(self._runs[-1].high) < 4 * len(run.high):
             old = self._runs.pop()
             high = np.concatenate([old.high, run.high])
-            both = _Run(high, np.concatenate([old.low, run.low]), np.concatenate([old.number, run.number]))
-            run = both.take(np.argsort(high, kind="stable"))
+            joined = _Run(high, np.concatenate([old.low, run.low]), np.concatenate([old.number, run.number]))
+            run = joined.take(np.argsort(high, kind="stable"))
         if len(run.high):
             self._runs.append(run)
 

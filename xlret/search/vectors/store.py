@@ -168,9 +168,9 @@ def stored(ids: Sequence[str], vectors_ND: NDArray[np.floating[Any]], dtype: DTy
     bad = np.flatnonzero(~(np.abs(lengths - 1) <= _UNIT))  # also what is not a number
     if bad.size:
         length = float(lengths[bad[0]])
-        what = f"has length {length:g}, not 1" if np.isfinite(length) else "is not finite (NaN or infinity)"
+        fault = f"has length {length:g}, not 1" if np.isfinite(length) else "is not finite (NaN or infinity)"
         more = f", and {bad.size - 1} more of these {len(ids)} passages are as bad" if bad.size > 1 else ""
-        raise DataError(f"the vector of passage {ids[bad[0]]!r} {what}{more}; is the encoder whole?")
+        raise DataError(f"the vector of passage {ids[bad[0]]!r} {fault}{more}; is the encoder whole?")
     return vectors_ND.astype(dtype)
 
 
