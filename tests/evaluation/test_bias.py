@@ -1,12 +1,15 @@
-"""Rank distance, PEER and mean rank correlation by hand and against scipy."""
+"""Rank distance, PEER and mean rank correlation by hand, against scipy and against PEER's authors."""
 
+import ir_measures
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from ir_measures import Qrel, ScoredDoc
+from peer_measure import PEER
 from scipy.stats import kruskal, spearmanr
 
-from xlret.evaluation.bias import mean_rank_correlation, peer, rank_distance
+from xlret.evaluation.bias import RankCorrelation, peer, rank_distance
 
 
 def test_rank_distance_is_last_minus_first_over_all_languages() -> None:
@@ -20,16 +23,25 @@ def test_rank_distance_needs_two_languages() -> None:
 
 
 @given(st.integers(0, 2**32 - 1))
-def test_peer_is_the_p_value_of_kruskal_and_wallis(seed: int) -> None:
+def test_peer_is_that_of_its_authors(seed: int) -> None:
+    """Raw ranks over the full list, graded and weighted, on full runs: `peer_measure` is their package."""
     rng = np.random.default_rng(seed)
-    ranks = rng.permutation(60)[:12] + 1.0
-    ranks[rng.random(12) < 0.3] = np.inf  # not retrieved: tied behind everything
-    langs = ["en"] * 4 + ["de"] * 5 + ["th"] * 3
-    expected = 1.0
-    if len(set(ranks)) > 1:
-        tail = np.where(np.isinf(ranks), 1e6, ranks)
-        expected = kruskal(tail[:4], tail[4:9], tail[9:]).pvalue
-    assert peer(ranks, langs) == pytest.approx(expected)
+    passages = [f"p{number}" for number in range(40)]
+    langs = dict(zip(passages, rng.choice(["en", "de", "th"], 40).tolist(), strict=True))
+    run = [ScoredDoc("q", passage, float(-rank)) for rank, passage in enumerate(rng.permutation(passages).tolist())]
+    judged = {passage: int(rng.integers(0, 4)) for passage in passages[: rng.integers(1, 15)]}
+    judged["p39"] = 0  # theirs fails without one
+    weights = {1: 0.2, 2: 0.3, 3: 0.5}
+    measure = PEER(weights=weights, lang_mapping=langs) @ 40
+    theirs = [metric.value for metric in ir_measures.iter_calc([measure], [Qrel("q", *pair) for pair in judged.items()], run)]
+    graded = [(rank, langs[row.doc_id], judged[row.doc_id]) for rank, row in enumerate(run, 1) if judged.get(row.doc_id)]
+    ours = peer(*map(list, zip(*graded, strict=True)), weights) if graded else 0.0  # type: ignore[arg-type]
+    assert ours == pytest.approx(theirs[0], abs=1e-12)
+
+
+def test_peer_takes_the_ranks_of_the_list_not_those_among_the_judged() -> None:
+    assert peer([1, 2, 3, 1000], ["en", "en", "de", "de"]) > 0.3  # ranks 1 to 4 give .12, and so does the test of scipy
+    assert kruskal([1, 2], [3, 1000]).pvalue == pytest.approx(peer([1, 2, 3, 4], ["en", "en", "de", "de"]))
 
 
 def test_peer_weighs_levels() -> None:
@@ -47,23 +59,40 @@ def test_peer_is_one_where_there_is_nothing_to_compare() -> None:
     assert peer([], []) == 1
 
 
-def test_rank_correlation_of_whole_rankings_is_spearmans() -> None:
+def test_peer_puts_what_was_not_retrieved_behind_the_list() -> None:
+    langs = ["en", "en", "de", "de"]
+    assert peer([1, np.inf, 2, np.inf], langs, n_ranked=10) == peer([1, 11.5, 2, 11.5], langs)
+    assert peer([1, 7, np.inf, np.inf], langs) == peer([1, 7, 8.5, 8.5], langs)
+
+
+def mrc(rankings: list[list[int]], groups: list[str]) -> float:
+    correlation = RankCorrelation(len(rankings[0]))
+    for ranking, group in zip(rankings, groups, strict=True):
+        scores = np.empty(len(ranking))
+        scores[ranking] = -np.arange(len(ranking))
+        correlation.add(group, scores)
+    return correlation.mean()
+
+
+def test_rank_correlation_is_spearmans_over_the_whole_pool() -> None:
     rng = np.random.default_rng(0)
-    rankings = np.array([rng.permutation(30) for _ in range(3)])
-    pairs = [(0, 1), (0, 2), (1, 2)]
-    expected = np.mean([spearmanr(np.argsort(rankings[a]), np.argsort(rankings[b])).statistic for a, b in pairs])
-    assert mean_rank_correlation(rankings, ["q"] * 3, ["en", "de", "th"]) == pytest.approx(expected)
+    rankings = [rng.permutation(30).tolist() for _ in range(5)]
+
+    def rho(first: int, second: int) -> float:
+        return float(spearmanr(np.argsort(rankings[first]), np.argsort(rankings[second])).statistic)
+
+    expected = np.mean([np.mean([rho(0, 1), rho(0, 2), rho(1, 2)]), rho(3, 4)])
+    assert mrc(rankings, ["a", "a", "a", "b", "b"]) == pytest.approx(expected, abs=1e-12)
 
 
-def test_rank_correlation_of_cut_rankings_ties_what_is_missing() -> None:
-    first, second = np.array([[0, 1, 2], [2, 0, 7]])
-    union = {0: (1, 2), 1: (2, 4), 2: (3, 1), 7: (4, 3)}  # passage: its rank in each; 4 = behind the third
-    expected = spearmanr([a for a, _ in union.values()], [b for _, b in union.values()]).statistic
-    assert mean_rank_correlation(np.array([first, second]), ["q", "q"], ["en", "de"]) == pytest.approx(expected)
+def test_rankings_that_agree_are_not_opposed_because_their_heads_differ() -> None:
+    """Half of the pool apart at the head, the rest alike: the two heads by themselves have nothing in common."""
+    rest = list(range(10, 60))
+    assert mrc([[*range(10), *rest], [*rest[:10], *range(10), *rest[10:]]], ["a", "a"]) > 0.9
 
 
 def test_rank_correlation_means_over_questions_and_leaves_lonely_ones_out() -> None:
-    same, turned, lonely = [[1, 2, 3], [1, 2, 3]], [[1, 2, 3], [3, 2, 1]], [[4, 5, 6]]
-    groups, langs = ["a", "a", "b", "b", "c"], ["en", "de", "en", "de", "en"]
-    assert mean_rank_correlation(np.array(same + turned + lonely), groups, langs) == pytest.approx(0)
-    assert np.isnan(mean_rank_correlation(np.array(lonely), ["c"], ["en"]))
+    same, turned, lonely = [[0, 1, 2], [0, 1, 2]], [[0, 1, 2], [2, 1, 0]], [[1, 0, 2]]
+    assert mrc(same + turned + lonely, ["a", "a", "b", "b", "c"]) == pytest.approx(0)
+    assert np.isnan(mrc(lonely, ["c"]))
+    assert mrc([[0], [0]], ["a", "a"]) == 1

@@ -35,10 +35,21 @@ def test_a_corpus_is_evaluated_and_everything_written(
     assert found["hardware"]["cpus"]
     assert found["seconds"]["encoding"] > 0
     assert found["held_out"][f"{corpora.name}/dev"]["mo"] > 0
-    assert -1 <= found["sets"][0]["mrc@100"] <= 1
+    assert -1 <= found["sets"][0]["mrc"] == found["mrc"] <= 1
+    assert 0 < found["peer"] == found["means"]["macro"]["peer"] <= 1
+    assert found["means"]["macro"]["ndcg@10"] == found["ndcg@10"]
     run, qrels = read_run(out / "run.trec"), read_qrels(out / "qrels.trec")
-    theirs = pytrec_eval.RelevanceEvaluator(qrels, {"map"}).evaluate(run)
-    assert np.mean([row["map"] for row in theirs.values()]) == pytest.approx(found["micro"], abs=1e-9)
+    names = {
+        "mul": "map",
+        "ndcg@10": "ndcg_cut_10",
+        "recall@1": "recall_1",
+        "recall@10": "recall_10",
+        "recall@100": "recall_100",
+    }
+    theirs = pytrec_eval.RelevanceEvaluator(qrels, {"map", "ndcg_cut.10", "recall.1,10,100"}).evaluate(run)
+    for ours, name in names.items():  # the mean that trec_eval calls `all`
+        assert np.mean([row[name] for row in theirs.values()]) == pytest.approx(found["means"]["micro"][ours], abs=1e-12)
+    assert found["micro"] == found["means"]["micro"]["mul"]
     assert "heat" in (out / "report.html").read_text()
 
     # again: not over what is there; with --replace; and compared with itself

@@ -73,7 +73,7 @@ def test_json_is_plain_and_has_no_nan(made: Callable[..., Any]) -> None:
 
 def test_markdown_has_a_row_a_language_and_the_mean(found: Evaluation) -> None:
     lines = as_markdown(*language_rows(found)).splitlines()
-    assert len(lines) == 2 + 3 + 1
+    assert len(lines) == 2 + 3 + 2  # macro and micro mean
     assert {line.count("|") for line in lines} == {lines[0].count("|")}
     assert as_markdown(*matrix_rows(found)).count("\n") == 1 + 3
 
@@ -90,13 +90,15 @@ def test_the_page_stands_alone_and_is_escaped(found: Evaluation) -> None:
 
 
 def test_the_heat_map_is_darkest_where_map_is_highest(found: Evaluation) -> None:
-    cells = [cell for row in heat_map(found) for cell in row]
+    cells = [cell for row in heat_map(found.matrix) for cell in row]
     assert len(cells) == 9
     by_value = sorted(cells, key=lambda cell: float(cell.text))
     assert [cell.lightness for cell in by_value] == sorted((cell.lightness for cell in cells), reverse=True)
     assert by_value[-1].lightness == 35
     written = re.findall(r"hsl\(215,65%,(\d+)%\).*?>([\d.]+)<", page("t", [found]))
-    assert written == [(str(cell.lightness), cell.text) for cell in cells]
+    assert written[:9] == [(str(cell.lightness), cell.text) for cell in cells]
+    for name in ("ndcg@10", "mrr@10", "recall@10"):
+        assert f"{name} of queries in (row) over passages in (column)" in page("t", [found])
 
 
 def test_an_evaluation_is_written_whole_and_read_back_for_comparison(tmp_path: Path, made: Callable[..., Any]) -> None:

@@ -7,7 +7,7 @@ import numpy as np
 from xlret.errors import UserError
 from xlret.search.balance import BALANCES, MARGIN, Balance, taking_turns
 from xlret.search.calibration import Calibration
-from xlret.shapes import FloatMatrix
+from xlret.shapes import FloatMatrix, IntArray
 
 
 class BalancedRanking:
@@ -34,7 +34,7 @@ class BalancedRanking:
         self._queries_QD = queries_QD
         self._calibration = calibration
 
-    def __call__(self, rows: slice, scores_BP: FloatMatrix, columns: Mapping[str, slice]) -> FloatMatrix:
+    def __call__(self, rows: IntArray, scores_BP: FloatMatrix, columns: Mapping[str, slice]) -> FloatMatrix:
         """The scores of some queries anew, see `evaluation.retrieve.Reorder`; `scores_BP` is overwritten."""
         if self._calibration is not None:
             mean_BL, spread_L = self._calibration.levels(self._queries_QD[rows], list(columns))

@@ -1,12 +1,11 @@
 """Language bias: does the language of a passage, or of a question, change its place in the ranking?"""
 
 from collections.abc import Mapping, Sequence
-from itertools import combinations
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import chdtrc  # type: ignore[import-untyped]
-from scipy.stats import rankdata  # type: ignore[import-untyped]
 
 from xlret.shapes import FloatArray, IntArray
 
@@ -37,22 +36,29 @@ def rank_distance(query_N: IntArray, rank_N: IntArray, language_N: IntArray, n_q
 
 
 def peer(
-    rank_N: Sequence[float],
-    language_N: Sequence[str],
-    level_N: Sequence[int] | None = None,
-    weights: Mapping[int, float] | None = None,
+    rank_N: Sequence[float] | FloatArray,
+    language_N: Sequence[str] | Sequence[int] | IntArray,
+    level_N: Sequence[float] | FloatArray | None = None,
+    weights: Mapping[float, float] | None = None,
+    *,
+    n_ranked: int | None = None,
 ) -> float:
     """PEER of one query: how probable such ranks are if passages of all languages have the same expected rank.
 
-    Yang et al., SIGIR 2024: for each relevance level the p-value of a Kruskal-Wallis test of the ranks grouped by
-    language, then the weighted sum over the levels; 1 for a level with fewer than two languages or nothing retrieved.
-    1 is fair, 0 is not. With one passage a language, as in XQuAD-R, it is the same number for all rankings and says nothing.
+    Yang et al., SIGIR 2024, as their package `peer_measure` computes it. For each relevance level: of the **raw** ranks in
+    the full list, H = (N - 1) * (sum of squares between languages) / (sum of squares in all), and the chance that chi-square
+    with L - 1 degrees of freedom exceeds it; 1 for a level with fewer than two languages or nothing retrieved. Then the
+    weighted sum over the query's levels. (The test of Kruskal and Wallis, and so `scipy.stats.kruskal`, would first replace
+    the ranks in the list by ranks among these passages.) 1 is fair, 0 is not. With one passage a language, as in XQuAD-R, it
+    is the same number for all rankings and says nothing.
 
     Args:
-        rank_N: rank of each judged (or retrieved) passage, `inf` for relevant ones not retrieved, which share the tail.
+        rank_N: rank of each judged (or retrieved) passage in the full list, from 1; `inf` for those not retrieved, which
+            share the mean of the ranks behind the list.
         language_N: its language.
         level_N: its relevance level; all 1 by default.
-        weights: the weight of each level; they sum to 1. By default the levels above 0 count alike.
+        weights: the weight of each level; they sum to 1. By default the query's levels above 0 count alike.
+        n_ranked: length of the list, for what was not retrieved; by default its last rank given.
 
     Raises:
         ValueError: weights that do not sum to 1.
@@ -60,62 +66,81 @@ def peer(
     >>> round(peer([1, 2, 3, 4], ["en", "en", "de", "de"]), 4), peer([1, 2], ["en", "en"])
     (0.1213, 1.0)
     """
-    ranks, languages = np.asarray(rank_N, np.float64), np.asarray(language_N, np.str_)
-    levels = np.ones(len(ranks), np.int64) if level_N is None else np.asarray(level_N, np.int64)
+    ranks, languages = np.array(rank_N, np.float64), np.unique(np.asarray(language_N), return_inverse=True)[1]
+    levels = np.ones(len(ranks)) if level_N is None else np.asarray(level_N, np.float64)
     if weights is None:
         graded = np.unique(levels[levels > 0])
-        weights = {int(level): 1.0 / len(graded) for level in graded} or {1: 1.0}
+        if not len(graded):
+            return 1.0
+        weights = {float(level): 1.0 / len(graded) for level in graded}
     if not np.isclose(sum(weights.values()), 1.0):
         raise ValueError(f"weights sum to {sum(weights.values())}; they must sum to 1")
-    return float(
-        sum(weight * _equal_ranks(ranks[levels == level], languages[levels == level]) for level, weight in weights.items())
-    )
+    missing = np.isinf(ranks)
+    last = n_ranked if n_ranked is not None else ranks[~missing].max(initial=0.0)
+    total = 0.0
+    for level in np.unique(levels):
+        members = levels == level
+        ranks[members & missing] = last + (np.count_nonzero(members & missing) + 1) / 2
+        total += weights.get(float(level), 0.0) * _equal_expectation(ranks[members], languages[members])
+    return total
 
 
-def _equal_ranks(rank_N: FloatArray, language_N: NDArray[np.str_]) -> float:
-    """p-value of the Kruskal-Wallis test, corrected for ties."""
-    names, group_N = np.unique(language_N, return_inverse=True)
-    midrank_N = rankdata(rank_N)
-    spread = float(np.square(midrank_N - midrank_N.mean()).sum()) if len(midrank_N) else 0.0
-    if len(names) < 2 or not spread:
+def _equal_expectation(rank_N: FloatArray, language_N: IntArray) -> float:
+    """The p-value of one level."""
+    groups, language_N = np.unique(language_N, return_inverse=True)
+    deviation_N = rank_N - rank_N.mean()
+    in_all = float(deviation_N @ deviation_N)
+    if len(groups) < 2 or not in_all:
         return 1.0
-    sizes = np.bincount(group_N)
-    between = float(sizes @ np.square(np.bincount(group_N, midrank_N) / sizes - midrank_N.mean()))
-    return float(chdtrc(len(names) - 1, (len(midrank_N) - 1) * between / spread))
+    between = float(np.sum(np.square(np.bincount(language_N, deviation_N)) / np.bincount(language_N)))
+    return float(chdtrc(len(groups) - 1, (len(rank_N) - 1) * between / in_all))
 
 
-def mean_rank_correlation(top_QK: IntArray, group_Q: Sequence[str], lang_Q: Sequence[str]) -> float:
-    """MRC@K: how alike the rankings are that one question gets in different languages over one pooled corpus.
+class RankCorrelation:
+    """MRC: how alike the rankings are that one question gets in different languages over one pooled corpus.
 
-    Yang, Jiang and Baldwin 2024: Spearman's correlation of two rankings, mean over the pairs of languages of a question,
-    then over questions. Rankings cut at K are compared over the passages that are in either of them; those missing in one
-    share the places after it (the paper does not say; with K = pool size there are none). NaN if no question has two languages.
+    Yang, Jiang and Baldwin 2024: Spearman's correlation of two rankings of the whole pool, mean over the pairs of languages
+    of a question, then over questions. (Cut at a depth it is another number: two lists of which each holds the other's best
+    passages further down have few in common, and those far apart, so that rankings which agree can come out as opposed.)
+
+    Rankings come one at a time, those of a question side by side. With ranks in standard units z, the mean over the pairs of m
+    rankings is (|z_1 + ... + z_m|^2 - m) / (m (m - 1)), so that one sum is kept and not m rankings.
 
     Args:
-        top_QK: for each query the K best passages, best first.
-        group_Q: queries of equal group are the same question.
-        lang_Q: language of each query.
+        n_passages: P, the size of the pool.
 
-    >>> mean_rank_correlation(np.array([[5, 6, 7], [7, 6, 5]]), ["q1", "q1"], ["en", "de"])
+    >>> correlation = RankCorrelation(3)
+    >>> correlation.add("q1", np.array([0.9, 0.5, 0.1])), correlation.add("q1", np.array([0.1, 0.5, 0.9]))
+    (None, None)
+    >>> correlation.mean()
     -1.0
     """
-    rows_of: dict[str, list[int]] = {}
-    for row in sorted(range(len(group_Q)), key=lambda row: lang_Q[row]):
-        rows_of.setdefault(group_Q[row], []).append(row)
-    means = [
-        np.mean([_spearman(top_QK[first], top_QK[second]) for first, second in combinations(rows, 2)])
-        for rows in rows_of.values()
-        if len(rows) > 1
-    ]
-    return float(np.mean(means)) if means else float("nan")
 
+    def __init__(self, n_passages: int) -> None:
+        self._means: list[float] = []
+        self._group: str | None = None
+        self._rankings = 0
+        self._sum_P = np.zeros(n_passages)
 
-def _spearman(first_K: IntArray, second_K: IntArray) -> float:
-    union, ranks = np.union1d(first_K, second_K), []
-    for ranking_K in (first_K, second_K):
-        missing = len(union) - len(ranking_K)
-        rank = np.full(len(union), len(ranking_K) + (missing + 1) / 2)
-        rank[np.searchsorted(union, ranking_K)] = np.arange(1.0, len(ranking_K) + 1)
-        ranks.append(rank - rank.mean())
-    norm = np.sqrt(float(ranks[0] @ ranks[0]) * float(ranks[1] @ ranks[1]))
-    return float(ranks[0] @ ranks[1] / norm) if norm else 1.0  # a pool of one passage
+    def add(self, group: str, score_P: NDArray[np.floating[Any]]) -> None:
+        """Takes the scores of one query; ties are ranked by passage index, as everywhere here. Cost: a sort."""
+        if group != self._group:
+            self._close()
+            self._group = group
+        self._sum_P[np.argsort(-score_P, kind="stable")] += np.arange(len(score_P))
+        self._rankings += 1
+
+    def mean(self) -> float:
+        """MRC of all questions with two rankings or more; NaN if there is none."""
+        self._close()
+        return float(np.mean(self._means)) if self._means else float("nan")
+
+    def _close(self) -> None:
+        size, rankings = len(self._sum_P), self._rankings
+        if rankings > 1:
+            deviation_P = self._sum_P - rankings * (size - 1) / 2
+            norm = size * (size**2 - 1) / 12
+            whole = float(deviation_P @ deviation_P) / norm if norm else float(rankings**2)  # a pool of one passage: all equal
+            self._means.append((whole - rankings) / (rankings * (rankings - 1)))
+        self._group, self._rankings = None, 0
+        self._sum_P[:] = 0.0

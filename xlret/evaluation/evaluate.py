@@ -1,42 +1,59 @@
 """Evaluation of one encoder on one retrieval set: Mo / Cr / Mul, the matrix of all language pairs, rank distance."""
 
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from xlret.evaluation import metrics
-from xlret.evaluation.bias import rank_distance
+from xlret.evaluation.bias import peer, rank_distance
 from xlret.evaluation.metrics import mean
 from xlret.evaluation.retrieve import Reorder, Retrieved, retrieve
-from xlret.evaluation.sets import RetrievalSet
+from xlret.evaluation.sets import Judgements, RetrievalSet
 from xlret.shapes import FloatArray, FloatMatrix, IntArray
 
 
-class Metric(Protocol):
-    """A function of the hits, as in `metrics`, with its cut-off left open."""
+class Hits(NamedTuple):
+    """The passages with a grade above 0 in some rankings."""
 
-    def __call__(self, query_N: IntArray, rank_N: IntArray, relevant_Q: IntArray, k: Any) -> FloatArray: ...
+    query_N: IntArray
+    """Which ranking each is in."""
+    rank_N: IntArray
+    grade_N: FloatArray
+    rankings: int
+
+    def relevant(self) -> tuple[IntArray, IntArray, IntArray]:
+        """Ranking and rank of those with a grade of 1 or more, and how many each ranking has."""
+        is_relevant = self.grade_N >= 1
+        query_N = self.query_N[is_relevant]
+        return query_N, self.rank_N[is_relevant], np.bincount(query_N, minlength=self.rankings)
 
 
-POOLED: Mapping[str, tuple[Metric, int | None]] = {
-    "mul": (metrics.average_precision, None),
-    "map@20": (metrics.average_precision, 20),
-    "ndcg@10": (metrics.ndcg, 10),
-    "mrr@10": (metrics.reciprocal_rank, 10),
-    "recall@1": (metrics.recall, 1),
-    "recall@10": (metrics.recall, 10),
-    "recall@100": (metrics.recall, 100),
+POOLED: Mapping[str, Callable[[Hits], FloatArray]] = {
+    "mul": lambda hits: metrics.average_precision(*hits.relevant()),
+    "map@20": lambda hits: metrics.average_precision(*hits.relevant(), 20),
+    "ndcg@10": lambda hits: metrics.ndcg(hits.query_N, hits.rank_N, hits.grade_N, hits.rankings, 10),
+    "mrr@10": lambda hits: metrics.reciprocal_rank(*hits.relevant(), 10),
+    "recall@1": lambda hits: metrics.recall(*hits.relevant(), 1),
+    "recall@10": lambda hits: metrics.recall(*hits.relevant(), 10),
+    "recall@100": lambda hits: metrics.recall(*hits.relevant(), 100),
 }
-"""Metrics over the pooled corpus: name -> function and cut-off. `mul` is un-truncated AP."""
+"""Metrics over the pooled corpus by name. `mul` is un-truncated AP."""
+
+Matrix = Mapping[str, Mapping[str, float]]
+"""Query language -> passage language -> a number."""
 
 
 @dataclass(frozen=True)
 class Evaluation:
     """All numbers of one encoder on one set; NaN where a number has no queries to stand on.
 
-    Questions without a relevant passage in what is searched are left out of that number (LAReQA).
+    Questions of which nothing is judged in what is searched are left out of that number (LAReQA). Those of which passages were
+    judged, and none relevant, count 0, as in trec_eval.
     """
 
     name: str
@@ -51,16 +68,30 @@ class Evaluation:
     """The same AP as `mul`, mean over all questions of all languages (LAReQA's mAP)."""
     rank_distance: float
     """Mean over query languages of the mean rank distance in the pooled corpus; lower is better."""
+    peer: float
+    """Mean over query languages of the mean PEER (see `bias.peer`) in the pooled corpus; 1: no language is preferred."""
+    rank_correlation: float
+    """MRC over the whole pool, see `bias.RankCorrelation`; NaN unless asked for."""
     pooled: Mapping[str, float]
-    """Mean over query languages of every metric of `POOLED`."""
-    matrix: Mapping[str, Mapping[str, float]]
-    """mAP for query language -> passage language."""
+    """Macro means: over query languages, of the mean of every metric of `POOLED`."""
+    micro_means: Mapping[str, float]
+    """Means over all questions of all languages, of every metric of `POOLED`, rank distance and PEER: trec_eval's `all`."""
+    matrix: Matrix
+    """mAP of queries in one language over passages of one language alone."""
+    matrices: Mapping[str, Matrix]
+    """The same of every metric of `POOLED`; mAP is called `map`."""
     by_language: Mapping[str, Mapping[str, float]]
-    """Query language -> `queries`, `mo`, `cr` (from it to the others), `rank_distance` and every metric of `POOLED`."""
+    """Query language -> `queries`, `mo`, `cr` (from it to the others), `rank_distance`, `peer` and every metric of `POOLED`."""
     queries: int
     passages: int
     skipped: int
-    """Queries with no relevant passage in any language."""
+    """Queries of which no passage is relevant or was judged."""
+    unanswered: int
+    """Queries whose judged passages are all not relevant; they count 0."""
+    grades: Mapping[str, int]
+    """How many judgements there are of each grade."""
+    left_out: Mapping[str, int]
+    """What of the published files is not in the set -> how many."""
     average_precision_Q: FloatArray = field(repr=False)
     """Pooled AP of each query, in the order of the set."""
     rank_distance_Q: FloatArray = field(repr=False)
@@ -94,6 +125,7 @@ def evaluate(
     *,
     depth: int = 0,
     reorder: Reorder | None = None,
+    correlation: bool = False,
 ) -> Evaluation:
     """Searches the whole pool exactly for every query and takes all metrics from the ranks of the relevant passages.
 
@@ -103,31 +135,51 @@ def evaluate(
         passage_vectors_PD: a vector for each passage.
         depth: how many best passages of each query to keep in `retrieved`, for a TREC run.
         reorder: changes the scores before they are ranked, see `retrieve`.
+        correlation: whether to take MRC, where the set knows which queries ask the same.
 
-    Cost: see `retrieve`; 13,000 queries against 13,000 passages in 11 languages take some 5 s on two cores.
+    Cost: see `retrieve`; 13,000 queries against 13,000 passages in 11 languages take some 8 s on two cores.
 
     Raises:
         ValueError: vectors that do not fit the set or are not finite.
     """
+    judged = retrieval_set.judged
+    graded = [Judgements(query.passages[query.grades > 0], query.grades[query.grades > 0]) for query in judged]
     retrieved = retrieve(
-        query_vectors_QD, passage_vectors_PD, retrieval_set.relevant, retrieval_set.passage_langs, depth, reorder
+        query_vectors_QD,
+        passage_vectors_PD,
+        [query.passages for query in graded],
+        retrieval_set.passage_langs,
+        depth,
+        reorder,
+        retrieval_set.query_groups if correlation else (),
     )
     langs = retrieval_set.languages
     number = {lang: row for row, lang in enumerate(langs)}
     query_lang_Q = np.array([number[lang] for lang in retrieval_set.query_langs], dtype=np.int64)
     passage_lang_P = np.array([number[lang] for lang in retrieval_set.passage_langs], dtype=np.int64)
     n_queries, lang_N = len(retrieval_set.query_ids), passage_lang_P[retrieved.passage_N]
-    relevant_Q = np.bincount(retrieved.query_N, minlength=n_queries)
-    values = {
-        name: function(retrieved.query_N, retrieved.pooled_rank_N, relevant_Q, k) for name, (function, k) in POOLED.items()
-    }
-    values["rank_distance"] = rank_distance(retrieved.query_N, retrieved.pooled_rank_N, lang_N, n_queries)
-    cell_N = retrieved.query_N * len(langs) + lang_N  # one ranking for each query and passage language
-    own = metrics.average_precision(cell_N, retrieved.own_rank_N, np.bincount(cell_N, minlength=n_queries * len(langs)))
-    own_QL = own.reshape(n_queries, len(langs))
-    matrix = np.array(
-        [[mean(own_QL[query_lang_Q == row, column]) for column in range(len(langs))] for row in range(len(langs))]
+    grade_N = np.concatenate([np.empty(0), *(query.grades for query in graded)])
+
+    judged_Q = np.array([len(query.passages) > 0 for query in judged], dtype=np.bool_)
+    hits = Hits(retrieved.query_N, retrieved.pooled_rank_N, grade_N, n_queries)
+    values = {name: _zero_where(judged_Q, metric(hits)) for name, metric in POOLED.items()}
+    is_relevant = grade_N >= 1
+    values["rank_distance"] = rank_distance(
+        retrieved.query_N[is_relevant], retrieved.pooled_rank_N[is_relevant], lang_N[is_relevant], n_queries
     )
+    values["peer"] = _peer(hits, lang_N)
+
+    # One ranking for each query and passage language.
+    cells = n_queries * len(langs)
+    judged_cells = np.zeros(cells, dtype=np.bool_)
+    for row, query in enumerate(judged):
+        judged_cells[row * len(langs) + passage_lang_P[query.passages]] = True
+    own_hits = Hits(retrieved.query_N * len(langs) + lang_N, retrieved.own_rank_N, grade_N, cells)
+    matrices = {
+        name: _means_by_language(_zero_where(judged_cells, metric(own_hits)).reshape(n_queries, -1), query_lang_Q, len(langs))
+        for name, metric in POOLED.items()
+    }
+    matrix = matrices["mul"]
     off_diagonal = np.where(np.eye(len(langs), dtype=np.bool_), np.nan, matrix)
     by_language = {
         lang: {
@@ -139,6 +191,8 @@ def evaluate(
         for lang, row in number.items()
     }
     macro = {name: mean(np.array([numbers[name] for numbers in by_language.values()])) for name in values}
+    relevant_Q = hits.relevant()[2]
+    grades = Counter(f"{grade:g}" for query in judged for grade in query.grades.tolist())
     return Evaluation(
         name=retrieval_set.name,
         languages=langs,
@@ -147,13 +201,45 @@ def evaluate(
         mul=macro["mul"],
         micro=mean(values["mul"]),
         rank_distance=macro["rank_distance"],
+        peer=macro["peer"],
+        rank_correlation=retrieved.rank_correlation,
         pooled={name: macro[name] for name in POOLED},
-        matrix={lang: dict(zip(langs, map(float, row), strict=True)) for lang, row in zip(langs, matrix, strict=True)},
+        micro_means={name: mean(value_Q) for name, value_Q in values.items()},
+        matrix=_as_matrix(matrix, langs),
+        matrices={"map" if name == "mul" else name: _as_matrix(numbers, langs) for name, numbers in matrices.items()},
         by_language=by_language,
         queries=n_queries,
         passages=len(retrieval_set.passage_ids),
-        skipped=int(np.count_nonzero(relevant_Q == 0)),
+        skipped=int(np.count_nonzero(~judged_Q)),
+        unanswered=int(np.count_nonzero(judged_Q & (relevant_Q == 0))),
+        grades=dict(sorted(grades.items(), key=lambda count: float(count[0]))),
+        left_out=dict(retrieval_set.left_out),
         average_precision_Q=values["mul"],
         rank_distance_Q=values["rank_distance"],
         retrieved=retrieved,
     )
+
+
+def _zero_where(judged: NDArray[np.bool_], values: FloatArray) -> FloatArray:
+    """0 in place of NaN for rankings of which something was judged."""
+    return np.where(judged & np.isnan(values), 0.0, values)
+
+
+def _peer(hits: Hits, lang_N: IntArray) -> FloatArray:
+    """PEER of every query with a passage above grade 0, NaN for the others."""
+    peer_Q = np.full(hits.rankings, np.nan)
+    ends = np.searchsorted(hits.query_N, np.arange(hits.rankings + 1))
+    for row, (start, stop) in enumerate(pairwise(ends.tolist())):
+        if stop > start:
+            peer_Q[row] = peer(hits.rank_N[start:stop].astype(np.float64), lang_N[start:stop], hits.grade_N[start:stop])
+    return peer_Q
+
+
+def _means_by_language(values_QL: FloatArray, query_lang_Q: IntArray, n_languages: int) -> FloatArray:
+    """The mean over the queries of each language, [L, L]."""
+    rows = [values_QL[query_lang_Q == lang] for lang in range(n_languages)]
+    return np.array([[mean(values) for values in row_ML.T] for row_ML in rows])
+
+
+def _as_matrix(numbers_LL: FloatArray, langs: Sequence[str]) -> Matrix:
+    return {lang: dict(zip(langs, map(float, row), strict=True)) for lang, row in zip(langs, numbers_LL, strict=True)}

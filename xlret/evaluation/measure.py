@@ -22,9 +22,6 @@ from xlret.search.calibration import Calibration
 from xlret.shapes import FloatMatrix
 from xlret.text.sides import Side
 
-CORRELATED = 100
-"""The depth of mean rank correlation."""
-
 
 @dataclass(frozen=True)
 class Method:
@@ -79,10 +76,13 @@ def measure(encoder: Encoder, retrieval_set: RetrievalSet, method: Method) -> Me
     queries_QD = encoded(encoder, retrieval_set.query_texts, "query", method, f"{retrieval_set.name}: queries")
     passages_PD = encoded(encoder, retrieval_set.passage_texts, "passage", method, f"{retrieval_set.name}: passages")
     encoded_at = time.monotonic()
-    depth = max(method.depth, CORRELATED if retrieval_set.query_groups else 0, TOP)
+    depth = max(method.depth, TOP)
+    changed = method.balance != "none" or method.reranker is not None
 
     def ranked(reorder: Reorder | None = None) -> Evaluation:
-        return evaluate(retrieval_set, queries_QD, passages_PD, depth=depth, reorder=reorder)
+        return evaluate(
+            retrieval_set, queries_QD, passages_PD, depth=depth, reorder=reorder, correlation=not changed or reorder is not None
+        )
 
     rankings: dict[str, Evaluation] = {}
     calibrated_from = None

@@ -6,8 +6,8 @@ All functions here take a flat list of hits (a hit is a relevant passage that wa
 - `rank_N`: the hit's rank in that query's ranking, from 1, no rank twice within a query;
 - `relevant_Q`: how many relevant passages each query has, retrieved or not.
 
-A query without relevant passages has no value: NaN, left out of means (LAReQA's rule). Relevance is binary. Cost: at most a
-sort of the hits.
+A query without relevant passages has no value: NaN, left out of means (LAReQA's rule). Relevance is binary but for
+`ndcg`. Cost: at most a sort of the hits.
 """
 
 from typing import Any
@@ -35,16 +35,30 @@ def average_precision(query_N: IntArray, rank_N: IntArray, relevant_Q: IntArray,
     return _over(total_Q, relevant_Q if k is None else np.minimum(relevant_Q, k))
 
 
-def ndcg(query_N: IntArray, rank_N: IntArray, relevant_Q: IntArray, k: int) -> FloatArray:
-    """nDCG@k with gain 1 and discount log2(rank + 1), as trec_eval's `ndcg_cut`; shape [Q].
+def ndcg(query_N: IntArray, rank_N: IntArray, grade_N: FloatArray, n_queries: int, k: int) -> FloatArray:
+    """nDCG@k of passages with grades, which are the gains, as in trec_eval's `ndcg_cut`; shape [Q].
 
-    >>> ndcg(np.array([0, 0]), np.array([1, 3]), np.array([2]), k=10).round(4).tolist()
-    [0.9197]
+    Järvelin and Kekäläinen 2002. The ideal ranking has all passages of a query by falling grade. (Burges et al. 2005 take
+    2^grade - 1 as the gain, which trec_eval, BEIR and MTEB do not.)
+
+    Args:
+        query_N: the query of each passage with a grade above 0, all of them.
+        rank_N: its rank; beyond k for one that was not retrieved.
+        grade_N: its grade.
+        n_queries: Q.
+        k: the cut-off.
+
+    >>> ndcg(np.array([0, 0]), np.array([1, 2]), np.array([1.0, 3.0]), 1, k=10).round(4).tolist()
+    [0.7967]
     """
     kept = rank_N <= _checked(k)
-    gain_Q = np.bincount(query_N[kept], 1.0 / np.log2(rank_N[kept] + 1.0), minlength=len(relevant_Q))
-    ideal = np.concatenate([[0.0], np.cumsum(1.0 / np.log2(np.arange(2.0, k + 2.0)))])
-    return _over(gain_Q, ideal[np.minimum(relevant_Q, k)])
+    total_Q = np.bincount(query_N[kept], grade_N[kept] / np.log2(rank_N[kept] + 1.0), minlength=n_queries)
+    order = np.lexsort((-grade_N, query_N))
+    query_N, grade_N = query_N[order], grade_N[order]
+    best_rank_N = np.arange(len(query_N)) - np.searchsorted(query_N, query_N) + 1
+    kept = best_rank_N <= k
+    ideal_Q = np.bincount(query_N[kept], grade_N[kept] / np.log2(best_rank_N[kept] + 1.0), minlength=n_queries)
+    return _over(total_Q, ideal_Q)
 
 
 def reciprocal_rank(query_N: IntArray, rank_N: IntArray, relevant_Q: IntArray, k: int) -> FloatArray:

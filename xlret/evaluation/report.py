@@ -1,7 +1,7 @@
 """Evaluations for people and programs: tables in the terminal, JSON, Markdown."""
 
 from collections.abc import Mapping, Sequence
-from math import isnan
+from math import isnan, nan
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from xlret.evaluation.evaluate import Evaluation
+from xlret.evaluation.evaluate import Evaluation, Matrix
 from xlret.evaluation.significance import Difference
 
 HEADLINE = {"mo": "Mo", "cr": "Cr", "mul": "Mul", "rank_distance": "rank dist."}
@@ -32,10 +32,20 @@ def number(value: float, digits: int = 4) -> str:
 
 def as_json(evaluation: Evaluation) -> dict[str, Any]:
     """Every number of an evaluation as JSON values; what has no queries to stand on is null."""
-    scalars = ("name", "languages", "queries", "passages", "skipped", "mo", "cr", "mul", "micro", "rank_distance")
-    values = {name: getattr(evaluation, name) for name in (*scalars, "pooled", "by_language", "matrix")}
+    names = (
+        *("name", "languages", "queries", "passages", "skipped", "unanswered", "grades", "left_out"),
+        *("mo", "cr", "mul", "micro", "rank_distance", "peer", "pooled", "by_language", "matrix", "matrices"),
+    )
+    values = {name: getattr(evaluation, name) for name in names}
+    values["mrc"] = evaluation.rank_correlation
+    values["means"] = {"macro": macro_means(evaluation), "micro": evaluation.micro_means}
     plain: dict[str, Any] = without_nan(values)
     return plain
+
+
+def macro_means(evaluation: Evaluation) -> dict[str, float]:
+    """Means over query languages: every metric over the pooled corpus, rank distance and PEER; the pair of `micro_means`."""
+    return dict(evaluation.pooled) | {"rank_distance": evaluation.rank_distance, "peer": evaluation.peer}
 
 
 def without_nan(value: Any) -> Any:
@@ -56,15 +66,29 @@ def print_evaluation(evaluation: Evaluation, *, held_out: Sequence[str] = (), co
     console = console or Console()
     console.print(
         f"{evaluation.name}: {evaluation.queries:,} queries, {evaluation.passages:,} passages, "
-        f"{len(evaluation.languages)} languages"
-        + (f"; {evaluation.skipped:,} queries without an answer left out" if evaluation.skipped else ""),
+        f"{len(evaluation.languages)} languages" + "".join(f"; {remark}" for remark in remarks(evaluation)),
         markup=False,
     )
     print_rows(*language_rows(evaluation, held_out), None, console)
-    console.print(f"micro mAP (all questions, pooled corpus): {number(evaluation.micro)}", markup=False)
+    bias = [f"{name} {value}" for name, value, _ in bias_rows(evaluation)[1][1:]]
+    if bias:
+        console.print(f"bias in the pooled corpus: {', '.join(bias)} (1 is fair)", markup=False)
     titles, rows = matrix_rows(evaluation, held_out)
     if len(titles) <= _MOST_COLUMNS + 1 and len(titles) + len(rows) > 3:  # a single pair is in the table above
         print_rows(titles, rows, "mAP of queries in (row) over passages in (column)", console)
+
+
+def remarks(evaluation: Evaluation) -> list[str]:
+    """What is to be known of the set besides its size: grades, what does not count, what is not there."""
+    sentences = []
+    if set(evaluation.grades) - {"1"}:
+        counts = ", ".join(f"{grade}: {count:,}" for grade, count in evaluation.grades.items())
+        sentences.append(f"judgements by grade {counts}")
+    if evaluation.skipped:
+        sentences.append(f"{evaluation.skipped:,} queries without an answer left out")
+    if evaluation.unanswered:
+        sentences.append(f"{evaluation.unanswered:,} queries of which all judged passages are not relevant count 0")
+    return [*sentences, *(f"left out: {count:,} {reason}" for reason, count in evaluation.left_out.items())]
 
 
 def print_comparison(
@@ -104,7 +128,7 @@ def comparison_rows(evaluations: Mapping[str, Evaluation], *, held_out: Sequence
 
 
 def language_rows(evaluation: Evaluation, held_out: Sequence[str] = ()) -> Rows:
-    """A row a query language, then their mean and, where there are several, that of the held-out languages."""
+    """A row a query language, their mean (macro), the mean over all queries (micro), and that of the held-out languages."""
     keys = [*HEADLINE, *_POOLED]
     rows = [
         [_starred(lang, held_out), f"{int(row['queries']):,}", *(number(row[key]) for key in keys)]
@@ -112,16 +136,27 @@ def language_rows(evaluation: Evaluation, held_out: Sequence[str] = ()) -> Rows:
         if row["queries"]
     ]
     means = {key: getattr(evaluation, key) for key in HEADLINE} | dict(evaluation.pooled)
-    rows.append(["mean", f"{evaluation.queries:,}", *(number(means[key]) for key in keys)])
+    rows.append(["macro mean", f"{evaluation.queries:,}", *(number(means[key]) for key in keys)])
+    rows.append(["micro mean", f"{evaluation.queries:,}", *(number(evaluation.micro_means.get(key, nan)) for key in keys)])
     if any(lang in evaluation.languages for lang in held_out):
         starred = evaluation.means_over(held_out)
-        rows.append(["* held out", "", *(number(starred.get(key, float("nan"))) for key in keys)])
+        rows.append(["* held out", "", *(number(starred.get(key, nan)) for key in keys)])
     return ["queries in", "n", *HEADLINE.values(), *_POOLED.values()], rows
+
+
+def bias_rows(evaluation: Evaluation) -> Rows:
+    """What the ranking of the pooled corpus makes of languages: of the passages, and of the questions."""
+    rows = [
+        ["rank distance", number(evaluation.rank_distance), "last minus first rank of a question's answers; small is fair"],
+        ["PEER", number(evaluation.peer), "chance of such ranks if no language is preferred; 1 is fair"],
+        ["MRC", number(evaluation.rank_correlation), "correlation of a question's rankings in two languages; 1 is fair"],
+    ]
+    return ["", "", ""], [row for row in rows if row[1] != "-"]
 
 
 def matrix_rows(evaluation: Evaluation, held_out: Sequence[str] = ()) -> Rows:
     """mAP: a row a query language, a column a passage language; those without any pair are left out."""
-    asked, searched = paired_languages(evaluation)
+    asked, searched = paired_languages(evaluation.matrix)
     rows = [
         [_starred(query_lang, held_out), *(number(evaluation.matrix[query_lang][lang], 3) for lang in searched)]
         for query_lang in asked
@@ -129,9 +164,9 @@ def matrix_rows(evaluation: Evaluation, held_out: Sequence[str] = ()) -> Rows:
     return ["", *(_starred(lang, held_out) for lang in searched)], rows
 
 
-def paired_languages(evaluation: Evaluation) -> tuple[list[str], list[str]]:
+def paired_languages(matrix: Matrix) -> tuple[list[str], list[str]]:
     """The query languages and the passage languages that have a number in the matrix."""
-    langs, matrix = evaluation.languages, evaluation.matrix
+    langs = list(matrix)
     asked = [lang for lang in langs if not all(isnan(matrix[lang][searched]) for searched in langs)]
     return asked, [lang for lang in langs if not all(isnan(matrix[query_lang][lang]) for query_lang in langs)]
 

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from math import isnan
 from typing import NamedTuple
 
-from xlret.evaluation.evaluate import Evaluation
-from xlret.evaluation.report import Rows, language_rows, number, paired_languages
+from xlret.evaluation.evaluate import Evaluation, Matrix
+from xlret.evaluation.report import Rows, bias_rows, language_rows, paired_languages, remarks
 from xlret.pages import render
 
 
@@ -29,15 +29,10 @@ def page(
     sets = [
         {
             "evaluation": evaluation,
-            "headline": {
-                "Mo": number(evaluation.mo),
-                "Cr": number(evaluation.cr),
-                "Mul": number(evaluation.mul),
-                "micro mAP": number(evaluation.micro),
-                "rank distance": number(evaluation.rank_distance),
-            },
+            "remarks": remarks(evaluation),
             "language_rows": language_rows(evaluation, held_out),
-            "heat_map": heat_map(evaluation),
+            "bias_rows": bias_rows(evaluation),
+            "heat_maps": {name: heat_map(matrix) for name, matrix in evaluation.matrices.items()},
         }
         for evaluation in evaluations
     ]
@@ -59,14 +54,14 @@ class HeatCell(NamedTuple):
         return self.lightness < 60
 
 
-def heat_map(evaluation: Evaluation) -> list[list[HeatCell]]:
-    """The matrix as cells that are the darker the higher their mAP, a row a query language."""
-    asked, searched = paired_languages(evaluation)
-    values = [evaluation.matrix[query_lang][lang] for query_lang in asked for lang in searched]
+def heat_map(matrix: Matrix) -> list[list[HeatCell]]:
+    """A matrix as cells that are the darker the higher their value, a row a query language."""
+    asked, searched = paired_languages(matrix)
+    values = [matrix[query_lang][lang] for query_lang in asked for lang in searched]
     highest = max((value for value in values if not isnan(value)), default=0.0) or 1.0
 
     def cell(query_lang: str, passage_lang: str) -> HeatCell:
-        value = evaluation.matrix[query_lang][passage_lang]
+        value = matrix[query_lang][passage_lang]
         if isnan(value):
             return HeatCell(query_lang, passage_lang, "-", 98)
         return HeatCell(query_lang, passage_lang, f"{value:.3f}", round(98 - 63 * value / highest))

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from xlret.evaluation.retrieve import Reorder
 from xlret.evaluation.sets import RetrievalSet
-from xlret.shapes import FloatMatrix
+from xlret.shapes import FloatMatrix, IntArray
 
 _PAIRS_AT_ONCE = 8192
 """So many are tokenised together; a block of queries may have half a million."""
@@ -35,11 +35,11 @@ def reranking(retrieval_set: RetrievalSet, score: Scorer, depth: int) -> Reorder
     Cost: queries x depth pairs through the reranker.
     """
 
-    def reorder(rows: slice, scores_BP: FloatMatrix, columns: Mapping[str, slice]) -> FloatMatrix:
+    def reorder(rows: IntArray, scores_BP: FloatMatrix, columns: Mapping[str, slice]) -> FloatMatrix:
         passage_of = _passage_of(retrieval_set.passage_langs, columns)
         kept = min(depth, len(passage_of))
         top_BK = np.stack([np.lexsort((passage_of, -scores_P))[:kept] for scores_P in scores_BP])
-        texts = retrieval_set.query_texts[rows]
+        texts = [retrieval_set.query_texts[row] for row in rows]
         pairs = [
             (text, retrieval_set.passage_texts[passage_of[p]]) for text, top in zip(texts, top_BK, strict=True) for p in top
         ]

@@ -1,5 +1,6 @@
 """What an evaluation is made of: queries and passages in many languages, and which passages are relevant."""
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -7,11 +8,21 @@ from typing import NamedTuple
 import numpy as np
 
 from xlret.data.corpus import ParallelCorpus
+from xlret.data.sources.judged import JudgedSet
 from xlret.errors import UserError
 from xlret.keys import generator
-from xlret.shapes import IntArray
+from xlret.shapes import FloatArray, IntArray
 from xlret.text.languages import language
 from xlret.text.sides import SIDES, Side
+
+
+class Judgements(NamedTuple):
+    """What people said of one query's passages."""
+
+    passages: IntArray
+    """Their indices in the pool, none twice."""
+    grades: FloatArray
+    """0 and below: not relevant; from 1 on: relevant. nDCG takes the grade as the gain."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +46,9 @@ class RetrievalSet:
     """Queries of equal group ask the same in several languages; empty: not known."""
     left_out: dict[str, int] = field(default_factory=dict)
     """What of the published files is not in this set, such as passages that come twice -> how many."""
+    judgements: list[Judgements] = field(default_factory=list)
+    """For each query all that was judged, of which `relevant` are those with a grade of 1 or more. Empty: every relevant
+    passage has grade 1, and nothing else was judged."""
 
     def __post_init__(self) -> None:
         """Checks lengths and ids.
@@ -47,8 +61,63 @@ class RetrievalSet:
             raise ValueError(f"{self.name}: the query columns have different lengths")
         if {len(self.passage_langs), len(self.passage_texts)} != {passages}:
             raise ValueError(f"{self.name}: the passage columns have different lengths")
+        if len(self.judgements) not in (0, queries):
+            raise ValueError(f"{self.name}: judgements of {len(self.judgements)} queries, where there are {queries}")
         if len(set(self.query_ids)) != queries or len(set(self.passage_ids)) != passages:
             raise ValueError(f"{self.name}: an id is there twice")
+
+    @property
+    def judged(self) -> list[Judgements]:
+        """`judgements`, or those that `relevant` stands for."""
+        return self.judgements or [Judgements(passages, np.ones(len(passages))) for passages in self.relevant]
+
+
+def relevant_of(judgements: Iterable[Judgements]) -> list[IntArray]:
+    """The relevant passages of each query, ascending: those with a grade of 1 or more."""
+    return [np.sort(query.passages[query.grades >= 1]) for query in judgements]
+
+
+def from_judged(name: str, judged: JudgedSet, *, languages: Iterable[str] | None = None, prefix: str = "") -> RetrievalSet:
+    """A retrieval set of a test collection: every passage, judged or not, every judgement with its grade.
+
+    Args:
+        name: of the set.
+        judged: the collection.
+        languages: only queries and passages in these; all by default.
+        prefix: put before every id.
+
+    Raises:
+        UserError: the collection has no judged query in these languages.
+    """
+    queries, passages, left_out = judged.queries, judged.passages, Counter(judged.left_out)
+    if languages is not None:
+        chosen = {language(code) for code in languages}
+        queries = {query_id: text for query_id, text in queries.items() if text.lang in chosen}
+        passages = {passage_id: text for passage_id, text in passages.items() if text.lang in chosen}
+        left_out["queries in other languages"] = len(judged.queries) - len(queries)
+        left_out["passages in other languages"] = len(judged.passages) - len(passages)
+    index_of = {passage_id: index for index, passage_id in enumerate(passages)}
+    judgements = []
+    for query_id in queries:
+        pairs = [(index_of[passage], grade) for passage, grade in judged.qrels[query_id].items() if passage in index_of]
+        left_out["judgements of passages in other languages"] += len(judged.qrels[query_id]) - len(pairs)
+        indices, grades = zip(*pairs, strict=True) if pairs else ((), ())
+        judgements.append(Judgements(np.array(indices, np.int64), np.array(grades, np.float64)))
+    if not any(len(query.passages) for query in judgements):
+        raise UserError(f"{name}: no query and passage in {', '.join(languages or ())} are judged together")
+    return RetrievalSet(
+        name,
+        tuple(sorted({text.lang for text in (*queries.values(), *passages.values())})),
+        [f"{prefix}{query_id}" for query_id in queries],
+        [text.lang for text in queries.values()],
+        [text.full_text for text in queries.values()],
+        [f"{prefix}{passage_id}" for passage_id in passages],
+        [text.lang for text in passages.values()],
+        [text.full_text for text in passages.values()],
+        relevant_of(judgements),
+        left_out={reason: count for reason, count in left_out.items() if count},
+        judgements=judgements,
+    )
 
 
 def from_corpus(

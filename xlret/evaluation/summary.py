@@ -1,6 +1,6 @@
 """The content of evaluation.json: all numbers with the settings, versions and hardware they were made with."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +9,8 @@ import numpy as np
 from xlret.evaluation import report
 from xlret.evaluation.balance_effect import effect_json
 from xlret.evaluation.benchmarks import benchmark
-from xlret.evaluation.bias import mean_rank_correlation
 from xlret.evaluation.evaluate import POOLED
-from xlret.evaluation.measure import CORRELATED, Measured
+from xlret.evaluation.measure import Measured
 from xlret.evaluation.metrics import mean
 from xlret.evaluation.settings import EvaluateSettings
 from xlret.files import expand_path, sha256_of
@@ -38,11 +37,16 @@ def summary(encoder: str, settings: EvaluateSettings, measured: Sequence[Measure
         "settings": settings.model_dump(mode="json"),
         **{
             name: mean(np.array([getattr(each, name) for each in evaluations]))
-            for name in ("mo", "cr", "mul", "micro", "rank_distance")
+            for name in ("mo", "cr", "mul", "micro", "rank_distance", "peer")
         },
+        "mrc": mean(np.array([each.rank_correlation for each in evaluations])),
         **{name: mean(np.array([each.pooled[name] for each in evaluations])) for name in POOLED},
+        "means": {
+            "macro": _mean_of_sets([report.macro_means(each) for each in evaluations]),
+            "micro": _mean_of_sets([each.micro_means for each in evaluations]),
+        },
         "held_out": held_out,
-        "sets": [report.as_json(result.evaluation) | _correlation(result) for result in measured],
+        "sets": [report.as_json(each) for each in evaluations],
         "benchmark": about and {key: getattr(about, key) for key in ("name", "metric", "licence", "source", "revision")},
         "seconds": {
             "encoding": sum(result.encoding_seconds for result in measured),
@@ -75,10 +79,5 @@ def _fingerprint(encoder: str) -> dict[str, str] | None:
     return encoder_files(directory) if (directory / CARD).is_file() else None
 
 
-def _correlation(measured: Measured) -> dict[str, float]:
-    """MRC@100 where it is known which queries are the same question."""
-    queries = measured.retrieval_set
-    top = measured.evaluation.retrieved.top_QK[:, :CORRELATED]
-    if not queries.query_groups:
-        return {}
-    return {f"mrc@{CORRELATED}": mean_rank_correlation(top, queries.query_groups, queries.query_langs)}
+def _mean_of_sets(means: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    return {name: mean(np.array([set_means[name] for set_means in means])) for name in means[0]} if means else {}

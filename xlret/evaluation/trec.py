@@ -38,11 +38,12 @@ def write_run(path: Path, retrieval_set: RetrievalSet, retrieved: Retrieved, *, 
 
 
 def write_qrels(path: Path, retrieval_set: RetrievalSet) -> None:
-    """Writes the relevant passages of each query as `query 0 passage 1`."""
+    """Writes what was judged of each query as `query 0 passage grade`, whole grades without a point."""
     with open(path, "w", encoding="utf-8") as file:
-        for query_id, relevant in zip(retrieval_set.query_ids, retrieval_set.relevant, strict=True):
+        for query_id, judged in zip(retrieval_set.query_ids, retrieval_set.judged, strict=True):
             file.writelines(
-                f"{_written(query_id)} 0 {_written(retrieval_set.passage_ids[passage])} 1\n" for passage in relevant
+                f"{_written(query_id)} 0 {_written(retrieval_set.passage_ids[passage])} {grade:g}\n"
+                for passage, grade in zip(judged.passages, judged.grades, strict=True)
             )
 
 

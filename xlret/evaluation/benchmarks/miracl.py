@@ -3,15 +3,13 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
-
 from xlret.data.rows import ReadingReport
 from xlret.data.sources.judged import judged_set
 from xlret.data.sources.qrels import read_qrels
 from xlret.data.sources.texts import json_texts, tsv_texts
 from xlret.errors import DataError, UserError
 from xlret.evaluation.benchmarks.base import Benchmark
-from xlret.evaluation.sets import RetrievalSet
+from xlret.evaluation.sets import RetrievalSet, from_judged
 
 
 def _sets(directory: Path, languages: tuple[str, ...]) -> Iterator[RetrievalSet]:
@@ -34,23 +32,11 @@ def _sets(directory: Path, languages: tuple[str, ...]) -> Iterator[RetrievalSet]
         passages = (text for part in parts for text in json_texts(part, report))
         queries = tsv_texts(folder / "topics" / f"topics.miracl-v1.0-{lang}-dev.tsv", report)
         judged = judged_set(queries, passages, qrels, lang=lang, passage_lang=None, report=report)
-        index_of = {passage_id: index for index, passage_id in enumerate(judged.passages)}
-        relevant = [[passage_id for passage_id, grade in qrels[query_id].items() if grade >= 1] for query_id in judged.queries]
-        absent = next((passage_id for answers in relevant for passage_id in answers if passage_id not in index_of), None)
+        answers = (passage_id for query_id in judged.queries for passage_id, grade in qrels[query_id].items() if grade >= 1)
+        absent = next((passage_id for passage_id in answers if passage_id not in judged.passages), None)
         if absent is not None:
             raise DataError(f"{path}: passage {absent!r}, judged relevant, is not in miracl-corpus-v1.0-{lang}")
-        yield RetrievalSet(
-            f"miracl/{lang}",
-            (lang,),
-            [f"{lang}/{query_id}" for query_id in judged.queries],
-            [lang] * len(judged.queries),
-            [query.text for query in judged.queries.values()],
-            [f"{lang}/{passage_id}" for passage_id in index_of],
-            [lang] * len(judged.passages),
-            [passage.full_text for passage in judged.passages.values()],
-            [np.array(sorted(index_of[passage_id] for passage_id in answers), dtype=np.int64) for answers in relevant],
-            left_out=judged.left_out,
-        )
+        yield from_judged(f"miracl/{lang}", judged, prefix=f"{lang}/")
 
 
 MIRACL = Benchmark(
