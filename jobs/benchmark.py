@@ -1,13 +1,13 @@
 """Speed and memory as ratios of one run: `python -m jobs.benchmark [part ...]`."""
 
-import argparse
-from collections.abc import Sequence
+import sys
 from pathlib import Path
 
 from rich.console import Console
 
 from jobs.bench import assembly, curves, encoding, memory, serving, setup, switching, training
-from jobs.cli import run_job
+from xlret.commands.frame import call, new_app, run
+from xlret.errors import UserError
 
 PARTS = {
     "assembly": assembly.run,
@@ -18,34 +18,43 @@ PARTS = {
     "curves": curves.run,
     "serving": serving.run,
 }
+app = new_app(
+    "python -m jobs.benchmark",
+    "Measures xlret on this machine. On a shared machine only ratios within a run mean something.",
+    "\n".join(f"  {name:10} {(part.__doc__ or '').splitlines()[0]}" for name, part in PARTS.items()),
+)
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the parts asked for, all by default."""
-    parser = argparse.ArgumentParser(
-        prog="python -m jobs.benchmark",
-        description="Measures xlret on this machine. On a shared machine only ratios within a run mean something.",
-        epilog="\n".join(f"  {name:10} {(part.__doc__ or '').splitlines()[0]}" for name, part in PARTS.items()),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("parts", nargs="*", help=f"of {', '.join(PARTS)}; all by default")
-    parser.add_argument("--directory", type=Path, default=Path("runs/benchmark"), help="where corpora and runs are kept")
-    parser.add_argument("--passages", type=int, default=2_000_000, help="passages that `encoding` measures memory on")
-    parser.add_argument("--vectors", type=int, default=1_000_000, help="vectors that `curves` measures indexes on")
-    parser.add_argument("--seconds", type=float, default=1800, help="after so long `curves` begins no further kind of index")
-    parser.add_argument("--factories", nargs="+", default=[], help="kinds that `curves` measures (default: some of each)")
-    arguments = parser.parse_args(argv)
-    unknown = [one for one in arguments.parts if one not in PARTS]
-    if unknown:
-        parser.error(f"unknown part {unknown[0]!r}; allowed: {', '.join(PARTS)}")
+@app.default
+def benchmark(
+    parts: tuple[str, ...] = (),
+    /,
+    *,
+    directory: Path = Path("runs/benchmark"),
+    passages: int = 2_000_000,
+    vectors: int = 1_000_000,
+    seconds: float = 1800,
+    factories: tuple[str, ...] = (),
+) -> int:
+    """Runs the parts asked for.
+
+    Args:
+        parts: see below; all by default
+        directory: where corpora and runs are kept
+        passages: passages that `encoding` measures memory on
+        vectors: vectors that `curves` measures indexes on
+        seconds: after so long `curves` begins no further kind of index
+        factories: kinds that `curves` measures (by default some of each)
+    """
+    if unknown := sorted(set(parts) - set(PARTS)):
+        raise UserError(f"unknown part {unknown[0]!r}; allowed: {', '.join(PARTS)}")
     console = Console(highlight=False)
-    curves_of = {name: getattr(arguments, name) for name in ("vectors", "seconds", "factories")}
-    bench = setup.set_up(arguments.directory.resolve(), arguments.passages, **curves_of)
-    for name in arguments.parts or PARTS:
+    bench = setup.set_up(directory.resolve(), passages, vectors=vectors, seconds=seconds, factories=list(factories))
+    for name in parts or PARTS:
         console.rule(name)
         PARTS[name](bench, console)
     return 0
 
 
 if __name__ == "__main__":
-    run_job(main)
+    run(lambda: call(app, sys.argv[1:]))

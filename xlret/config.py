@@ -1,6 +1,6 @@
 """How settings are read: YAML recipes, overrides `a.b=c`, and one-line errors that name key, value and what is allowed."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -88,19 +88,20 @@ def as_yaml(settings: Settings) -> str:
     return yaml.safe_dump(settings.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
 
 
-def sentence_of(error: ErrorDetails, key: str) -> str:
+def sentence_of(error: ErrorDetails, key: str, show: Callable[[Any], str] = repr) -> str:
     """One of pydantic's errors as a sentence: the key, the value and what is allowed.
 
     Args:
         error: an item of `ValidationError.errors()`.
         key: what the user calls the setting; empty for a combination of several.
+        show: how the value is shown.
     """
     message = str(error["msg"]).removeprefix("Value error, ")
     if error["type"] == "missing":
         return f"{key}: is needed and was not given"
     if not key:
         return message
-    value = repr(error.get("input"))
+    value = show(error.get("input"))
     if len(value) > 80:
         value = value[:77] + "..."
     return f"{key} is {value}: {message}"

@@ -166,7 +166,7 @@ def _release(bench: Bench) -> Path:
             Encoder.load(start, max_query_tokens=48, max_passage_tokens=64).save(encoder)
         index = bench.directory / f"index-{name}"
         test = bench.job.corpora[0].parent / "test"
-        _job("index", "--encoder", encoder, "--corpus", test, "--out", index)
+        _job("index", "build", index, "--encoder", encoder, "--corpus", test)
         _job("release", "make", name, "--root", root, "--encoder", encoder, "--index", index)
     return root / name
 

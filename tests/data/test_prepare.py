@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import yaml
 
-from jobs.prepare import main
+from xlret.commands.app import main
 from xlret.config import read_recipe
 from xlret.data.corpus import ParallelCorpus, Row, write_corpus
 from xlret.data.counts import counts, largest_cluster, without_pair
@@ -43,7 +43,7 @@ def recipe(directory: Path, dev: int = 6, **options: object) -> Path:
 
 
 def test_the_job_makes_train_and_dev_and_says_so(tmp_path, capsys):
-    assert main([str(recipe(tmp_path))]) == 0
+    assert main(["prepare", str(recipe(tmp_path))]) == 0
     train, dev = (ParallelCorpus.open(tmp_path / "out" / "mine" / part) for part in ("train", "dev"))
     assert (train.n_groups, dev.n_groups) == (24, 6)
     pages = [{one.split("#")[0] for one in part.group_ids(np.arange(part.n_groups))} for part in (train, dev)]
@@ -61,7 +61,7 @@ def test_the_job_makes_train_and_dev_and_says_so(tmp_path, capsys):
 
 
 def test_nothing_held_out(tmp_path, capsys):
-    assert main([str(recipe(tmp_path, dev=0))]) == 0
+    assert main(["prepare", str(recipe(tmp_path, dev=0))]) == 0
     assert ParallelCorpus.open(tmp_path / "out" / "mine" / "train").n_groups == 30
     assert not (tmp_path / "out" / "mine" / "dev").exists()
     assert "dev: nothing held out" in capsys.readouterr().out
@@ -83,9 +83,9 @@ def test_bad_rows_stop_the_job_or_are_counted(tmp_path, capsys):
         extra='{"group_id": "x", "lang": "en", "query": "q"\n{"group_id": "y", "lang": "q?", "query": "q"}\n',
     )
     with pytest.raises(DataError, match=r"rows\.jsonl:61: not JSON"):
-        main([str(path)])
+        main(["prepare", str(path)])
     assert not (tmp_path / "out" / "mine").exists()
-    assert main([str(path), "--on-bad-row", "skip"]) == 0
+    assert main(["prepare", str(path), "--on-bad-row", "skip"]) == 0
     printed = capsys.readouterr().out
     assert "2 bad rows left out, such as:" in printed
     assert f"{tmp_path}/rows.jsonl:62: unknown language code 'q?'" in printed
@@ -93,45 +93,45 @@ def test_bad_rows_stop_the_job_or_are_counted(tmp_path, capsys):
 
 def test_existing_corpora_are_kept_unless_told(tmp_path):
     path = recipe(tmp_path)
-    main([str(path)])
+    main(["prepare", str(path)])
     before = ParallelCorpus.open(tmp_path / "out" / "mine" / "train").fingerprint
     rows_file(tmp_path / "rows.jsonl", groups=12)
     with pytest.raises(UserError, match="exists already"):
-        main([str(path)])
+        main(["prepare", str(path)])
     assert ParallelCorpus.open(tmp_path / "out" / "mine" / "train").fingerprint == before
-    assert main([str(path), "--replace"]) == 0
+    assert main(["prepare", str(path), "--replace"]) == 0
     assert ParallelCorpus.open(tmp_path / "out" / "mine" / "train").n_groups == 6
     (tmp_path / "rows.jsonl").write_text("")
     with pytest.raises(DataError, match="holds no records"):
-        main([str(path), "--replace"])
+        main(["prepare", str(path), "--replace"])
     assert ParallelCorpus.open(tmp_path / "out" / "mine" / "train").n_groups == 6
 
 
-def test_show_verifies(tmp_path, capsys):
-    main([str(recipe(tmp_path))])
+def test_a_corpus_is_verified_and_shown(tmp_path, capsys):
+    main(["prepare", str(recipe(tmp_path))])
     capsys.readouterr()
     train = tmp_path / "out" / "mine" / "train"
-    assert main(["--show", str(train)]) == 0
+    assert main(["corpus", str(train)]) == 0
     printed = capsys.readouterr().out
     for part in (
         "24 groups in 8 clusters",
         "licence: CC0",
         "hard negatives: no",
         "every checksum agrees",
-        "made by: jobs.prepare",
+        "made by: xlret prepare",
     ):
         assert part in printed
     data = bytearray((train / "passage.de.arrow").read_bytes())
     data[len(data) // 2] ^= 1
     (train / "passage.de.arrow").write_bytes(data)
     with pytest.raises(CorruptError, match=r"passage\.de\.arrow is damaged"):
-        main(["--show", str(train)])
+        main(["corpus", str(train)])
 
 
-def test_show_says_that_there_are_hard_negatives(tmp_path, capsys):
-    main([str(recipe(tmp_path))])
+def test_showing_a_corpus_says_that_there_are_hard_negatives(tmp_path, capsys):
+    main(["prepare", str(recipe(tmp_path))])
     write_hard_negatives(tmp_path / "out" / "mine" / "train", tmp_path / "mined", [(0, [9], [1.0])], made_by="tests")
-    assert main(["--show", str(tmp_path / "mined")]) == 0
+    assert main(["corpus", str(tmp_path / "mined")]) == 0
     assert "hard negatives: yes" in capsys.readouterr().out
 
 
@@ -148,13 +148,12 @@ def test_show_says_that_there_are_hard_negatives(tmp_path, capsys):
         (["RECIPE", "--set", "corpora={}"], "corpora is"),
         (["RECIPE", "--set", "corpora.mine.red=1"], "red: unknown key"),
         (["RECIPE", "--set", "max_characters=3"], "allowed are 3"),
-        (["--show", "nowhere"], "no corpus at"),
     ],
 )
 def test_what_cannot_be_is_a_one_line_error_and_writes_nothing(tmp_path, arguments, message):
     path = recipe(tmp_path)
     with pytest.raises(UserError, match=message) as error:
-        main([str(path) if one == "RECIPE" else one for one in arguments])
+        main(["prepare", *(str(path) if word == "RECIPE" else word for word in arguments)])
     assert "\n" not in str(error.value)
     assert not (tmp_path / "out" / "mine").exists()
     assert not list(tmp_path.glob("out/.*"))
@@ -166,7 +165,7 @@ def test_a_full_disk_in_the_middle_leaves_nothing(tmp_path, monkeypatch):
 
     monkeypatch.setattr("xlret.data.corpus_write._write_groups", full)
     with pytest.raises(UserError, match="no space left on the disk"):
-        main([str(recipe(tmp_path))])
+        main(["prepare", str(recipe(tmp_path))])
     assert list((tmp_path / "out").iterdir()) == []
 
 
@@ -182,11 +181,9 @@ def test_the_command_ends_with_status_2_and_one_line(tmp_path):
 
 
 def test_help_teaches(capsys):
-    with pytest.raises(SystemExit) as ended:
-        main(["--help"])
-    assert ended.value.code == 0
+    assert main(["prepare", "--help"]) == 0
     printed = capsys.readouterr().out
-    for part in ("group_id, lang, query, title, text", "--on-bad-row", "format: rows", "--show"):
+    for part in ("group_id, lang, query, title, text", "--on-bad-row", "format: rows", "corpora.NAME.dev"):
         assert part in printed
 
 
@@ -213,7 +210,7 @@ def test_counts_of_a_corpus(tmp_path):
 def test_the_real_recipe(tmp_path):
     if not (shared_directory() / "data").is_dir():
         pytest.skip("no real data; set XLRET_SHARED")
-    assert main(["prepare-real", "--set", f"output={tmp_path}"]) == 0
+    assert main(["prepare", "prepare-real", "--set", f"output={tmp_path}"]) == 0
     sizes = {}
     for name in ("fastapi", "tldr", "ntrex"):
         train, dev = (ParallelCorpus.open(tmp_path / name / part) for part in ("train", "dev"))

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import pytrec_eval
 
-from jobs.evaluate import main
+from xlret.commands.app import main
 from xlret.config import settings_from
 from xlret.data.corpus import ParallelCorpus
 from xlret.errors import UserError
@@ -25,7 +25,7 @@ def test_a_corpus_is_evaluated_and_everything_written(
 ) -> None:
     out = tmp_path / "out"
     arguments = ["--encoder", str(encoder), "--corpus", str(corpora / "dev"), "--out", str(out), "--held-out", "tr"]
-    assert main([*arguments, "--run-depth", "160"]) == 0
+    assert main(["evaluate", *arguments, "--run-depth", "160"]) == 0
     shown = capsys.readouterr().out
     found = json.loads((out / "evaluation.json").read_text())
     assert f"{found['mo']:.4f}"[1:] in shown
@@ -54,8 +54,8 @@ def test_a_corpus_is_evaluated_and_everything_written(
 
     # again: not over what is there; with --replace; and compared with itself
     with pytest.raises(UserError, match="exists already; choose another place, or add --replace"):
-        main(arguments)
-    assert main([*arguments, "--run-depth", "0", "--replace", "--compare", str(out / "evaluation.json")]) == 0
+        main(["evaluate", *arguments])
+    assert main(["evaluate", *arguments, "--run-depth", "0", "--replace", "--compare", str(out / "evaluation.json")]) == 0
     again = json.loads((out / "evaluation.json").read_text())
     assert again["mo"] == found["mo"]
     assert {row["p"] for row in again["comparison"]["tests"]} == {1}
@@ -65,7 +65,7 @@ def test_a_corpus_is_evaluated_and_everything_written(
 def test_replace_never_removes_what_is_no_evaluation(tmp_path: Path, corpora: Path, encoder: Path) -> None:
     (tmp_path / "thesis.txt").write_text("years of work")
     with pytest.raises(UserError, match=r"exists already; choose another place$"):
-        main(["--encoder", str(encoder), "--corpus", str(corpora / "dev"), "--out", str(tmp_path), "--replace"])
+        main(["evaluate", "--encoder", str(encoder), "--corpus", str(corpora / "dev"), "--out", str(tmp_path), "--replace"])
     assert (tmp_path / "thesis.txt").exists()
 
 
@@ -87,9 +87,9 @@ def test_the_effect_of_a_balance_is_shown_beside_none(
     tmp_path: Path, corpora: Path, encoder: Path, capsys: pytest.CaptureFixture[str], balance: str
 ) -> None:
     arguments = ["--encoder", str(encoder), "--corpus", str(corpora / "dev")]
-    main([*arguments, "--out", str(tmp_path / "none")])
+    main(["evaluate", *arguments, "--out", str(tmp_path / "none")])
     capsys.readouterr()
-    main([*arguments, "--out", str(tmp_path / "new"), "--balance", balance, "--compare", str(tmp_path / "none")])
+    main(["evaluate", *arguments, "--out", str(tmp_path / "new"), "--balance", balance, "--compare", str(tmp_path / "none")])
     shown = capsys.readouterr().out
     plain, new = (json.loads((tmp_path / name / "evaluation.json").read_text()) for name in ("none", "new"))
     effect = new["balance"][f"{corpora.name}/dev"]
@@ -132,8 +132,8 @@ def test_a_calibration_can_come_from_elsewhere(tmp_path: Path, corpora: Path, en
 def test_translate_test_encodes_english_words(tmp_path: Path, corpora: Path, encoder: Path, lexicon: Path) -> None:
     out = tmp_path / "out"
     arguments = ["--encoder", str(encoder), "--corpus", str(corpora / "dev"), "--run-depth", "0"]
-    main([*arguments, "--languages", "en", "de", "fr", "--translate-test", str(lexicon), "--out", str(out)])
-    main([*arguments, "--languages", "en", "--out", str(tmp_path / "english")])
+    main(["evaluate", *arguments, "--languages", "en", "de", "fr", "--translate-test", str(lexicon), "--out", str(out)])
+    main(["evaluate", *arguments, "--languages", "en", "--out", str(tmp_path / "english")])
     found = json.loads((out / "evaluation.json").read_text())
     english = json.loads((tmp_path / "english" / "evaluation.json").read_text())
     assert found["settings"]["translate_test"] == str(lexicon)
@@ -141,7 +141,7 @@ def test_translate_test_encodes_english_words(tmp_path: Path, corpora: Path, enc
     matrix = found["sets"][0]["matrix"]
     assert {round(matrix[one][other], 9) for one in matrix for other in matrix} == {round(english["mo"], 9)}
     with pytest.raises(UserError, match="no lexicon from tr into en"):
-        main([*arguments, "--translate-test", str(lexicon)])
+        main(["evaluate", *arguments, "--translate-test", str(lexicon)])
 
 
 def test_a_benchmark_of_several_sets_is_averaged(tmp_path: Path, encoder: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -149,7 +149,7 @@ def test_a_benchmark_of_several_sets_is_averaged(tmp_path: Path, encoder: Path, 
         for side in (code, "eng"):
             (tmp_path / f"tatoeba.{code}-eng.{side}").write_text("ba be\nki ko ku\nmu\n")
     out = tmp_path / "out"
-    main(["--encoder", str(encoder), "--benchmark", "tatoeba", "--data", str(tmp_path), "--out", str(out)])
+    main(["evaluate", "--encoder", str(encoder), "--benchmark", "tatoeba", "--data", str(tmp_path), "--out", str(out)])
     found = json.loads((out / "evaluation.json").read_text())
     assert found["recall@1"] == 1
     assert [one["name"] for one in found["sets"]] == ["tatoeba/deu", "tatoeba/tha"]
@@ -167,9 +167,9 @@ def test_a_benchmark_of_several_sets_is_averaged(tmp_path: Path, encoder: Path, 
         (["--benchmark", "xquad-r", "--corpus", "x"], "either a benchmark with its data or a corpus"),
         (["--benchmark", "xquad-r"], "xquad-r needs data: a directory with LANG.json"),
         (["--benchmark", "squad", "--data", "."], "unknown benchmark 'squad'"),
-        (["--corpus", "x", "--precision", "int4"], "precision is 'int4'"),
+        (["--corpus", "x", "--precision", "int4"], "--precision is int4"),
         (["--corpus", "x", "--languages", "qq1"], "unknown language code 'qq1'"),
-        (["--corpus", "x", "--balance", "fair"], "balance is 'fair'"),
+        (["--corpus", "x", "--balance", "fair"], "--balance is fair"),
         (["--corpus", "x", "--calibration", "c.json"], "choose balance calibrated or quota"),
         (["--corpus", "x", "--balance", "quota", "--calibration", "nowhere.json"], "cannot read calibration .*nowhere.json"),
         (["--corpus", "x", "--translate-test", "no/lexicon"], "no/lexicon"),
@@ -178,19 +178,19 @@ def test_a_benchmark_of_several_sets_is_averaged(tmp_path: Path, encoder: Path, 
 )
 def test_bad_arguments_are_one_line(encoder: Path, arguments: list[str], message: str) -> None:
     with pytest.raises(UserError, match=message):
-        main(["--encoder", str(encoder), *arguments])
+        main(["evaluate", "--encoder", str(encoder), *arguments])
 
 
 def test_fresh_is_no_encoder(corpora: Path) -> None:
     with pytest.raises(UserError, match="no model at 'fresh'"):
-        main(["--encoder", "fresh", "--corpus", str(corpora / "dev")])
+        main(["evaluate", "--encoder", "fresh", "--corpus", str(corpora / "dev")])
 
 
 def test_what_was_measured_is_written_even_where_the_comparison_cannot_be_made(
     tmp_path: Path, corpora: Path, encoder: Path
 ) -> None:
     arguments = ["--encoder", str(encoder), "--corpus", str(corpora / "dev"), "--run-depth", "0"]
-    assert main([*arguments, "--groups", "10", "--out", str(tmp_path / "few")]) == 0
+    assert main(["evaluate", *arguments, "--groups", "10", "--out", str(tmp_path / "few")]) == 0
     with pytest.raises(UserError):
-        main([*arguments, "--out", str(tmp_path / "all"), "--compare", str(tmp_path / "few")])
+        main(["evaluate", *arguments, "--out", str(tmp_path / "all"), "--compare", str(tmp_path / "few")])
     assert "comparison" not in json.loads((tmp_path / "all" / "evaluation.json").read_text())

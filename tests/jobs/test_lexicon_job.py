@@ -3,7 +3,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from jobs import lexicon as job
+from xlret.commands.app import main
 from xlret.errors import UserError
 from xlret.lexicon.lexicon import Lexicon
 
@@ -23,38 +23,38 @@ def _texts(directory: Path, word: str, source: str, target: str) -> tuple[str, .
 
 def test_convert_invert_pivot_and_filter(pairs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     made = tmp_path / "all"
-    assert job.main(["convert", str(pairs), "--into", str(made)]) == 0
+    assert main(["lexicon", "convert", str(pairs), "--into", str(made)]) == 0
     assert "written to" in capsys.readouterr().out
     assert _texts(made, "dog", "en", "de") == ("hund", "köter")
-    job.main(["invert", str(made), "--into", str(tmp_path / "back")])
+    main(["lexicon", "invert", str(made), "--into", str(tmp_path / "back")])
     assert _texts(tmp_path / "back", "Chien", "fr", "en") == ("dog",)
-    job.main(["pivot", str(made), "--pairs", "fr-de", "--into", str(tmp_path / "fr-de")])
+    main(["lexicon", "pivot", str(made), "--pairs", "fr-de", "--into", str(tmp_path / "fr-de")])
     assert _texts(tmp_path / "fr-de", "chien", "fr", "de") == ("hund", "köter")
     arguments = ["--top", "1", "--drop-identical", "--drop-numbers", "--into", str(tmp_path / "few")]
-    job.main(["filter", str(made), *arguments])
+    main(["lexicon", "filter", str(made), *arguments])
     assert _texts(tmp_path / "few", "dog", "en", "de") == ("hund",)
     assert _texts(tmp_path / "few", "bank", "en", "de") == _texts(tmp_path / "few", "b2", "en", "fr") == ()
 
 
 def test_nothing_is_overwritten_without_leave(pairs: Path, tmp_path: Path) -> None:
-    job.main(["convert", str(pairs / "en-de.txt"), "--into", str(tmp_path / "x")])
+    main(["lexicon", "convert", str(pairs / "en-de.txt"), "--into", str(tmp_path / "x")])
     with pytest.raises(UserError, match="exists already"):
-        job.main(["convert", str(pairs), "--into", str(tmp_path / "x")])
-    job.main(["convert", str(pairs), "--languages", "fr", "--into", str(tmp_path / "x"), "--replace"])
+        main(["lexicon", "convert", str(pairs), "--into", str(tmp_path / "x")])
+    main(["lexicon", "convert", str(pairs), "--languages", "fr", "--into", str(tmp_path / "x"), "--replace"])
     assert Lexicon.load([tmp_path / "x"]).targets == ("fr",)
 
 
 def test_exports_and_titles(tmp_path: Path) -> None:
     (tmp_path / "en-de.tsv").write_text("New_York_(city)\t<b>Neu-York</b> (Stadt); Big Apple\n", encoding="utf-8")
-    job.main(["convert", str(tmp_path / "en-de.tsv"), "--style", "export", "--into", str(tmp_path / "export")])
+    main(["lexicon", "convert", str(tmp_path / "en-de.tsv"), "--style", "export", "--into", str(tmp_path / "export")])
     assert [one for one, *_ in Lexicon.load([tmp_path / "export"]).tables["en"].entries("de")] == ["new_york_"] * 2
     (tmp_path / "en-de.tsv").write_text("New_York_(city)\tNew York (Stadt)\n", encoding="utf-8")
-    job.main(["convert", str(tmp_path / "en-de.tsv"), "--style", "titles", "--into", str(tmp_path / "titles")])
+    main(["lexicon", "convert", str(tmp_path / "en-de.tsv"), "--style", "titles", "--into", str(tmp_path / "titles")])
     assert _texts(tmp_path / "titles", "New York", "en", "de") == ("new york",)
 
 
 def test_statistics_with_a_corpus(lexicon: Path, corpora: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    job.main(["statistics", str(lexicon), "--corpus", str(corpora / "train")])
+    main(["lexicon", "statistics", str(lexicon), "--corpus", str(corpora / "train")])
     out = capsys.readouterr().out
     assert "300" in out
     assert "100.0%" in out  # every word of the made-up corpus has its translation
@@ -72,7 +72,7 @@ def test_induce_prints_precision(tmp_path: Path, capsys: pytest.CaptureFixture[s
         (tmp_path / f"{name}.en-de.tsv").write_text("".join(f"enx{n}\tdex{n}\n" for n in numbers), encoding="utf-8")
     files = [str(tmp_path / name) for name in ("en.vec", "de.vec")]
     dictionaries = ["--seed", str(tmp_path / "seed.en-de.tsv"), "--test", str(tmp_path / "test.en-de.tsv")]
-    job.main(["induce", *files, "--pair", "en-de", *dictionaries, "--into", str(tmp_path / "out"), "--mutual"])
+    main(["lexicon", "induce", *files, "--pair", "en-de", *dictionaries, "--into", str(tmp_path / "out"), "--mutual"])
     assert "P@1 100.0%" in capsys.readouterr().out
     assert _texts(tmp_path / "out", "enx42", "en", "de") == ("dex42",)
 
@@ -81,7 +81,7 @@ def test_induce_prints_precision(tmp_path: Path, capsys: pytest.CaptureFixture[s
     ("arguments", "says"),
     [
         (["convert", "absent", "--into", "x"], "no lexicon at .*absent"),
-        (["convert", "pairs", "--languages", " ,", "--into", "x"], "--languages is empty"),
+        (["convert", "pairs", "--languages", " ,", "--into", "x"], "--languages: unknown language code"),
         (["pivot", "pairs", "--pairs", "defr", "--into", "x"], "source-target"),
         (["filter", "pairs", "--top", "0", "--into", "x"], "top is 0"),
         (["induce", "a.vec", "b.vec", "--pair", "en-de", "--top", "0", "--into", "x"], "top is 0"),
@@ -93,4 +93,4 @@ def test_induce_prints_precision(tmp_path: Path, capsys: pytest.CaptureFixture[s
 def test_wrong_arguments_are_user_errors(pairs: Path, arguments: list[str], says: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XLRET_HOME", str(pairs.parent))
     with pytest.raises(UserError, match=says):
-        job.main(arguments)
+        main(["lexicon", *arguments])

@@ -1,14 +1,14 @@
 """One command from a trained encoder to a release that is current."""
 
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from jobs import quickstart, quickstart_release
-from jobs.quickstart_release import main
+from xlret.commands import quickstart, quickstart_release
+from xlret.commands.app import main
 from xlret.errors import UserError
 from xlret.model.encoder import Encoder
 from xlret.release import make_release, promote, resolve, verify_release
@@ -31,7 +31,7 @@ def run(tmp_path: Path, corpora: Path, encoder: Path, index: Path, monkeypatch: 
 def test_an_index_that_was_interrupted_is_made_again(run: Path, tmp_path: Path) -> None:
     digest = encoder_files(run / "model")["model.safetensors"][:8]
     (run / f"index-{digest}" / "versions").mkdir(parents=True)
-    assert main([]) == 0
+    assert main(["quickstart", "--release"]) == 0
     assert resolve(tmp_path / "runs" / "releases").name == "quickstart"
 
 
@@ -48,8 +48,8 @@ def test_a_better_release_stays_current(
     better = evaluation(mul=1.5, sets=[{"name": "atlas/test", "queries": 160, "passages": 160}])
     make_release(root, "better", encoder, index, evaluations=[better])
     promote(root, "better")
-    monkeypatch.setattr(quickstart_release, "_held", lambda *_: [])  # as if it held another encoder
-    assert main([]) == 0
+    monkeypatch.setattr(quickstart_release, "_releases_with", lambda *_: [])  # as if it held another encoder
+    assert main(["quickstart", "--release"]) == 0
     last = capsys.readouterr().out.splitlines()[-1]
     assert f"{root / 'current'} still names better: quickstart is not promoted: mul on atlas/test is" in last
     assert resolve(root).name == "better"
@@ -57,7 +57,7 @@ def test_a_better_release_stays_current(
     shutil.rmtree(root / "better")
     shutil.rmtree(root / "quickstart")
     with pytest.raises(UserError, match="the standing release better is gone"):
-        main([])
+        main(["quickstart", "--release"])
 
 
 def test_the_quickstart_becomes_a_release(
@@ -71,12 +71,11 @@ def test_the_quickstart_becomes_a_release(
     for name, source in (("train", "train"), ("test", "dev"), ("dev", "dev")):
         shutil.copytree(corpora / source, tmp_path / "corpora" / "atlas" / name)
 
-    def trained(_: Sequence[str] | None = None) -> int:
+    def trained(*_: object) -> None:
         shutil.copytree(encoder, tmp_path / "runs" / "quickstart" / "model")
-        return 0
 
-    monkeypatch.setattr(quickstart, "main", trained)  # minutes
-    assert main([]) == 0
+    monkeypatch.setattr(quickstart, "train_and_ask", trained)  # minutes
+    assert main(["quickstart", "--release"]) == 0
     root = tmp_path / "runs" / "releases"
     release = verify_release(resolve(root))
     assert release.name == "quickstart"
@@ -93,9 +92,9 @@ def test_the_quickstart_becomes_a_release(
 
     # again: nothing to do; another encoder: another release, as good as the first
     capsys.readouterr()
-    assert main([]) == 0
+    assert main(["quickstart", "--release"]) == 0
     assert "names a release with the encoder" in capsys.readouterr().out
     (root / "current").unlink()
-    assert main([]) == 0
+    assert main(["quickstart", "--release"]) == 0
     assert resolve(root).name == "quickstart"
     assert [one.name for one in root.iterdir() if one.is_dir()] == ["quickstart"]

@@ -9,8 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from jobs.evaluate import main as evaluate
-from jobs.release import main
+from xlret.commands.app import main
 from xlret.errors import CorruptError, UserError
 from xlret.evaluation.evaluate import POOLED
 from xlret.release import resolve, verify_release
@@ -24,7 +23,7 @@ def release(tmp_path: Path, encoder: Path, index: Path) -> Callable[..., None]:
 
     def run(command: str, *arguments: object) -> None:
         parts = ["--encoder", str(encoder), "--index", str(index)] if command == "make" else []
-        assert main([command, "--root", str(tmp_path / "root"), *map(str, arguments), *parts]) == 0
+        assert main(["release", command, "--root", str(tmp_path / "root"), *map(str, arguments), *parts]) == 0
 
     return run
 
@@ -32,7 +31,19 @@ def release(tmp_path: Path, encoder: Path, index: Path) -> Callable[..., None]:
 def test_from_evaluation_to_alias_and_back(
     tmp_path: Path, corpora: Path, encoder: Path, release: Callable[..., None], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    evaluate(["--encoder", str(encoder), "--corpus", str(corpora / "dev"), "--out", str(tmp_path / "dev"), "--run-depth", "0"])
+    main(
+        [
+            "evaluate",
+            "--encoder",
+            str(encoder),
+            "--corpus",
+            str(corpora / "dev"),
+            "--out",
+            str(tmp_path / "dev"),
+            "--run-depth",
+            "0",
+        ]
+    )
     found = json.loads((tmp_path / "dev" / "evaluation.json").read_text())
     capsys.readouterr()
     for name in ("first", "second"):
@@ -49,10 +60,10 @@ def test_from_evaluation_to_alias_and_back(
     release("promote", "first")
     release("promote", "second")
     assert resolve(tmp_path / "root").name == "second"
-    release("promote", "--previous")
+    release("rollback")
     assert resolve(tmp_path / "root").name == "first"
     with pytest.raises(UserError, match="named no other release before"):
-        release("promote", "--previous")
+        release("rollback")
     release("verify", "first", tmp_path / "root" / "second")
     capsys.readouterr()
     release("list")
@@ -107,8 +118,7 @@ def test_promote_measures_on_benchmarks(tmp_path: Path, release: Callable[..., N
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["promote"], "name the release to promote"),
-        (["promote", "first", "--previous"], "name the release to promote, or give --previous"),
+        (["promote"], "NAME needs a value"),
         (["promote", "nowhere"], "there is no directory of releases"),
         (["promote", "../first"], "is no name of a release"),
         (["promote", "first", "--data", "."], "either a benchmark with its data or a corpus"),
@@ -133,11 +143,9 @@ def test_verify_names_the_damaged_file(tmp_path: Path, release: Callable[..., No
 
 
 def test_help_teaches(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as stop:
-        main(["--help"])
-    assert stop.value.code == 0
+    assert main(["release", "--help"]) == 0
     shown = capsys.readouterr().out
-    for word in ("jobs.release make", "promote --previous", "jobs.release list", "What may not be in a release"):
+    for word in ("xlret release make", "xlret release rollback", "xlret release list", "What may not be in a release"):
         assert word in shown
 
 

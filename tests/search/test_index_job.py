@@ -1,4 +1,4 @@
-"""`python -m jobs.index` as people use it: encode, build, search, add, delete, compact."""
+"""`xlret index` as people use it: encode, build, search, add, delete, compact."""
 
 import json
 import subprocess
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from jobs.index import main
+from xlret.commands.app import main
 from xlret.errors import UserError
 from xlret.model.encoder import start_encoder
 from xlret.model.settings import EncoderSettings, FreshEncoder
@@ -49,16 +49,27 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     settings = EncoderSettings(fresh=fresh, max_query_tokens=16, max_passage_tokens=32)
     start_encoder(settings, lambda: [" ".join(words) for words in WORDS.values()], 0).save(place / "encoder")
     write(place / "passages.jsonl", rows(40))
-    arguments = [
-        "--encoder",
-        str(place / "encoder"),
-        "--passages",
-        str(place / "passages.jsonl"),
-        "--out",
-        str(place / "index"),
-    ]
+    arguments = ["--encoder", str(place / "encoder"), "--passages", str(place / "passages.jsonl")]
     with ray_session():
-        assert main([*arguments, "--shards", "2", "--factory", "IVF4,SQ8", "--exact-rows", "10", "--threads", "1"]) == 0
+        assert (
+            main(
+                [
+                    "index",
+                    "build",
+                    str(place / "index"),
+                    *arguments,
+                    "--shards",
+                    "2",
+                    "--factory",
+                    "IVF4,SQ8",
+                    "--exact-rows",
+                    "10",
+                    "--threads",
+                    "1",
+                ]
+            )
+            == 0
+        )
     return place
 
 
@@ -76,11 +87,11 @@ def test_the_index_is_measured_and_calibrated(place: Path) -> None:
 
 def test_search_prints_hits_with_their_languages(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = str(place / "index")
-    assert main(["--out", out, "--search", "Hund 5", "--top-k", "3"]) == 0
+    assert main(["index", "search", out, "Hund 5", "--top-k", "3"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 3
     assert all(line.split()[1] in WORDS for line in lines)
-    assert main(["--out", out, "--search", "Hund 5", "--top-k", "4", "--languages", "th"]) == 0
+    assert main(["index", "search", out, "Hund 5", "--top-k", "4", "--languages", "th"]) == 0
     assert [line.split()[1] for line in capsys.readouterr().out.splitlines()] == ["th"] * 4
 
 
@@ -88,17 +99,17 @@ def test_append_delete_compact(place: Path, capsys: pytest.CaptureFixture[str]) 
     out, encoder = str(place / "index"), str(place / "encoder")
     more = str(write(place / "more.jsonl", rows(5, first=40)))
     with ray_session():
-        assert main(["--out", out, "--append", "--passages", more, "--encoder", encoder]) == 0
+        assert main(["index", "append", out, "--passages", more, "--encoder", encoder]) == 0
         assert not (place / "index.appended.vectors").exists()
         with pytest.raises(UserError, match="15 of the ids are in the index already"):
-            main(["--out", out, "--append", "--passages", more, "--encoder", encoder])
-        assert main(["--out", out, "--append", "--replace", "--passages", more, "--encoder", encoder]) == 0
+            main(["index", "append", out, "--passages", more, "--encoder", encoder])
+        assert main(["index", "append", out, "--replace", "--passages", more, "--encoder", encoder]) == 0
     (place / "ids.txt").write_text("de/0\r\nth/41\nnone\n", encoding="utf-8")
-    assert main(["--out", out, "--delete", str(place / "ids.txt")]) == 0
+    assert main(["index", "delete", out, str(place / "ids.txt")]) == 0
     assert "2 passages deleted; 1 ids are not in the index" in capsys.readouterr().out
     assert SearchIndex.open(place / "index").manifest.count == 133
     assert len(SearchIndex.open(place / "index").shards) == 4
-    assert main(["--out", out, "--compact"]) == 0
+    assert main(["index", "compact", out]) == 0
     index = SearchIndex.open(place / "index")
     assert (index.manifest.count, len(index.shards)) == (133, 2)
 
@@ -106,18 +117,18 @@ def test_append_delete_compact(place: Path, capsys: pytest.CaptureFixture[str]) 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ("--out OTHER", "name an --encoder with --passages"),
-        ("--out OTHER --search x", "no index at"),
-        ("--out OTHER --delete IDS", "no index at"),
-        ("--out OTHER --vectors STORE --factory Flat9", "--factory 'Flat9' is not allowed"),
-        ("--out OTHER --vectors STORE --shards 0", "shards is 0"),
-        ("--out ENCODER --vectors STORE", "holds something that is no index"),
-        ("--out INDEX --search x --languages xx", "'xx'"),
-        ("--out INDEX --search x --top-k 0", "top_k is 0"),
-        ("--out INDEX --search x --encoder STORE", "encoder"),
-        ("--out INDEX --delete NOTHING", "cannot read ids"),
-        ("--out INDEX --compact --shards 0", "shards is 0"),
-        ("--out INDEX --append", "name an --encoder"),
+        ("build OTHER", "name an --encoder with --passages"),
+        ("search OTHER x", "no index at"),
+        ("delete OTHER IDS", "no index at"),
+        ("build OTHER --vectors STORE --factory Flat9", "--factory 'Flat9' is not allowed"),
+        ("build OTHER --vectors STORE --shards 0", "shards is 0"),
+        ("build ENCODER --vectors STORE", "holds something that is no index"),
+        ("search INDEX x --languages xx", "'xx'"),
+        ("search INDEX x --top-k 0", "top_k is 0"),
+        ("search INDEX x --encoder STORE", "encoder"),
+        ("delete INDEX NOTHING", "cannot read ids"),
+        ("compact INDEX --shards 0", "shards is 0"),
+        ("append INDEX", "name an --encoder"),
     ],
 )
 def test_mistakes_are_named(arguments: str, message: str, place: Path) -> None:
@@ -131,12 +142,12 @@ def test_mistakes_are_named(arguments: str, message: str, place: Path) -> None:
     }
     (place / "some.txt").write_text("a\n")
     with pytest.raises(UserError, match=message):
-        main([str(place / places[one]) if one in places else one for one in arguments.split()])
+        main(["index", *(str(place / places[word]) if word in places else word for word in arguments.split())])
     assert not (place / "other").exists()
 
 
 def test_a_mistake_is_one_line_and_status_2(place: Path) -> None:
-    command = [sys.executable, "-m", "jobs.index", "--out", str(place / "other"), "--search", "x"]
+    command = [sys.executable, "-m", "jobs.index", "search", str(place / "other"), "x"]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 2
     assert done.stderr.startswith("error: no index at")

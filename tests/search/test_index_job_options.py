@@ -1,4 +1,4 @@
-"""Options of `python -m jobs.index` that would change nothing, or spoil what they are given with, are refused before anything
+"""Options of `xlret index` that would change nothing, or spoil what they are given with, are refused before anything
 is encoded."""
 
 import json
@@ -10,7 +10,7 @@ import pytest
 from index_building import build
 from made_up import LANGUAGES, make_passages, make_vectors
 
-from jobs.index import main
+from xlret.commands.app import main
 from xlret.errors import UserError
 from xlret.search import from_files
 from xlret.search.index import SearchIndex
@@ -48,28 +48,28 @@ def encoded(monkeypatch: pytest.MonkeyPatch) -> list[EncodeSettings]:
 
 def run(place: Path, arguments: str) -> None:
     """Words in capitals are places."""
-    assert main([str(place / one.lower()) if one.isupper() else one for one in arguments.split()]) == 0
+    assert main(["index", *(str(place / word.lower()) if word.isupper() else word for word in arguments.split())]) == 0
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ("--out NEW --vectors VECTORS --replace", "--replace changes nothing in building an index from --vectors"),
-        ("--out NEW --vectors VECTORS --languages de", "--languages changes nothing in building an index from --vectors"),
-        ("--out NEW --vectors VECTORS --vector-type float32", "--vector-type changes nothing"),
-        ("--out NEW --corpus NONE --encoder ENCODER --lang de", "--lang changes nothing in building an index from --corpus"),
-        ("--out NEW --passages NONE --encoder ENCODER --top-k 3", "--top-k changes nothing in building an index"),
-        ("--out INDEX --append --passages NONE --encoder ENCODER --factory Flat", "--factory changes nothing in --append"),
-        ("--out INDEX --append --passages NONE --encoder ENCODER --shards 2", "--shards changes nothing in --append"),
-        ("--out INDEX --append --passages NONE --encoder ENCODER --recall 0.9", "--recall changes nothing in --append"),
-        ("--out INDEX --append --vectors VECTORS --encoder ENCODER", "--encoder changes nothing in --append --vectors"),
-        ("--out INDEX --compact --factory Flat", "--factory changes nothing in --compact"),
-        ("--out INDEX --delete NONE --passages NONE", "--passages changes nothing in --delete"),
-        ("--out INDEX --search x --gpu", "--gpu changes nothing in --search"),
-        # what would not fit is refused before it is encoded; none of the files is there
-        ("--out INDEX --append --passages NONE --encoder ENCODER --vector-type float32", "32 float32 numbers, the index 32 fl"),
-        ("--out INDEX --append --passages NONE --encoder OTHER-ENCODER", "encoded otherwise than the index: sha256"),
-        ("--out NEW --vectors VECTORS --encoder OTHER-ENCODER", "was encoded with .*, whose files are not those of"),
+        ("build NEW --vectors VECTORS --replace", "Unknown option: --replace"),
+        ("build NEW --vectors VECTORS --languages de", "--languages changes nothing with --vectors"),
+        ("build NEW --vectors VECTORS --encode.store float32", "--encode.store changes nothing with --vectors"),
+        ("build NEW --corpus NONE --encoder ENCODER --lang de", "--lang changes nothing with --corpus"),
+        ("build NEW --corpus NONE --encoder ENCODER --passages NONE", "--passages and --corpus are both given"),
+        ("build NEW --passages NONE --encoder ENCODER --top-k 3", "Unknown option: --top-k"),
+        ("append INDEX --passages NONE --encoder ENCODER --factory Flat", "Unknown option: --factory"),
+        ("append INDEX --passages NONE --encoder ENCODER --shards 2", "Unknown option: --shards"),
+        ("append INDEX --vectors VECTORS --encoder ENCODER", "--encoder changes nothing with --vectors"),
+        ("compact INDEX --factory Flat", "Unknown option: --factory"),
+        ("delete INDEX NONE --passages NONE", "Unknown option: --passages"),
+        ("search INDEX x --encode.gpu", "Unknown option: --encode.gpu"),
+        # what would not fit is refused before it is encoded; none of the files exists
+        ("append INDEX --passages NONE --encoder ENCODER --encode.store float32", "32 float32 numbers, the index 32 fl"),
+        ("append INDEX --passages NONE --encoder OTHER-ENCODER", "encoded otherwise than the index: sha256"),
+        ("build NEW --vectors VECTORS --encoder OTHER-ENCODER", "was encoded with .*, whose files are not those of"),
     ],
 )
 def test_options_that_change_or_fit_nothing(place: Path, arguments: str, message: str) -> None:
@@ -79,7 +79,7 @@ def test_options_that_change_or_fit_nothing(place: Path, arguments: str, message
 
 
 def test_an_index_is_measured_with_queries_of_its_own_encoder(place: Path) -> None:
-    run(place, "--out NEW --vectors VECTORS --encoder ENCODER --threads 1")
+    run(place, "build NEW --vectors VECTORS --encoder ENCODER --threads 1")
     certificate = SearchIndex.open(place / "new").manifest.certificate
     assert certificate is not None
     assert certificate.made_of == "queries"
@@ -89,14 +89,14 @@ def test_languages_of_files_and_vectors_as_the_index_has_them(place: Path, encod
     rows = [{"id": f"x{number}", "lang": LANGUAGES[number % 5], "text": "some text"} for number in range(50)]
     (place / "some.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     files = f"--passages {place / 'some.jsonl'} --encoder ENCODER"
-    run(place, f"--out NEW {files} --languages de sw --vector-type float32")
+    run(place, f"build NEW {files} --languages de sw --encode.store float32")
     assert SearchIndex.open(place / "new").manifest.languages == {"de": 10, "sw": 10}
-    run(place, f"--out NEW --append --replace {files} --languages sw th")
+    run(place, f"append NEW --replace {files} --languages sw,th")
     assert SearchIndex.open(place / "new").manifest.languages == {"de": 10, "sw": 10, "th": 10}
     assert [one.store for one in encoded] == ["float32", "float32"]
 
 
 def test_ids_as_other_programs_write_them(place: Path) -> None:
     (place / "ids").write_bytes("\ufeffp1\r\n p2\t\n\n".encode())
-    run(place, "--out INDEX --delete IDS")
+    run(place, "delete INDEX IDS")
     assert SearchIndex.open(place / "index").manifest.count == 58

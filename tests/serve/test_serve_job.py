@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from jobs.serve import main
+from xlret.commands.app import main
 from xlret.config import read_recipe
 from xlret.errors import UserError
 from xlret.serve.ray.start import fast_environment, free_port, serving
@@ -21,7 +21,7 @@ def test_a_missing_release_is_one_line(tmp_path: Path) -> None:
         (["--release", str(tmp_path), "--set", "shards=2"], "unknown key"),
     ):
         with pytest.raises(UserError, match=said):
-            main(arguments)
+            main(["serve", *arguments])
 
 
 def test_a_port_that_is_taken_and_a_cluster_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -37,7 +37,7 @@ def test_a_port_that_is_taken_and_a_cluster_are_refused(tmp_path: Path, monkeypa
 
 def test_the_environment_for_a_cluster_is_lines_for_a_shell(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     directory = tmp_path / "a directory"
-    assert main(["--environment", str(directory)]) == 0
+    assert main(["serve", "--environment", str(directory)]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert "export RAY_SERVE_ENABLE_HA_PROXY=1" in lines
     assert f"export RAY_SERVE_HAPROXY_BINARY_PATH='{directory}/haproxy'" in lines

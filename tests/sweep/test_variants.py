@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from jobs.variants import main
+from xlret.commands.app import main
 from xlret.errors import UserError
 
 
@@ -39,7 +39,7 @@ def recipe(tmp_path: Path, corpora: Path, lexicon: Path, encoder: Path) -> Path:
 
 
 def test_variants_are_trained_evaluated_and_laid_side_by_side_once(recipe: Path, tmp_path: Path) -> None:
-    assert main([str(recipe)]) == 0
+    assert main(["variants", str(recipe)]) == 0
     table = (tmp_path / "out" / "table.md").read_text(encoding="utf-8")
     head, _, start, ml = table.splitlines()
     assert head == "| variant | seeds | Mo | Cr | Mul | rank distance | en-near | en-distant |"
@@ -56,7 +56,7 @@ def test_variants_are_trained_evaluated_and_laid_side_by_side_once(recipe: Path,
     assert f"{(seeds[0]['cr'] + seeds[1]['cr']) / 2:.4f}" in ml
 
     made = {path: path.stat().st_mtime_ns for path in (tmp_path / "out").rglob("*.json")}
-    assert main([str(recipe)]) == 0
+    assert main(["variants", str(recipe)]) == 0
     assert {path: path.stat().st_mtime_ns for path in (tmp_path / "out").rglob("*.json")} == made
     with pytest.raises(UserError, match="no language 'sw'; it has de, en, fr, tr"):
-        main([str(recipe), "--set", "groups={far: [sw]}"])
+        main(["variants", str(recipe), "--set", "groups={far: [sw]}"])

@@ -16,9 +16,18 @@ The same on a cluster: ray job submit --working-dir . -- python -m jobs.COMMAND
 Completion in bash, zsh or fish: xlret --install-completion
 """
 COMMANDS = {
-    "train": "Train a retriever or a reranker.",
+    "quickstart": "Train, evaluate and show a small cross-lingual retriever, from nothing.",
+    "prepare": "Make corpora of public data sets and of your own files.",
+    "corpus": "Check every file of a prepared corpus and show what it holds.",
+    "lexicon": "Make, change and measure bilingual lexicons.",
     "switch": "Show texts with some of their words in other languages.",
     "recipes": "List the recipes that come with xlret, or show one.",
+    "train": "Train a retriever or a reranker.",
+    "evaluate": "Measure an encoder within, across and over all languages.",
+    "variants": "Train and evaluate variants of a recipe over seeds, and print their table.",
+    "index": "Build an index of passages; add to it, delete from it, search it.",
+    "release": "Make releases of encoder and index, check them, say which is served.",
+    "serve": "Serve a release over HTTP, with a web page.",
 }
 
 

@@ -109,7 +109,7 @@ def _sentence(error: CycloptsError) -> str:
     name = "" if error.argument is None else error.argument.name
     cause = error.__cause__
     if isinstance(cause, ValidationError):
-        return "; ".join(sentence_of(detail, _flag(detail["loc"])) for detail in cause.errors()[:3])
+        return "; ".join(sentence_of(detail, _flag(detail["loc"]), show=str) for detail in cause.errors()[:3])
     if isinstance(cause, ValueError):
         return f"{name}: {cause}" if name else str(cause)
     see = f"see {' '.join(('xlret', *(error.command_chain or ())))} --help"

@@ -18,12 +18,10 @@ examples:
 A run that was stopped goes on when it is started again with the same name and XX
 What a recipe may say, each also by --set:
 
-"""
+""" + recipe_keys(TrainJob)
 
 
-app: App = new_app(
-    "train", "Train a retriever or a reranker on hybrid, code-switched batches.", EPILOGUE + recipe_keys(TrainJob)
-)
+app: App = new_app("train", "Train a retriever or a reranker on hybrid, code-switched batches.", EPILOGUE)
 
 
 @app.default

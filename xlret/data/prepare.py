@@ -92,7 +92,7 @@ def _prepare_corpus(name: str, corpus: CorpusSettings, settings: PrepareSettings
     report = ReadingReport(settings.on_bad_row)
     origin, target = corpus.read, settings.output / name
     options = {"max_characters": settings.max_characters, "on_bad_row": settings.on_bad_row}
-    made_by = f"jobs.prepare {json.dumps({'read': origin.model_dump(mode='json')} | options, ensure_ascii=False)}"
+    made_by = f"xlret prepare {json.dumps({'read': origin.model_dump(mode='json')} | options, ensure_ascii=False)}"
     with directory_beside(target, replace=settings.replace) as fresh:
         whole = fresh / ("all" if corpus.dev else "train")
         write_corpus(

@@ -51,6 +51,8 @@ class ReadingReport:
     sample: list[str] = field(default_factory=list)
     """The first ten bad rows: `file:line: reason`."""
     notes: list[str] = field(default_factory=list)
+    option: str = "--on-bad-row skip"
+    """What the user says to have bad rows left out."""
 
     def bad(self, where: str, reason: str) -> None:
         """Takes note of a bad row that the caller leaves out.
@@ -60,7 +62,7 @@ class ReadingReport:
         """
         message = f"{where}: {reason}" if where else reason
         if self.on_bad_row == "error":
-            raise DataError(f"{message}; mend it, or leave bad rows out with --on-bad-row skip")
+            raise DataError(f"{message}; mend it, or leave bad rows out with {self.option}")
         self.skipped += 1
         if len(self.sample) < _SAMPLE:
             self.sample.append(message)

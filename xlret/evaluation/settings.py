@@ -2,13 +2,13 @@
 
 from typing import Literal, cast
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, model_validator
 
 from xlret.config import PathSetting, Settings
 from xlret.evaluation.benchmarks import benchmark
 from xlret.model.settings import EncoderOverrides
 from xlret.search.balance import Balance
-from xlret.text.languages import language
+from xlret.text.languages import LanguageCodes
 
 
 class EvaluateSettings(Settings):
@@ -22,8 +22,9 @@ class EvaluateSettings(Settings):
     """A prepared corpus, as its own benchmark."""
     groups: int | None = Field(None, ge=1)
     """At most so many groups of the corpus."""
-    languages: tuple[str, ...] | None = None
-    held_out: tuple[str, ...] = ()
+    languages: LanguageCodes | None = None
+    """Only these, as queries and passages; all by default."""
+    held_out: LanguageCodes = ()
     """Languages that the encoder was not trained on; shown by themselves."""
     query_prompt: str | None = None
     passage_prompt: str | None = None
@@ -47,11 +48,6 @@ class EvaluateSettings(Settings):
     """Directory of a reranker, which orders the best passages of each query anew."""
     rerank_depth: int = Field(100, ge=1)
     """How many passages of the pooled ranking; queries x depth pairs go through the reranker."""
-
-    @field_validator("languages", "held_out", mode="after")
-    @classmethod
-    def _codes(cls, codes: tuple[str, ...] | None) -> tuple[str, ...] | None:
-        return codes if codes is None else tuple(language(code) for code in codes)
 
     @model_validator(mode="after")
     def _sets_and_ranking(self) -> "EvaluateSettings":

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from xlret.data.corpus import ParallelCorpus
-from xlret.data.rows import BadRowPolicy
+from xlret.data.rows import ReadingReport
 from xlret.errors import UserError
 from xlret.files import expand_path
 from xlret.search.build import build_index
@@ -26,7 +26,7 @@ def passages_from(
     languages: Sequence[str] | None = None,
     *,
     lang: str | None = None,
-    on_bad_row: BadRowPolicy = "error",
+    report: ReadingReport | None = None,
 ) -> Iterator[Passage]:
     """The passages of a prepared corpus (one directory) or of files, as `read_passages` reads them.
 
@@ -34,7 +34,7 @@ def passages_from(
         source: a corpus directory, or files.
         languages: only these.
         lang: language of rows of files that do not say theirs.
-        on_bad_row: stop at the first bad row of a file, or leave bad rows out.
+        report: where bad rows of files are counted, if they are to be left out; by default the first is an error.
 
     Raises:
         DataError: a bad row.
@@ -42,7 +42,7 @@ def passages_from(
     """
     if isinstance(source, Path):
         return passages_of_corpus(ParallelCorpus.open(expand_path(source)), languages)
-    passages = read_passages([expand_path(path) for path in source], on_bad_row=on_bad_row, lang=lang)
+    passages = read_passages([expand_path(path) for path in source], report=report, lang=lang)
     if languages is None:
         return passages
     wanted = {language(code) for code in languages}

@@ -1,0 +1,82 @@
+"""`xlret evaluate`: how good an encoder is within, across and over all languages."""
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import App
+
+from xlret.commands.frame import Flat, new_app
+from xlret.config import settings_from
+from xlret.evaluation.benchmarks import BENCHMARKS
+from xlret.evaluation.settings import EvaluateSettings
+
+EPILOGUE = f"""\
+examples:
+  xlret evaluate --encoder runs/NAME/model --benchmark xquad-r \\
+      --data ../shared/data/xquad-r --out runs/NAME/xquad-r
+  xlret evaluate --encoder runs/NAME/model --corpus corpora/mine/dev --held-out sw
+  xlret evaluate --encoder intfloat/multilingual-e5-small \\
+      --query-prompt "query: " --passage-prompt "passage: " \\
+      --benchmark tatoeba --data ../shared/data/tatoeba --languages de sw
+
+and, besides:
+  --balance calibrated
+      what the server's balance of languages does to the ranking
+  --translate-test ../shared/data/lexicons/muse
+      all texts word by word into English first
+  --out new --compare old/evaluation.json
+      paired tests, corrected for their number
+
+benchmarks: {", ".join(f"{benchmark.name} ({benchmark.title})" for benchmark in BENCHMARKS.values())}
+
+what the table shows, mAP over exact rankings of all passages:
+  Mo   queries of a language over passages of the same language, mean over
+       languages
+  Cr   over passages of one other language, mean over all ordered pairs
+  Mul  over all passages of all languages at once, the answers in every
+       language relevant, mean over query languages
+  rank distance
+       last minus first rank of the translations of an answer in that pool;
+       small: no language is preferred
+
+--balance quota or calibrated prints the pooled numbers before and after, with
+own@10, the share of the first ten hits in the query's language, and dist@10,
+how far their languages are from the corpus' (0 no preference, 1 one alone).
+All other numbers and files are then of the balanced ranking. Calibrated from
+the passages alone (no query, no relevance), or --calibration FILE.
+
+--reranker DIR reads the --rerank-depth best passages of each query together
+with it and orders them anew. All numbers and files are then of the new
+ranking; within one language only what stood that high among all passages
+changes its position.
+
+what --out gets: evaluation.json (all numbers, settings, versions, time),
+report.html (with the matrix as a heat map), queries.csv (what --compare
+reads), qrels.trec and run.trec (the best --run-depth passages of each query,
+for trec_eval).
+"""
+app: App = new_app("evaluate", "Measure an encoder within, across and over all languages.", EPILOGUE)
+
+
+@app.default
+def evaluate(
+    *,
+    encoder: str,
+    settings: Annotated[EvaluateSettings | None, Flat] = None,
+    out: Path | None = None,
+    replace: bool = False,
+    compare: Path | None = None,
+) -> int:
+    """Encodes, searches, prints the tables, writes what --out asks for.
+
+    Args:
+        encoder: a directory saved by xlret or sentence-transformers, or a hub name
+        out: directory to write to
+        replace: replace an evaluation that is there already
+        compare: evaluation.json of another encoder on the same set, to test the difference to
+    """
+    from xlret.evaluation.run import evaluate_encoder
+
+    settings = settings or settings_from(EvaluateSettings, {})
+    evaluate_encoder(encoder, settings, out, replace=replace, compare_with=compare)
+    return 0

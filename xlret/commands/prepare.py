@@ -1,0 +1,93 @@
+"""`xlret prepare`: from data sets and files of one's own to prepared corpora."""
+
+from cyclopts import App
+from rich.console import Console
+
+from xlret.commands.corpus import count_cells, counts_table, sizes
+from xlret.commands.frame import Overrides, new_app
+from xlret.commands.keys import recipe_keys
+from xlret.config import as_yaml, read_recipe
+from xlret.data.corpus import ParallelCorpus
+from xlret.data.counts import counts
+from xlret.data.prepare import Prepared, PrepareSettings, prepare
+from xlret.data.rows import BadRowPolicy
+from xlret.errors import UserError
+
+EPILOGUE = """\
+examples:
+  xlret prepare prepare-real
+  xlret prepare my.yaml --set corpora.mine.dev=500 --on-bad-row skip
+
+A recipe for files of your own, in JSON lines, CSV, TSV or Parquet, with the
+columns group_id, lang, query, title, text (rows of one group_id say the same
+in several languages; title may be missing, and queries may come in another
+file than texts):
+
+  output: corpora                 # makes corpora/mine/train and corpora/mine/dev
+  corpora:
+    mine:
+      read:
+        format: rows              # or beir, msmarco, trec, ntrex, ... (see below)
+        files:
+          - my/rows.jsonl.gz
+          - {path: my/german.csv, lang: de, columns: {group_id: id, text: body}}
+        licence: CC0
+      dev: 200                    # groups held out, never part of a cluster of
+                                  # equal queries or passages
+
+Bad rows stop the command with `file:line: reason`, or are left out and counted
+with --on-bad-row skip.
+
+What a recipe may say, each also by --set:
+
+""" + recipe_keys(PrepareSettings)
+app: App = new_app("prepare", "Make corpora of public data sets and of your own files.", EPILOGUE)
+
+
+@app.default
+def prepare_corpora(
+    recipe: str | None = None,
+    /,
+    *,
+    overrides: Overrides = (),
+    on_bad_row: BadRowPolicy | None = None,
+    replace: bool = False,
+) -> int:
+    """Makes the corpora that a recipe names, each with a held-out part if it says so.
+
+    Args:
+        recipe: a YAML file, or the name of a recipe that comes with xlret
+        overrides: KEY=VALUE, one setting in place of the recipe's; may be given again
+        on_bad_row: stop at the first bad row, or leave bad rows out and count them
+        replace: make corpora again that exist already
+    """
+    if recipe is None and not overrides:
+        raise UserError("name a recipe, such as prepare-real; xlret prepare --help shows how to write one")
+    given = [f"on_bad_row={on_bad_row}"] if on_bad_row else []
+    given += ["replace=true"] if replace else []
+    settings = read_recipe(PrepareSettings, recipe, [*overrides, *given])
+    print(as_yaml(settings))
+    for prepared in prepare(settings):
+        _summary(prepared)
+    return 0
+
+
+def _summary(prepared: Prepared) -> None:
+    """Prints one table of train and dev, then what was met on the way."""
+    train, report = ParallelCorpus.open(prepared.train), prepared.report
+    dev = ParallelCorpus.open(prepared.dev) if prepared.dev else None
+    table = counts_table(str(prepared.train.parent), "train ", *(["dev "] if dev else []))
+    held_out = {language.lang: language for language in counts(dev)} if dev else {}
+    for language in counts(train):
+        in_dev = held_out.pop(language.lang, None)
+        table.add_row(language.lang, *count_cells(language), *(count_cells(in_dev) if dev else []))
+    for language in held_out.values():
+        table.add_row(language.lang, *count_cells(None), *count_cells(language))
+    Console(soft_wrap=True, highlight=False).print(table)
+    print(f"train: {sizes(train)}")
+    print(f"dev: {sizes(dev)}" if dev else "dev: nothing held out")
+    for note in report.notes:
+        print(f"note: {note}")
+    if report.skipped:
+        print(f"{report.skipped:,} bad rows left out, such as:", *report.sample, sep="\n  ")
+    print()
