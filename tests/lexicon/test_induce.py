@@ -140,3 +140,11 @@ def test_precision_counts_only_words_with_vectors() -> None:
     assert "P@1 50.0%" in str(found)
     with pytest.raises(UserError, match="no pairs from en into fr"):
         precision(source, WordVectors("fr", ["x"], _random(1, 24)), gold)
+
+
+def test_vectors_of_other_dimensions_are_refused_in_one_line() -> None:
+    source = WordVectors("en", ["a", "b"], _unit(_random(2, 3)))
+    target = WordVectors("de", ["a", "b"], _unit(_random(2, 2)))
+    for mutual in (False, True):
+        with pytest.raises(UserError, match="vectors of en have 3 dimensions, those of de 2"):
+            induce(source, target, mutual=mutual)

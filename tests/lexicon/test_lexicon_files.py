@@ -5,6 +5,7 @@ import pytest
 
 from xlret.errors import DataError, UserError
 from xlret.lexicon.files import Entry, languages_of, pair_files, read_export, read_pairs
+from xlret.lexicon.lexicon import Lexicon
 
 
 @pytest.mark.parametrize(
@@ -79,7 +80,7 @@ def test_a_cut_off_damaged_or_false_gzip_file_is_a_user_error(tmp_path: Path) ->
     with pytest.raises(DataError, match="is damaged"):
         list(read_pairs(path))
     path.write_bytes(b"dog\thund\n")
-    with pytest.raises(UserError, match="cannot read lexicon"):
+    with pytest.raises(UserError, match="is damaged"):
         list(read_pairs(path))
 
 
@@ -107,3 +108,44 @@ def test_readme_and_hidden_files_of_a_directory_are_left_out(tmp_path: Path) -> 
     for name in ("README.txt", "license.txt", ".en-de.txt.swp.txt", "en-de.txt", "picture.png"):
         (tmp_path / name).write_text("x y\n")
     assert [path.name for path in pair_files(tmp_path)] == ["en-de.txt"]
+
+
+@pytest.mark.parametrize("space", ["\u00a0", "\u3000", "\u2009", "\u202f", "\u2003"])
+@pytest.mark.parametrize("separator", [" ", "\t"])
+def test_only_space_and_tab_separate(tmp_path: Path, space: str, separator: str) -> None:
+    path = tmp_path / "en-fr.txt"
+    path.write_text(f"old{space}town{separator}vieille{space}ville\n5{space}m{separator}cinq mètres\n", encoding="utf-8")
+    assert list(read_pairs(path)) == [
+        Entry(f"old{space}town", f"vieille{space}ville", 1.0),
+        Entry(f"5{space}m", "cinq mètres", 1.0),
+    ]
+    assert Lexicon.load([path]).translations("old town", "en", "fr").texts == (f"vieille{space}ville",)
+
+
+def test_line_ends_and_tabs_as_windows_and_spreadsheets_write_them(tmp_path: Path) -> None:
+    path = tmp_path / "en-de.txt"
+    path.write_bytes("\ufeffcat\tKatze\r\n\r\ndog Hund\t\r\ncow\tKuh\t\t\r\n \t \r\nfox\tFuchs\t0.5\t\r\n".encode())
+    assert [(entry.word, entry.translation, entry.score) for entry in read_pairs(path)] == [
+        ("cat", "Katze", 1.0),
+        ("dog", "Hund", 1.0),
+        ("cow", "Kuh", 1.0),
+        ("fox", "Fuchs", 0.5),
+    ]
+
+
+@pytest.mark.parametrize("line", [1, 7, 300, 5000])
+def test_a_bad_byte_is_named_by_its_own_line(tmp_path: Path, line: int) -> None:
+    lines = [b"w%d v%d" % (number, number) for number in range(1, 6000)]
+    lines[line - 1] = b"caf\xe9 Kaffee"
+    path = tmp_path / "en-de.txt"
+    path.write_bytes(b"\n".join(lines))
+    with pytest.raises(DataError, match=rf"en-de.txt:{line}: not UTF-8"):
+        list(read_pairs(path))
+
+
+def test_utf_16_and_misnamed_gzip(tmp_path: Path) -> None:
+    (tmp_path / "en-de.txt").write_text("cat\tKatze\n", encoding="utf-16")
+    with pytest.raises(UserError, match="is UTF-16; convert it to UTF-8"):
+        list(read_pairs(tmp_path / "en-de.txt"))
+    (tmp_path / "en-fr.txt").write_bytes(gzip.compress(b"cat\tchat\n"))
+    assert [entry.translation for entry in read_pairs(tmp_path / "en-fr.txt")] == ["chat"]

@@ -41,7 +41,7 @@ def test_limit_and_only(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("row", "says"),
     [
-        ("b 1 2 3", r"x\.vec:2: 3 numbers; the rows before have 2"),
+        ("b 1 2 3", r"x\.vec:2: 3 numbers; the rows have 2"),
         ("b 1", r"x\.vec:2: "),
         ("b nan 1", r"x\.vec:2: the vector of 'b' holds NaN"),
         ("b 1 inf", r"x\.vec:2: the vector of 'b' holds NaN or infinity"),
@@ -72,5 +72,33 @@ def test_empty_absent_and_binary_files_are_user_errors(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="cannot read vectors"):
         read_vectors(tmp_path / "absent.vec", "en")
     (tmp_path / "x.bin").write_bytes(b"\xba\x16\x4f\xff\x00")
-    with pytest.raises(DataError, match="not UTF-8"):
+    with pytest.raises(UserError, match="holds no word vector; 1 lines are not UTF-8"):
         read_vectors(tmp_path / "x.bin", "en")
+
+
+@pytest.mark.parametrize("header", [True, False])
+def test_words_may_hold_spaces(tmp_path: Path, header: bool) -> None:
+    rows = ["der 0.1 0.2 0.3", ". . 0.3 0.1 0.2", "new york 0.5 0.5 0.1", "mail at x@y.z 1 0 0", "7 0 1 0"]
+    path = tmp_path / "x.vec"
+    path.write_text("\n".join(["5 3"] * header + rows) + "\n", encoding="utf-8")
+    vectors = read_vectors(path, "en")
+    assert vectors.words == ["der", ". .", "new york", "mail at x@y.z", "7"]
+    assert vectors.vectors_WD.shape == (5, 3)
+    assert np.allclose(vectors.vectors_WD[3], [1, 0, 0])
+
+
+def test_a_word_cut_within_a_character_is_left_out_and_counted(tmp_path: Path) -> None:
+    path = tmp_path / "x.vec"
+    path.write_bytes(b"3 2\nthe 1 0\nna\xc3 0 1\nsun 1 1\n")
+    vectors = read_vectors(path, "en")
+    assert (vectors.words, vectors.skipped) == (["the", "sun"], 1)
+
+
+@pytest.mark.parametrize("header", [b"", b"600 3\n"])
+def test_a_short_row_is_named_by_its_own_line(tmp_path: Path, header: bytes) -> None:
+    rows = [b"w%d 0.1 0.2 0.%d" % (number, number) for number in range(1, 601)]
+    rows[299] = b"short 0.1"
+    path = tmp_path / "x.vec"
+    path.write_bytes(header + b"\n".join(rows))
+    with pytest.raises(DataError, match=rf"x.vec:{301 if header else 300}: 'short 0.1' must be a word and the 3 numbers"):
+        read_vectors(path, "en")

@@ -1,18 +1,20 @@
 """Reading bilingual word lists as others write them: MUSE, PanLex, xling-eval, exports of dictionary programs."""
 
-import gzip
 import html
 import re
-import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple, TextIO
+from typing import NamedTuple
 
 from xlret.errors import DataError, UserError
+from xlret.lexicon.lines import utf8_lines
 from xlret.text.languages import language
 
 PAIR_ENDINGS = (".txt", ".tsv", ".dic", ".txt.gz", ".tsv.gz", ".dic.gz")
 """How names of pair files end."""
+
+
+_BLANKS = " \t\r\n\ufeff"
 
 
 class Entry(NamedTuple):
@@ -47,19 +49,19 @@ def languages_of(path: Path) -> tuple[str, str]:
 def read_pairs(path: Path) -> Iterator[Entry]:
     """The entries of a pair file: `word TAB translation [TAB score]` or `word SPACE translation`; gzipped if it ends in .gz.
 
-    A line with a tab is cut at tabs, any other at its first space. Fields after the score are ignored. Blank lines are
-    skipped. Without a score an entry has 1.
+    A line with a tab is cut at tabs, any other at its first space; no-break and ideographic spaces are part of a word. Fields
+    after the score are ignored. Blank lines are skipped. Without a score an entry has 1.
 
     Raises:
         UserError: no such file, or it cannot be read.
         DataError: a line with one field, bytes that are not UTF-8, a score that is no number; names file and line.
     """
     for number, line in _lines(path):
-        fields = line.split("\t") if "\t" in line else line.split(maxsplit=1)
-        word, translation = fields[0].strip(), fields[1].strip() if len(fields) > 1 else ""
+        fields = [field.strip(_BLANKS) for field in (line.split("\t") if "\t" in line else line.split(" ", maxsplit=1))]
+        word, translation = fields[0], fields[1] if len(fields) > 1 else ""
         if not word or not translation:
             raise DataError(f"{path}:{number}: {line[:80]!r} must be a word, a tab or space, and its translation")
-        yield Entry(word, translation, _score(path, number, fields[2]) if "\t" in line and len(fields) > 2 else 1.0)
+        yield Entry(word, translation, _score(path, number, fields[2]) if len(fields) > 2 and fields[2] else 1.0)
 
 
 def read_export(path: Path, *, words_at_most: int = 3) -> Iterator[Entry]:
@@ -96,22 +98,11 @@ def pair_files(directory: Path) -> list[Path]:
 
 
 def _lines(path: Path) -> Iterator[tuple[int, str]]:
-    number = 0
-    try:
-        with _open(path) as file:
-            for number, line in enumerate(file, start=1):
-                if line := line.strip(" \r\n\ufeff"):
-                    yield number, line
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path}:{number + 1}: not UTF-8 ({error.reason}); convert the file to UTF-8") from error
-    except (EOFError, zlib.error) as error:
-        raise DataError(f"{path}:{number + 1}: the gzipped file is damaged or ends too early; fetch it again") from error
-    except OSError as error:
-        raise UserError(f"cannot read lexicon {path}: {error.strerror or error}") from error
-
-
-def _open(path: Path) -> TextIO:
-    return gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else open(path, encoding="utf-8")
+    for number, line in utf8_lines(path, "lexicon"):
+        if line is None:
+            raise DataError(f"{path}:{number}: not UTF-8; convert the file to UTF-8, or leave this line out")
+        if line := line.strip(_BLANKS):
+            yield number, line
 
 
 def _score(path: Path, number: int, field: str) -> float:

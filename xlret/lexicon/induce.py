@@ -49,9 +49,14 @@ def induce(
         min_similarity: leave out candidates of a smaller cosine; pairs below 0 are always left out.
 
     Raises:
-        UserError: as `check_candidates`, or FAISS is not installed.
+        UserError: as `check_candidates`, vectors of other dimensions, or FAISS is not installed.
     """
     check_candidates(top, mutual=mutual)
+    if source.vectors_WD.shape[1] != target.vectors_WD.shape[1]:
+        raise UserError(
+            f"vectors of {source.lang} have {source.vectors_WD.shape[1]} dimensions, those of {target.lang} "
+            f"{target.vectors_WD.shape[1]}; both must be of one space (vectors of other dimensions cannot be aligned either)"
+        )
     if mutual:
         rows, columns_N = mutual_pairs(source.vectors_WD, target.vectors_WD, method)
         columns_NK = columns_N[:, None]

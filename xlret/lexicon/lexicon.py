@@ -16,7 +16,8 @@ from xlret.files import directory_beside
 from xlret.lexicon.build import table_from_pairs
 from xlret.lexicon.files import Entry, languages_of, pair_files, read_pairs
 from xlret.text.case import fold
-from xlret.text.languages import language, primary
+from xlret.text.languages import language, languages_meant, primary
+from xlret.text.spelling import loose
 
 ARROW_ENDING = ".arrow"
 _BLOCK = 64
@@ -51,13 +52,37 @@ class Table:
         return int(self.batch.num_rows)
 
     def row_of(self, word: str) -> int:
-        """The row of a folded word, or -1; about 5 microseconds."""
+        """The row of a folded word, or of one that is spelt otherwise (see `loose`), or -1; about 5 microseconds."""
+        row = self._row_of(word)
+        return row if row >= 0 else self._row_of_spelling(loose(word, self.source))
+
+    def begins(self, start: str) -> bool:
+        """Whether a word of the table goes on after this start, as it is written or in its loose form."""
+        return self._begins(start) or self._begins(loose(start, self.source))
+
+    def _row_of(self, word: str) -> int:
         key = word.encode("utf-8", "surrogatepass")
         row = self._position_of(key)
         return row if row < len(self) and self._words.bytes_at(row) == key else -1
 
-    def begins(self, start: str) -> bool:
-        """Whether a word of the table goes on after this start."""
+    def _row_of_spelling(self, spelling: str) -> int:
+        """The row of a word with this loose form, or -1."""
+        row = self._row_of(spelling)
+        return row if row >= 0 else self._spellings.get(spelling, -1)
+
+    @cached_property
+    def _spellings(self) -> dict[str, int]:
+        """Loose forms of the words that are written otherwise; the first word of a form. About 3 microseconds a word that is
+        not ASCII, at the first look-up that needs it."""
+        rows = np.flatnonzero(~pc.string_is_ascii(self.batch.column(0)).to_numpy(zero_copy_only=False)).tolist()
+        spellings: dict[str, int] = {}
+        for row in rows:
+            word = self.word(row)
+            if (spelling := loose(word, self.source)) != word:
+                spellings.setdefault(spelling, row)
+        return spellings
+
+    def _begins(self, start: str) -> bool:
         key = start.encode("utf-8", "surrogatepass")
         row = self._position_of(key)
         while row < len(self) and self._words.bytes_at(row) == key:
@@ -214,7 +239,8 @@ class Lexicon:
 
     def table(self, lang: str) -> Table | None:
         """The entries for texts of `lang`; those of `en` serve `en-US` too. None if there are none."""
-        return self.tables.get(lang) or self.tables.get(primary(lang))
+        meant = languages_meant(lang, self.tables)
+        return self.tables[meant[0]] if len(meant) == 1 else self.tables.get(primary(lang))
 
     def translations(self, word: str, lang: str, target: str) -> Candidates:
         """The translations of a word as written in a text; none if it is not in the lexicon."""

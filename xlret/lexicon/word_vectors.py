@@ -1,19 +1,20 @@
 """Word vectors in the text form of word2vec, fastText and MUSE (`.vec`), read as a stream."""
 
-import gzip
-import zlib
+from collections import Counter
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
+from itertools import chain, islice
 from pathlib import Path
-from typing import TextIO
 
 import numpy as np
 
 from xlret.errors import DataError, UserError
+from xlret.lexicon.lines import utf8_lines
 from xlret.shapes import FloatMatrix
 from xlret.text.case import fold
 
 _READ_AT_ONCE = 8192
+_FIRST_ROWS = 100
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,8 @@ class WordVectors:
     lang: str
     words: list[str]
     vectors_WD: FloatMatrix
+    skipped: int = 0
+    """Lines of the file that were left out since they are not UTF-8 (word2vec cuts some words within a character)."""
 
     def __len__(self) -> int:
         return len(self.words)
@@ -42,18 +45,19 @@ def read_vectors(path: Path, lang: str, *, limit: int = 200_000, only: Collectio
 
     Raises:
         UserError: `limit` is below 1, or the file cannot be read or has no vector.
-        DataError: a row of another length than the first, or a value that is no finite number; names file and line.
+        DataError: a row with too few numbers, or a value that is no finite number; names file and line.
     """
     if limit < 1:
         raise UserError(f"limit is {limit}; at least one word a file must be read")
     words: list[str] = []
     seen: set[str] = set()
     chunks: list[FloatMatrix] = []
-    for number, fields in _rows(path):
-        word = fold(fields[0], lang)
+    rows = _Rows(path)
+    for number, written, numbers in rows:
+        word = fold(written, lang)
         if not word or word in seen or (only is not None and word not in only):
             continue
-        vector = _vector(path, number, fields)
+        vector = _vector(path, number, written, numbers)
         length = float(np.linalg.norm(vector))
         if length == 0:
             continue
@@ -65,45 +69,61 @@ def read_vectors(path: Path, lang: str, *, limit: int = 200_000, only: Collectio
         if len(words) == limit:
             break
     if not words:
-        raise UserError(f"{path} holds no word vector{' of the words wanted' if only is not None else ''}")
-    return WordVectors(lang, words, np.concatenate(chunks)[: len(words)])
+        wanted = " of the words wanted" if only is not None else ""
+        raise UserError(f"{path} holds no word vector{wanted}{f'; {rows.skipped} lines are not UTF-8' if rows.skipped else ''}")
+    return WordVectors(lang, words, np.concatenate(chunks)[: len(words)], rows.skipped)
 
 
-def _rows(path: Path) -> Iterator[tuple[int, list[str]]]:
-    """Line number and fields (word, numbers ...), all rows of one length."""
-    dimension = 0
-    number = 0
+class _Rows:
+    """Line number, word and numbers of each row, all of one length; counts the rows that are not UTF-8, which are left out.
+
+    A word may hold spaces (GloVe's `. . .`): the numbers are counted from the right. How many there are, the first line
+    `count dimension` says, or most of the first rows.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self.skipped = 0
+
+    def __iter__(self) -> Iterator[tuple[int, str, list[str]]]:
+        lines = self._lines()
+        first = list(islice(lines, _FIRST_ROWS))
+        dimension = 0
+        if first and len(header := first[0][1].split()) == 2 and all(field.isdigit() for field in header):
+            dimension = int(header[1])
+            del first[0]
+        if not dimension and first:
+            dimension = Counter(line.count(" ") for _, line in first).most_common(1)[0][0]
+        for number, line in chain(first, lines):
+            word, *numbers = line.rsplit(" ", dimension)
+            if len(numbers) < max(dimension, 2) or not word:
+                expected = f"a word and the {dimension} numbers" if dimension >= 2 else "a word and the numbers"
+                raise DataError(f"{self._path}:{number}: {line[:60]!r} must be {expected} of its vector")
+            if _is_number(word.rpartition(" ")[2]) and " " in word:
+                raise DataError(f"{self._path}:{number}: {line.count(' ')} numbers; the rows have {dimension}")
+            yield number, word, numbers
+
+    def _lines(self) -> Iterator[tuple[int, str]]:
+        for number, line in utf8_lines(self._path, "vectors"):
+            if line is None:
+                self.skipped += 1
+            else:
+                yield number, line.rstrip(" \t\r\n").removeprefix("\ufeff").replace("\t", " ")
+
+
+def _is_number(field: str) -> bool:
     try:
-        with _open(path) as file:
-            for number, line in enumerate(file, start=1):
-                fields = line.rstrip(" \r\n").split(" ")
-                if number == 1 and len(fields) == 2 and fields[0].isdigit() and fields[1].isdigit():
-                    continue
-                if len(fields) < 3:
-                    raise DataError(f"{path}:{number}: {line[:60]!r} must be a word and the numbers of its vector")
-                dimension = dimension or len(fields) - 1
-                if len(fields) - 1 != dimension:
-                    raise DataError(f"{path}:{number}: {len(fields) - 1} numbers; the rows before have {dimension}")
-                yield number, fields
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path}:{number + 1}: not UTF-8 ({error.reason}); convert the file to UTF-8") from error
-    except (EOFError, zlib.error) as error:
-        raise DataError(f"{path}:{number + 1}: the gzipped file is damaged or ends too early; fetch it again") from error
-    except OSError as error:
-        raise UserError(f"cannot read vectors {path}: {error.strerror or error}") from error
+        float(field)
+    except ValueError:
+        return False
+    return True
 
 
-def _vector(path: Path, number: int, fields: list[str]) -> FloatMatrix:
+def _vector(path: Path, number: int, word: str, numbers: list[str]) -> FloatMatrix:
     try:
-        vector = np.array(fields[1:], dtype=np.float32)
+        vector = np.array(numbers, dtype=np.float32)
     except ValueError as error:
-        raise DataError(f"{path}:{number}: the vector of {fields[0][:40]!r} holds what is no number: {error}") from error
+        raise DataError(f"{path}:{number}: the vector of {word[:40]!r} holds what is no number: {error}") from error
     if not np.isfinite(vector).all():
-        raise DataError(f"{path}:{number}: the vector of {fields[0][:40]!r} holds NaN or infinity")
+        raise DataError(f"{path}:{number}: the vector of {word[:40]!r} holds NaN or infinity")
     return vector
-
-
-def _open(path: Path) -> TextIO:
-    if path.suffix == ".gz":
-        return gzip.open(path, "rt", encoding="utf-8", newline="\n")
-    return open(path, encoding="utf-8", newline="\n")

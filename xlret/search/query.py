@@ -4,12 +4,11 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from langcodes import tag_distance
 from numpy.typing import NDArray
 
 from xlret.errors import UserError
 from xlret.search.filters import Filter, check_filter
-from xlret.text.languages import language, primary
+from xlret.text.languages import language, languages_meant
 
 MAX_TOP_K = 10_000
 """The library's bound; the HTTP endpoint has a lower one."""
@@ -17,8 +16,6 @@ MAX_EXCLUDED = 10_000
 MAX_QUERIES = 10_000
 MAX_DIAL = 1 << 20
 MAX_NUMBER = 1e6
-_NEAR = 9
-"""Readers of two tags that are no farther apart than this understand each other's texts, say the tables of CLDR."""
 
 
 @dataclass(frozen=True)
@@ -69,10 +66,7 @@ def check_options(options: SearchOptions, languages: Mapping[str, int], fields: 
 
 
 def indexed_languages(codes: Sequence[str], known: Collection[str]) -> tuple[str, ...]:
-    """The languages of an index that are meant, each once.
-
-    That is the very tag; or else all tags of the language, as `pt-BR` for `pt`; or else the nearest one that its readers
-    understand, as `de` for `de-DE`, but not `zh` for `zh-TW`.
+    """The languages of an index that are meant, each once; see `languages_meant`.
 
     Args:
         codes: BCP-47 codes, or others that `language` understands.
@@ -87,16 +81,12 @@ def indexed_languages(codes: Sequence[str], known: Collection[str]) -> tuple[str
     meant: dict[str, None] = {}
     for code in codes:
         try:
-            wanted = language(code)
+            indexed = languages_meant(language(code), known)
         except UserError as error:
             raise UserError(f"languages: {error}") from error
-        same = [wanted] if wanted in known else [indexed for indexed in known if primary(indexed) == wanted]
-        if not same:
-            distances = {indexed: tag_distance(wanted, indexed) for indexed in known if primary(indexed) == primary(wanted)}
-            same = [indexed for indexed, distance in distances.items() if distance == min(distances.values()) <= _NEAR]
-        if not same:
+        if not indexed:
             raise UserError(f"languages: there are no passages in {code!r:.40}; there are {', '.join(known)}")
-        meant.update(dict.fromkeys(same))
+        meant.update(dict.fromkeys(indexed))
     return tuple(meant)
 
 

@@ -134,6 +134,13 @@ def _remembered(held: dict[str, T], word: str, find: Callable[[str], T]) -> T:
     return value
 
 
+_CONTRACTED = frozenset(
+    {"it", "he", "she", "that", "this", "there", "here", "what", "who", "where", "when", "why", "how", "let"}
+    | {"everything", "something", "nothing"}
+)
+"""English words whose 's is mostly `is`, `has` or `us`: `that's` is no possessive of `that`."""
+
+
 def _readings(word: str, source: str) -> Iterator[tuple[str, str, str]]:
     """Ways to look a word or several up, as (what stays before, what is looked up, what stays after): whole, then without
     an English 's at the end or an elided article such as French l' at the start; `histoire de l'art` is no reading of art."""
@@ -143,7 +150,7 @@ def _readings(word: str, source: str) -> Iterator[tuple[str, str, str]]:
     plain = word.replace("’", "'")
     yield "", plain, ""
     if source == "en":
-        if plain[-2:] in ("'s", "'S"):
+        if plain[-2:] in ("'s", "'S") and plain[:-2].lower() not in _CONTRACTED:
             yield "", plain[:-2], word[-2:]
     elif (elided := re.match(r"\S*'(?=.)", plain)) is not None:
         yield word[: elided.end()], plain[elided.end() :], ""

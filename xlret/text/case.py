@@ -3,9 +3,10 @@
 import re
 import unicodedata
 
+from xlret.text.languages import has_dotless_i, primary
+
 _JOINTS = re.compile(r"[\s'’-]+")
 _BREAKS = re.compile(r"(?<=[ -])")
-_TURKIC = ("tr", "az")
 
 
 def fold(word: str, lang: str) -> str:
@@ -15,7 +16,7 @@ def fold(word: str, lang: str) -> str:
     ('new york', 'ışık')
     """
     word = " ".join(word.split())
-    if lang in _TURKIC:
+    if has_dotless_i(lang):
         word = word.replace("İ", "i").replace("I", "ı")
     if word.isascii():
         return word.lower()
@@ -58,9 +59,11 @@ def carry_case(source: str, target: str, target_lang: str) -> str:
 
 
 def _upper(text: str, lang: str) -> str:
-    return (text.replace("i", "İ") if lang in _TURKIC else text).upper()
+    return (text.replace("i", "İ") if has_dotless_i(lang) else text).upper()
 
 
 def _titled(word: str, lang: str) -> str:
-    first = "İ" if lang in _TURKIC and word[:1] == "i" else word[:1].title()
+    if primary(lang) == "nl" and word[:2] == "ij":
+        return "IJ" + word[2:]
+    first = "İ" if has_dotless_i(lang) and word[:1] == "i" else word[:1].title()
     return first + word[1:]

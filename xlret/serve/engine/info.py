@@ -13,7 +13,7 @@ from xlret.errors import CorruptError
 from xlret.release.verify import CheckBytes, check_bytes, verify_release
 from xlret.search.calibration import CALIBRATION, Calibration
 from xlret.search.manifest import IndexManifest, read_manifest
-from xlret.text.languages import RIGHT_TO_LEFT, primary
+from xlret.text.languages import primary, written_right_to_left
 from xlret.tokens.texts import Tokeniser
 
 
@@ -106,9 +106,7 @@ def direction(code: str) -> Literal["ltr", "rtl"]:
     >>> direction("ar"), direction("az-Arab"), direction("de")
     ('rtl', 'rtl', 'ltr')
     """
-    script = next((part for part in code.split("-")[1:] if len(part) == 4 and part.isalpha()), None)
-    is_rtl = script in ("Arab", "Hebr", "Thaa", "Syrc", "Nkoo", "Adlm") if script else primary(code) in RIGHT_TO_LEFT
-    return "rtl" if is_rtl else "ltr"
+    return "rtl" if written_right_to_left(code) else "ltr"
 
 
 @lru_cache(maxsize=1024)
