@@ -68,12 +68,16 @@ class VerifiedOnce:
 
     def _directory(self) -> Path | None:
         directory = _notes()
-        if directory is not None:
-            try:
-                (directory / self.service).mkdir(mode=0o700, exist_ok=True)
-            except OSError:  # full, for example: it is only notes
-                return None
-        return None if directory is None else directory / self.service
+        if directory is None:
+            return None
+        own = directory / self.service
+        try:
+            if not own.is_dir():
+                _remove_stale(directory)
+                own.mkdir(mode=0o700, exist_ok=True)
+        except OSError:  # full, for example: it is only notes
+            return None
+        return own
 
 
 def _stamp(path: Path, entry: FileEntry) -> str | None:
@@ -105,9 +109,12 @@ def _notes() -> Path | None:
         status = directory.lstat()
         if directory.is_symlink() or status.st_uid != os.geteuid() or status.st_mode & 0o077:
             return None
-        for service in directory.iterdir():
-            if time.time() - service.stat().st_mtime > _STALE_S:
-                shutil.rmtree(service, ignore_errors=True)
     except OSError:
         return None
     return directory
+
+
+def _remove_stale(directory: Path) -> None:
+    for service in directory.iterdir():
+        if time.time() - service.stat().st_mtime > _STALE_S:
+            shutil.rmtree(service, ignore_errors=True)
