@@ -3,6 +3,8 @@
 import asyncio
 import hashlib
 import shutil
+import subprocess
+import sys
 from collections import Counter
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -157,3 +159,40 @@ def test_swap_there_and_back_and_a_damaged_release_is_refused_by_name(release: P
             assert (await search(client, query=QUESTIONS["de"])).release == "other"
 
     asyncio.run(run())
+
+
+CHILD = """
+import asyncio, sys
+from pathlib import Path
+from xlret.serve.engine.local import LocalEncoder
+from xlret.search.mapped import MappedFileError
+from xlret.serve.settings import ServeSettings
+
+async def run():
+    encoder, release = LocalEncoder(ServeSettings()), Path(sys.argv[1])
+    await encoder.load("whole", str(release))
+    weights = release / "encoder" / "model.safetensors"
+    before, content = await encoder.encode("whole", ["Bienen"], "query"), weights.read_bytes()
+    weights.chmod(0o644)
+    weights.write_bytes(b"")
+    try:
+        await encoder.encode("whole", ["Honig"], "query")
+    except MappedFileError as error:
+        print(error)
+    weights.write_bytes(content)
+    while True:
+        try:
+            assert (await encoder.encode("whole", ["Bienen"], "query") == before).all()
+            break
+        except MappedFileError:
+            await asyncio.sleep(0.01)
+
+asyncio.run(run())
+"""
+
+
+def test_weights_that_are_cut_short_are_an_error_and_not_the_end_of_the_process(release: Path, tmp_path: Path) -> None:
+    shutil.copytree(release, tmp_path / release.name)
+    command = [sys.executable, "-c", CHILD, str(tmp_path / release.name)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stdout.count("model.safetensors was cut short")) == (0, 1), done.stderr

@@ -18,9 +18,10 @@ from numpy.typing import NDArray
 from xlret.errors import UserError
 from xlret.release.alias import release_named
 from xlret.release.once import VerifiedOnce
-from xlret.release.record import ENCODER, INDEX, RERANKER
+from xlret.release.record import ENCODER, INDEX, RERANKER, ReleaseRecord
 from xlret.release.verify import CheckBytes, check_bytes, verify_files
 from xlret.search.manifest import MANIFEST, read_manifest
+from xlret.search.mapped import MappedFiles
 from xlret.search.merge import ShardHits, merge
 from xlret.search.passages import Passage
 from xlret.search.query import SearchOptions
@@ -97,6 +98,7 @@ class LocalEncoder(LocalBackend["Encoder"]):
     ) -> None:
         super().__init__(read or self._load_encoder, settings.batch.encoder_calls, "encoder")
         self._settings, self._check = settings, check
+        self._weights: weakref.WeakKeyDictionary[Encoder, MappedFiles] = weakref.WeakKeyDictionary()
         # Passages and highlights have their own threads: long texts, or ones whose caller has left, keep no question waiting.
         self._long = ThreadPoolExecutor(2, thread_name_prefix="encoder-long")
 
@@ -106,13 +108,16 @@ class LocalEncoder(LocalBackend["Encoder"]):
         from xlret.model.encoder import Encoder
 
         torch.set_num_threads(self._settings.encoder_threads)
-        verify_files(path, [f"{ENCODER}/"], self._check)
+        record = verify_files(path, [f"{ENCODER}/"], self._check)
         encoder = Encoder.load(path / ENCODER, device=_device())
+        self._weights[encoder] = _weights(path, record, ENCODER)
         encoder.encode(["warm up: the first call is the slowest"], "query")
         return encoder
 
     async def encode(self, release: str, texts: Sequence[str], side: Side) -> NDArray[np.float32]:
         encoder, settings = self._loaded(release), self._settings
+        if encoder in self._weights:
+            self._weights[encoder].check()
         return await self._run(
             lambda: encoder.encode(texts, side, tokens_per_batch=settings.tokens_per_batch, precision=settings.precision),
             None if side == "query" else self._long,
@@ -205,6 +210,7 @@ class LocalReranker(LocalBackend["Reranker | None"]):
     ) -> None:
         super().__init__(read or self._load_reranker, 1, "reranker")
         self._settings, self._check = settings, check
+        self._weights: weakref.WeakKeyDictionary[Reranker, MappedFiles] = weakref.WeakKeyDictionary()
 
     def _load_reranker(self, path: Path) -> "Reranker | None":
         if not (path / RERANKER).is_dir():
@@ -214,13 +220,17 @@ class LocalReranker(LocalBackend["Reranker | None"]):
         from xlret.model.reranker import Reranker
 
         torch.set_num_threads(self._settings.encoder_threads)
-        verify_files(path, [f"{RERANKER}/"], self._check)
-        return Reranker.load(path / RERANKER, device=_device())
+        record = verify_files(path, [f"{RERANKER}/"], self._check)
+        reranker = Reranker.load(path / RERANKER, device=_device())
+        self._weights[reranker] = _weights(path, record, RERANKER)
+        return reranker
 
     async def score(self, release: str, pairs: Sequence[tuple[str, str]]) -> NDArray[np.float32]:
         reranker, settings = self._loaded(release), self._settings
         if reranker is None:
             raise LookupError(f"release {release} has no reranker")
+        if reranker in self._weights:
+            self._weights[reranker].check()
         return await self._run(
             lambda: reranker.score(pairs, tokens_per_batch=settings.tokens_per_batch, precision=settings.precision)
         )
@@ -255,6 +265,12 @@ def local_gateway(settings: ServeSettings) -> Gateway:
     gateway = Gateway(LocalEncoder(settings, check=once), shards, LocalReranker(settings, check=once), settings, read)
     weakref.finalize(gateway, once.forget)
     return gateway
+
+
+def _weights(path: Path, record: ReleaseRecord, part: str) -> MappedFiles:
+    """The weights of a model of a release, which on CPUs are the mapped file: cut short, it would take the process along."""
+    names = [name for name in record.files if name.startswith(f"{part}/") and name.endswith(".safetensors")]
+    return MappedFiles(path, [(name, record.files[name]) for name in names] if _device() == "cpu" else [])
 
 
 def _search(shard: "Shard", vectors_QD: NDArray[np.float32], options: Sequence[SearchOptions]) -> Callable[[], ShardHits]:
