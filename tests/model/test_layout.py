@@ -251,7 +251,10 @@ def test_prompts(
 
 def test_prompts_that_are_nobodys_are_told(theirs: Path) -> None:
     write(theirs / ABOUT, {"prompts": {"s2p": "find : "}})
-    with pytest.warns(UserWarning, match="no prompt stands before queries; there are s2p, to be chosen with query_prompt_name"):
+    with (
+        pytest.warns(UserWarning, match="before queries; there are s2p, to be chosen with query_prompt_name"),
+        pytest.warns(UserWarning, match="before passages; there are s2p"),
+    ):
         assert Encoder.load(theirs).card.query_prompt == ""
     with pytest.raises(UserError, match=r"query_prompt_name is 's2s'; .* has s2p"):
         Encoder.load(theirs, query_prompt_name="s2s")

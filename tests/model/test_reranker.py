@@ -157,6 +157,53 @@ def test_a_cross_encoder_of_other_make_keeps_its_head(tmp_path: Path, labels: in
     same(CrossEncoder(str(tmp_path / "ours"), device="cpu").predict(PAIRS), made.score(PAIRS), 1e-5)
 
 
+def theirs_saved(reranker: Reranker, directory: Path) -> CrossEncoder:
+    """As sentence-transformers saves a cross-encoder, with modules.json; pairs of up to 40 tokens."""
+    reranker.save(directory.with_name("ours"))
+    CrossEncoder(str(directory.with_name("ours")), device="cpu").save(str(directory))
+    return CrossEncoder(str(directory), device="cpu")
+
+
+def edit(path: Path, **values: object) -> None:
+    path.write_text(json.dumps({**json.loads(path.read_text()), **values}))
+
+
+@pytest.mark.parametrize("limit", [None, 12])
+def test_a_cross_encoder_that_sentence_transformers_saved(reranker: Reranker, tmp_path: Path, limit: int | None) -> None:
+    theirs_saved(reranker, tmp_path / "theirs")
+    edit(tmp_path / "theirs" / "sentence_bert_config.json", max_seq_length=limit)
+    theirs, loaded = CrossEncoder(str(tmp_path / "theirs"), device="cpu"), Reranker.load(tmp_path / "theirs")
+    assert loaded.card.max_tokens == (limit or 40)
+    same(theirs.predict(PAIRS), loaded.score(PAIRS), 1e-5)
+    settings = SETTINGS.model_copy(update={"start": str(tmp_path / "theirs")})
+    same(start_reranker(settings, None, 0).score(PAIRS), loaded.score(PAIRS))
+    with pytest.raises(UserError, match="lack Pooling"):
+        Encoder.load(tmp_path / "theirs")
+
+
+@pytest.mark.parametrize(
+    ("file", "values", "message"),
+    [
+        ("config_sentence_transformers.json", {"model_type": "SparseEncoder"}, "model_type is 'SparseEncoder'"),
+        (
+            "config_sentence_transformers.json",
+            {"prompts": {"ask": "ask: "}, "default_prompt_name": "ask"},
+            "default_prompt_name is 'ask'",
+        ),
+        ("sentence_bert_config.json", {"warp": 1}, "warp is an option"),
+        ("sentence_bert_config.json", {"transformer_task": "text-generation"}, "transformer_task is 'text-generation'"),
+        ("config.json", {"auto_map": {"AutoModel": "x.X"}}, "auto_map names code"),
+    ],
+)
+def test_cross_encoders_that_are_refused(
+    reranker: Reranker, tmp_path: Path, file: str, values: dict[str, object], message: str
+) -> None:
+    theirs_saved(reranker, tmp_path / "theirs")
+    edit(tmp_path / "theirs" / file, **values)
+    with pytest.raises(UserError, match=message):
+        Reranker.load(tmp_path / "theirs")
+
+
 def test_pickled_and_headless_weights_are_refused(saved: Path, tmp_path: Path) -> None:
     shutil.copytree(saved, tmp_path / "pickled")
     (tmp_path / "pickled" / "model.safetensors").rename(tmp_path / "pickled" / "pytorch_model.bin")

@@ -160,18 +160,25 @@ class Encoder(nn.Module):
     def load(cls, name_or_directory: str | Path, *, device: str = "cpu", **overrides: Unpack[EncoderOverrides]) -> "Encoder":
         """The encoder in a directory or of a hub name, whoever saved it; in evaluation mode.
 
-        What the overrides leave open is taken from the encoder's own files: of one that xlret saved from its card
-        (`xlret.json`); of a sentence-transformers directory from `modules.json` and the files that it names (pooling, dense
-        layer), its `sentence_bert_config.json` (lower case) and `config_sentence_transformers.json` (prompts); of any other
-        the pooling is mean and there are no prompts. Limits without an override are as long as the model has positions for.
+        What the overrides leave open is taken from the encoder's own files, all of which are honoured or refused:
+
+        - one that xlret saved: its card (`xlret.json`), which the files beside it have to agree with;
+        - a sentence-transformers directory: `modules.json` and what it names (pooling, dense layer),
+          `sentence_bert_config.json` or its kin (`max_seq_length`, `do_lower_case`) and `config_sentence_transformers.json`
+          (prompts: `query` for queries, `document`, `passage` or `corpus` for passages, else the default one; a warning tells
+          where others are left over);
+        - any other: the tokenizer's `model_max_length`; pooling is over the last token for a causal language model, else the
+          mean, and there are no prompts.
+
+        No text is longer than the model has positions for, and vectors are normalised whatever the files say.
 
         Args:
             name_or_directory: a directory as `save`, sentence-transformers or transformers write it, or a name on the hub,
                 which is asked only where there is no such directory.
             device: where the weights go, such as `cuda`.
-            overrides: what is to differ from the files, by the names of `EncoderSettings`: `pooling`, `query_prompt`,
-                `passage_prompt`, `max_query_tokens`, `max_passage_tokens` (lowered to what the model has positions for),
-                `dimensions`.
+            overrides: what is to differ from the files, by the names of `EncoderSettings`: `pooling`; `query_prompt` and
+                `passage_prompt`, or `query_prompt_name` and `passage_prompt_name` among the files' own prompts;
+                `max_query_tokens` and `max_passage_tokens` (lowered to what the model has positions for); `dimensions`.
 
         Raises:
             UserError: no such directory or hub name, a reranker, custom code, pickled weights, modules or poolings that are

@@ -67,14 +67,47 @@ def read_layout(directory: Path) -> Layout:
         return Layout(directory)
     try:
         modules = _modules(directory)
+        if "Pooling" not in modules:
+            raise UserError(f"{directory}/modules.json: modules {', '.join(modules)} lack Pooling, which makes a text's vector")
         if normalize := modules.get("Normalize"):
             _only(normalize / "config.json", read_json(normalize / "config.json", {}), _VECTOR_KEYS)
-        options = _options(modules["Transformer"])
+        options = _options(modules["Transformer"], _OF_ENCODERS, "last_hidden_state")
         about = _about(directory / "config_sentence_transformers.json", "Normalize" in modules)
         pooling = _pooling(modules["Pooling"] / "config.json")
     except (KeyError, TypeError, AttributeError) as error:
         raise UserError(f"{directory}: modules.json and the files it names are not of sentence-transformers' form") from error
     return Layout(modules["Transformer"], pooling=pooling, projection=modules.get("Dense"), **options, **about)
+
+
+def read_cross_encoder_layout(directory: Path) -> Layout | None:
+    """As `read_layout` of a model that reads pairs: one with a classification head, whoever saved it.
+
+    Returns:
+        None: the directory holds no such model.
+
+    Raises:
+        UserError: an option or value that would give other scores here; names the file and the key.
+    """
+    try:
+        modules = _modules(directory) if (directory / "modules.json").is_file() else {"Transformer": directory}
+        if modules.keys() != {"Transformer"}:
+            return None
+        transformer = modules["Transformer"]
+        architectures = read_json(transformer / "config.json", {}).get("architectures") or ()
+        if not any(str(name).endswith("ForSequenceClassification") for name in architectures):
+            return None
+        if not (directory / "modules.json").is_file():
+            return Layout(transformer)
+        file = directory / "config_sentence_transformers.json"
+        about = read_json(file, {})
+        if about.get("model_type", "CrossEncoder") != "CrossEncoder":
+            raise UserError(f"{file}: model_type is {about['model_type']!r}; a reranker is a CrossEncoder")
+        default = about.get("default_prompt_name")
+        if default is not None and (about.get("prompts") or {}).get(default) != "":
+            raise UserError(f"{file}: default_prompt_name is {default!r}; a prompt before pairs is not supported")
+        return Layout(transformer, **_options(transformer, _OF_CROSS_ENCODERS, "logits"))
+    except (KeyError, TypeError, AttributeError) as error:
+        raise UserError(f"{directory}: modules.json and the files it names are not of sentence-transformers' form") from error
 
 
 def read_json(path: Path, missing: Any = None) -> Any:
@@ -106,13 +139,13 @@ def _modules(directory: Path) -> dict[str, Path]:
             raise UserError(f"{file}: path {path!r} leaves the directory; allowed are paths below it")
         modules[kind] = directory / path
     order = [kind for kind in _KINDS if kind in modules]
-    if order != list(modules) or order[:2] != ["Transformer", "Pooling"]:
+    if order != list(modules) or order[:2] not in (["Transformer", "Pooling"], ["Transformer"]):
         raise UserError(f"{file}: modules {', '.join(modules)} are not Transformer, Pooling, (Dense), (Normalize)")
     return modules
 
 
-def _options(transformer: Path) -> dict[str, Any]:
-    """The transformer's own options, from the first of the files that says something."""
+def _options(transformer: Path, values: Mapping[str, tuple[Any, ...]], output: str) -> dict[str, Any]:
+    """The transformer's own options, from the first of the files that says something; `values` and `output` are supported."""
     no_options: dict[str, Any] = {}
     file, options = next(
         ((path, read) for name in _OPTION_FILES if (read := read_json(path := transformer / name, {}))),
@@ -121,19 +154,19 @@ def _options(transformer: Path) -> dict[str, Any]:
     tokenizer = _arguments(file, options, ("processor_kwargs", "tokenizer_args"), {"model_max_length"})
     _arguments(file, options, ("model_kwargs", "model_args"), _MODEL_ARGUMENTS)
     _arguments(file, options, ("config_kwargs", "config_args"), set())
-    _only(file, options, _OPTION_VALUES, _OPTION_KEYS)
-    texts = options.get("modality_config", {}).get("text", {}).get("method_output_name", "last_hidden_state")
-    if texts != "last_hidden_state":
-        raise UserError(f"{file}: modality_config reads {texts!r} of the transformer; supported is last_hidden_state")
+    _only(file, options, {**_OPTION_VALUES, **values}, _OPTION_KEYS)
+    texts = options.get("modality_config", {}).get("text", {}).get("method_output_name", output)
+    if texts != output:
+        raise UserError(f"{file}: modality_config reads {texts!r} of the transformer; supported is {output}")
     limit = tokenizer.get("model_max_length", options.get("max_seq_length"))
     lengths = {"max_seq_length": limit, **{key: options.get(key) for key in ("query_length", "document_length")}}
     for key, value in lengths.items():
         if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < _SHORTEST):
             raise UserError(f"{file}: {key} is {value!r}; supported is a number of tokens, {_SHORTEST} or more")
-    if not isinstance(options.get("do_lower_case", False), bool):
+    if not isinstance(options.get("do_lower_case"), bool | None):
         raise UserError(f"{file}: do_lower_case is {options['do_lower_case']!r}; allowed are true and false")
     return {
-        "lower_case": options.get("do_lower_case", False),
+        "lower_case": options.get("do_lower_case") or False,
         "max_tokens": limit,
         "max_query_tokens": options.get("query_length"),
         "max_passage_tokens": options.get("document_length"),
@@ -150,13 +183,13 @@ def _arguments(file: Path, options: Mapping[str, Any], names: tuple[str, str], k
 
 
 _OPTION_VALUES: dict[str, tuple[Any, ...]] = {
-    "transformer_task": ("feature-extraction",),
-    "module_output_name": ("token_embeddings",),
     "processing_kwargs": (None, {}),
     "query_expansion": (None,),
     "tokenizer_name_or_path": (None,),
 }
-"""Options of which only these values give a vector of each text as it is computed here."""
+"""Options of which only these values give what is computed here."""
+_OF_ENCODERS = {"transformer_task": ("feature-extraction",), "module_output_name": ("token_embeddings",)}
+_OF_CROSS_ENCODERS = {"transformer_task": ("sequence-classification",), "module_output_name": ("scores",)}
 _OPTION_KEYS = {
     *("max_seq_length", "do_lower_case", "query_length", "document_length", "modality_config", "unpad_inputs"),
     *("processor_kwargs", "tokenizer_args", "model_kwargs", "model_args", "config_kwargs", "config_args"),

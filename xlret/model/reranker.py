@@ -20,6 +20,7 @@ from xlret.keys import key_of
 from xlret.model.backbone import check_ids, load_classifier, load_tokenizer, quiet, tokenizer_files
 from xlret.model.batched import run_batched
 from xlret.model.fresh import fresh_parts
+from xlret.model.layout import read_cross_encoder_layout
 from xlret.model.parts import Parts
 from xlret.model.settings import EncoderSettings
 from xlret.model.start import locate, read_directory
@@ -119,7 +120,8 @@ class Reranker(nn.Module):
         """The reranker in a directory or of a hub name, whoever saved it; in evaluation mode.
 
         One that xlret saved is as its card (`xlret.json`) says. Any other cross-encoder of one logit is read as transformers
-        has saved it, with pairs as long as it has positions for; scores are its logits, whatever activation it names.
+        or sentence-transformers saved it, with pairs as long as its files say; scores are its logits, whatever activation it
+        names.
 
         Args:
             name_or_directory: a directory, or a name on the hub, which is asked only where there is no such directory.
@@ -137,14 +139,15 @@ class Reranker(nn.Module):
             if max_tokens is not None:
                 card = card.model_copy(update={"max_tokens": min(max_tokens, card.max_tokens)})
             return cls(classifier, tokenizer, files, card).to(device).eval()
-        if not _has_head(directory):
+        layout = read_cross_encoder_layout(directory)
+        if layout is None:
             raise UserError(
                 f"{directory} is not a reranker: its config.json names no ...ForSequenceClassification; "
                 "train one from it with model: reranker"
             )
-        parts = read_directory(directory)
-        classifier, types = _own_head(directory)
-        return _reranker(parts, classifier, types, max_tokens or parts.positions).to(device)
+        parts = read_directory(directory, layout)
+        classifier, types = _own_head(layout.transformer)
+        return _reranker(parts, classifier, types, max_tokens or parts.max_passage_tokens).to(device)
 
 
 def start_reranker(
@@ -170,14 +173,15 @@ def start_reranker(
         _ready_to_compare(classifier, seed)
     else:
         directory = locate(settings.start)
-        parts = read_directory(directory)
-        classifier, types = _own_head(directory) if _has_head(directory) else _with_head(parts, seed, positives)
+        layout = read_cross_encoder_layout(directory)
+        parts = read_directory(directory, layout)
+        classifier, types = _own_head(layout.transformer) if layout else _with_head(parts, seed, positives)
     return _reranker(parts, classifier, types, settings.max_query_tokens + settings.max_passage_tokens)
 
 
 def _reranker(parts: Parts, classifier: nn.Module, types: bool, max_tokens: int) -> Reranker:
     """A reranker of these parts, in evaluation mode, whose files tell other tools what its card tells xlret."""
-    card = RerankerCard(max_tokens=min(max_tokens, parts.positions), pad_id=parts.pad_id, types=types, cut=parts.cut)
+    card = RerankerCard(max_tokens=min(max_tokens, parts.max_passage_tokens), pad_id=parts.pad_id, types=types, cut=parts.cut)
     about = json.loads(parts.tokenizer_files.get(_TOKENIZER_CONFIG, b"{}"))
     about |= {"model_max_length": card.max_tokens, "truncation_side": card.cut}
     about["model_input_names"] = ["input_ids", *(["token_type_ids"] if types else []), "attention_mask"]
@@ -194,12 +198,6 @@ def _own_head(directory: Path) -> tuple[nn.Module, bool]:
     classifier = load_classifier(directory)
     told = "token_type_ids" in load_tokenizer(directory).model_input_names
     return classifier, told and _kinds_of_tokens(classifier) > 1
-
-
-def _has_head(directory: Path) -> bool:
-    """Whether a directory holds a model with a classification head, by what its configuration says."""
-    config = json.loads((directory / "config.json").read_text(encoding="utf-8"))
-    return any(str(name).endswith("ForSequenceClassification") for name in config.get("architectures") or ())
 
 
 def _with_head(parts: Parts, seed: int, positives: float) -> tuple[nn.Module, bool]:

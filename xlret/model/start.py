@@ -20,7 +20,7 @@ from xlret.model.backbone import (
     saved_files,
     tokenizer_files,
 )
-from xlret.model.layout import read_layout
+from xlret.model.layout import Layout, read_layout
 from xlret.model.parts import Parts
 from xlret.model.projection import Projection
 from xlret.model.prompts import SIDE_NAMES
@@ -83,7 +83,7 @@ def read_parts(directory: Path) -> Parts:
     )
 
 
-def read_directory(directory: Path) -> Parts:
+def read_directory(directory: Path, layout: Layout | None = None) -> Parts:
     """The parts of an encoder in a local directory that xlret did not save, as sentence-transformers would read it.
 
     From `modules.json` and the files that it names come pooling, dense layer, prompts, lower casing and length limits
@@ -91,10 +91,14 @@ def read_directory(directory: Path) -> Parts:
     token for a causal language model and else the mean. No limit is longer than the model has positions for. Vectors are
     L2-normalised here whether or not the layout says so.
 
+    Args:
+        directory: where the files are.
+        layout: what they say, where that was read already.
+
     Raises:
         UserError: no encoder there, or modules, poolings, options or weights that are not supported.
     """
-    layout = read_layout(directory)
+    layout = layout or read_layout(directory)
     backbone, named = load_backbone(layout.transformer), load_tokenizer(layout.transformer)
     tokenizer = Tokenizer.from_str(named.backend_tokenizer.to_str())
     if layout.lower_case and not _lowers(tokenizer.normalizer):

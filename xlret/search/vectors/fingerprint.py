@@ -9,7 +9,7 @@ from xlret.tokens.card import CARD, read_card
 
 
 def encoder_files(directory: Path) -> dict[str, str]:
-    """Hex SHA-256 of each file that `Encoder.load` reads, by its name within the directory (about 1 s per GB).
+    """Hex SHA-256 of each file that decides a vector, by its name within the directory (about 1 s per GB).
 
     Raises:
         UserError: it is no encoder that xlret saved, or a file cannot be read.
