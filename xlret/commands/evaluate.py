@@ -19,6 +19,9 @@ examples:
       --query-prompt "query: " --passage-prompt "passage: " \\
       --benchmark tatoeba --data ../shared/data/tatoeba --languages de sw
 
+  xlret evaluate --encoder runs/NAME/model --benchmark custom --data my/collection \\
+      --split test --lang en
+
 and, besides:
   --balance calibrated
       what the server's balance of languages does to the ranking
@@ -29,6 +32,13 @@ and, besides:
 
 benchmarks: {", ".join(f"{benchmark.name} ({benchmark.title})" for benchmark in BENCHMARKS.values())}
 
+custom is your own test collection with judgements, in the layout of BEIR
+(corpus.jsonl, queries.jsonl, qrels/SPLIT.tsv), MS MARCO (collection.tsv,
+queries.SPLIT.tsv, qrels.SPLIT.tsv), TREC (topics*, qrels*, docs*) or one SQuAD
+file. All passages are searched, judged or not; grades are the gains of nDCG,
+and relevant is a grade of 1 or more, as in trec_eval. What is left out is
+counted.
+
 what the table shows, mAP over exact rankings of all passages:
   Mo   queries of a language over passages of the same language, mean over
        languages
@@ -38,6 +48,12 @@ what the table shows, mAP over exact rankings of all passages:
   rank distance
        last minus first rank of the translations of an answer in that pool;
        small: no language is preferred
+
+  macro, micro mean
+       over query languages; over all queries, as trec_eval has it
+  PEER the chance of such ranks of relevant passages if no language is
+       preferred (Yang et al. 2024); MRC how alike the rankings of a question
+       in two languages are; 1 is fair
 
 --balance quota or calibrated prints the pooled numbers before and after, with
 own@10, the share of the first ten hits in the query's language, and dist@10,

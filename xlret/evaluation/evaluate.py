@@ -92,6 +92,8 @@ class Evaluation:
     """How many judgements there are of each grade."""
     left_out: Mapping[str, int]
     """What of the published files is not in the set -> how many."""
+    caution: str | None
+    """Why these numbers are not what they seem."""
     average_precision_Q: FloatArray = field(repr=False)
     """Pooled AP of each query, in the order of the set."""
     rank_distance_Q: FloatArray = field(repr=False)
@@ -214,6 +216,7 @@ def evaluate(
         unanswered=int(np.count_nonzero(judged_Q & (relevant_Q == 0))),
         grades=dict(sorted(grades.items(), key=lambda count: float(count[0]))),
         left_out=dict(retrieval_set.left_out),
+        caution=retrieval_set.caution,
         average_precision_Q=values["mul"],
         rank_distance_Q=values["rank_distance"],
         retrieved=retrieved,

@@ -33,7 +33,7 @@ def number(value: float, digits: int = 4) -> str:
 def as_json(evaluation: Evaluation) -> dict[str, Any]:
     """Every number of an evaluation as JSON values; what has no queries to stand on is null."""
     names = (
-        *("name", "languages", "queries", "passages", "skipped", "unanswered", "grades", "left_out"),
+        *("name", "languages", "queries", "passages", "skipped", "unanswered", "grades", "left_out", "caution"),
         *("mo", "cr", "mul", "micro", "rank_distance", "peer", "pooled", "by_language", "matrix", "matrices"),
     )
     values = {name: getattr(evaluation, name) for name in names}
@@ -88,6 +88,8 @@ def remarks(evaluation: Evaluation) -> list[str]:
         sentences.append(f"{evaluation.skipped:,} queries without an answer left out")
     if evaluation.unanswered:
         sentences.append(f"{evaluation.unanswered:,} queries of which all judged passages are not relevant count 0")
+    if evaluation.caution:
+        sentences.append(f"caution: {evaluation.caution}")
     return [*sentences, *(f"left out: {count:,} {reason}" for reason, count in evaluation.left_out.items())]
 
 

@@ -1,6 +1,7 @@
 """Evaluates an encoder from its name to the tables and files that an evaluation leaves."""
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace as with_changes
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from xlret.errors import UserError
 from xlret.evaluation import report
 from xlret.evaluation.balance_effect import effect_rows
 from xlret.evaluation.benchmarks import benchmark
+from xlret.evaluation.benchmarks.custom import custom_set, is_collection, pairs_alone
 from xlret.evaluation.evaluate import Evaluation
 from xlret.evaluation.measure import Measured, Method, measure
 from xlret.evaluation.save import read_scores, scores_of, write_evaluation
@@ -88,11 +90,25 @@ def evaluate_encoder(
 
 
 def retrieval_sets(settings: EvaluateSettings) -> Iterator[RetrievalSet]:
-    """What there is to evaluate on, each read when it is asked for."""
+    """What there is to evaluate on, each read when it is asked for.
+
+    Raises:
+        UserError: it cannot be read, or `corpus` is a test collection with judgements, which is no prepared corpus.
+    """
+    if settings.benchmark == "custom" and settings.data is not None:
+        names = ("split", "lang", "passage_lang", "languages", "on_bad_row")
+        return iter([custom_set(settings.data, **{name: getattr(settings, name) for name in names})])
     if settings.benchmark is not None and settings.data is not None:
         return benchmark(settings.benchmark).load(settings.data, settings.languages)
     assert settings.corpus is not None
-    return iter([from_corpus(ParallelCorpus.open(settings.corpus), languages=settings.languages, groups=settings.groups)])
+    if is_collection(settings.corpus):
+        raise UserError(
+            f"{settings.corpus} is a test collection with judgements, not a prepared corpus; evaluate on it whole with "
+            f"--benchmark custom --data {settings.corpus}"
+        )
+    corpus = ParallelCorpus.open(settings.corpus)
+    retrieval_set = from_corpus(corpus, languages=settings.languages, groups=settings.groups)
+    return iter([with_changes(retrieval_set, caution=pairs_alone(corpus.manifest))])
 
 
 def _checked_out(out: Path, replace: bool) -> Path:

@@ -46,6 +46,8 @@ class RetrievalSet:
     """Queries of equal group ask the same in several languages; empty: not known."""
     left_out: dict[str, int] = field(default_factory=dict)
     """What of the published files is not in this set, such as passages that come twice -> how many."""
+    caution: str | None = None
+    """Why its numbers are not what they seem."""
     judgements: list[Judgements] = field(default_factory=list)
     """For each query all that was judged, of which `relevant` are those with a grade of 1 or more. Empty: every relevant
     passage has grade 1, and nothing else was judged."""

@@ -2,13 +2,14 @@
 
 from typing import Literal, cast
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from xlret.config import PathSetting, Settings
+from xlret.data.rows import BadRowPolicy
 from xlret.evaluation.benchmarks import benchmark
 from xlret.model.settings import EncoderOverrides
 from xlret.search.balance import Balance
-from xlret.text.languages import LanguageCodes
+from xlret.text.languages import LanguageCodes, language
 
 
 class EvaluateSettings(Settings):
@@ -17,7 +18,15 @@ class EvaluateSettings(Settings):
     benchmark: str | None = None
     """One of the benchmarks by name; or else `corpus`."""
     data: PathSetting | None = None
-    """Directory with the benchmark's published files."""
+    """Directory with the benchmark's published files, or your own for `custom`."""
+    split: str = "test"
+    """Which judgements of `custom`, where there are several."""
+    lang: str | None = None
+    """Language of the texts of `custom` that do not say theirs in a field `lang`."""
+    passage_lang: str | None = None
+    """Language of such passages where it is another."""
+    on_bad_row: BadRowPolicy = "error"
+    """Whether bad rows of `custom` are an error, or (`skip`) left out and counted."""
     corpus: PathSetting | None = None
     """A prepared corpus, as its own benchmark."""
     groups: int | None = Field(None, ge=1)
@@ -49,6 +58,11 @@ class EvaluateSettings(Settings):
     rerank_depth: int = Field(100, ge=1)
     """How many passages of the pooled ranking; queries x depth pairs go through the reranker."""
 
+    @field_validator("lang", "passage_lang", mode="after")
+    @classmethod
+    def _code(cls, code: str | None) -> str | None:
+        return code if code is None else language(code)
+
     @model_validator(mode="after")
     def _sets_and_ranking(self) -> "EvaluateSettings":
         if self.calibration is not None and self.balance == "none":
@@ -60,6 +74,10 @@ class EvaluateSettings(Settings):
         about = None if self.benchmark is None else benchmark(self.benchmark)
         if about is not None and self.data is None:
             raise ValueError(f"benchmark {about.name} needs data: a directory with {about.files} from {about.source}")
+        if self.benchmark != "custom":
+            given = {"split", "lang", "passage_lang", "on_bad_row"} & self.model_fields_set
+            if any(getattr(self, name) != type(self).model_fields[name].default for name in given):
+                raise ValueError(f"{', '.join(sorted(given))}: only for benchmark custom")
         return self
 
     def overrides(self) -> EncoderOverrides:

@@ -3,6 +3,7 @@
 from xlret.errors import UserError
 from xlret.evaluation.benchmarks.afriqa import AFRIQA
 from xlret.evaluation.benchmarks.base import Benchmark
+from xlret.evaluation.benchmarks.custom import CUSTOM
 from xlret.evaluation.benchmarks.miracl import MIRACL
 from xlret.evaluation.benchmarks.mlqa_r import MLQA_R
 from xlret.evaluation.benchmarks.tatoeba import TATOEBA
@@ -10,7 +11,7 @@ from xlret.evaluation.benchmarks.xquad_r import XQUAD_R
 
 __all__ = ["BENCHMARKS", "Benchmark", "benchmark"]
 
-BENCHMARKS = {each.name: each for each in (XQUAD_R, MLQA_R, TATOEBA, AFRIQA, MIRACL)}
+BENCHMARKS = {each.name: each for each in (XQUAD_R, MLQA_R, TATOEBA, AFRIQA, MIRACL, CUSTOM)}
 """All benchmarks by name."""
 
 

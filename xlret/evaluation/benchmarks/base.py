@@ -17,6 +17,7 @@ class Benchmark:
     """How it is called on the command line."""
     title: str
     languages: tuple[str, ...]
+    """Those that it has; none where each directory has its own."""
     metric: str
     """The metric it is usually reported by, as `Evaluation` calls it."""
     licence: str
@@ -34,11 +35,11 @@ class Benchmark:
         Raises:
             UserError: no such directory, a language that the benchmark or the directory lacks, or a damaged file.
         """
-        if not Path(directory).is_dir():
+        if not Path(directory).exists():
             raise UserError(f"{self.name}: no such directory: {directory}; it should hold {self.files} from {self.source}")
         chosen = self.languages if languages is None else tuple(sorted({language(code) for code in languages}))
         unknown = sorted(set(chosen) - set(self.languages))
-        if unknown or not chosen:
+        if self.languages and (unknown or not chosen):
             wrong = ", ".join(unknown) or "empty list of languages"
             raise UserError(f"{self.name} has no {wrong}; it has {', '.join(self.languages)}")
         return self.read(Path(directory), chosen)
