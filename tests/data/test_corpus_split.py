@@ -88,7 +88,7 @@ def test_hard_negatives_may_replace_those_of_the_corpus_itself(tmp_path):
 
 
 def test_hard_negatives_copy_where_links_are_not_allowed(tmp_path, monkeypatch):
-    def refuse(*_: object) -> None:
+    def refuse(*_: object, **__: object) -> None:
         raise OSError(errno.EXDEV, "Invalid cross-device link")
 
     monkeypatch.setattr(os, "link", refuse)

@@ -185,7 +185,9 @@ def test_bad_lines_are_named_or_skipped(tmp_path, line, reason):
         rows = own(path).rows(report)
         return write_corpus(tmp_path / "c", rows, source="", licence="", revision="", made_by="", report=report).n_groups
 
-    with pytest.raises(DataError, match=rf"a\.jsonl:2: .*{reason}.*--on-bad-row skip"):
+    with pytest.raises(DataError, match=rf"a\.jsonl:2: .*{reason}.*; mend it, or leave bad rows out with --on-bad-row skip"):
+        write(ReadingReport(option="--on-bad-row skip"))
+    with pytest.raises(DataError, match=rf"a\.jsonl:2: .*{reason}.*; mend it$"):
         write(ReadingReport())
     assert [one.name for one in tmp_path.iterdir()] == ["a.jsonl"]
     report = ReadingReport("skip")

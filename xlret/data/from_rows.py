@@ -67,7 +67,7 @@ def corpus_from_rows(
     >>> corpus.n_groups, corpus.languages
     (1, ('en',))
     """
-    report = report or ReadingReport()
+    report = report or ReadingReport(option="report=ReadingReport('skip')")
     form = settings_from(RecordForm, {"lang": lang, "passage_lang": passage_lang, "columns": dict(columns or {})})
     temporary = Path(tempfile.mkdtemp(prefix="xlret-corpus-")) if directory is None else None
     path = temporary / "corpus" if temporary is not None else Path(directory or "")

@@ -89,7 +89,7 @@ def prepare(settings: PrepareSettings) -> Iterator[Prepared]:
 
 
 def _prepare_corpus(name: str, corpus: CorpusSettings, settings: PrepareSettings) -> Prepared:
-    report = ReadingReport(settings.on_bad_row)
+    report = ReadingReport(settings.on_bad_row, option="--on-bad-row skip")
     origin, target = corpus.read, settings.output / name
     options = {"max_characters": settings.max_characters, "on_bad_row": settings.on_bad_row}
     made_by = f"xlret prepare {json.dumps({'read': origin.model_dump(mode='json')} | options, ensure_ascii=False)}"

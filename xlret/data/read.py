@@ -1,23 +1,16 @@
 """Records of the user's files with the place of each: JSON lines, Parquet, CSV and TSV, plain or gzipped."""
 
-import csv
-import gzip
-import io
 import json
-import zlib
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO, cast
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from xlret.data.rows import ReadingReport
+from xlret.data.opened import opened, raw, reading
+from xlret.data.rows import RawRow, ReadingReport
+from xlret.data.table import table_records
 from xlret.errors import DataError, UserError
-
-RawRow = tuple[str, dict[str, Any]]
-"""`file:line` and the values by column."""
 
 KINDS = ".jsonl, .ndjson, .json (one record a line), .csv, .tsv, each also with .gz, and .parquet"
 _LONGEST_LINE = 1 << 26
@@ -34,12 +27,12 @@ def read_records(path: Path, report: ReadingReport) -> Iterator[RawRow]:
         DataError: the file is empty or cut short.
         UserError: there is no such file, or it is of another kind.
     """
-    kind = (path.with_suffix("") if path.suffix == ".gz" else path).suffix
+    kind = kind_of(path)
     if kind in (".jsonl", ".ndjson", ".json"):
         records = _json_records(path, report)
     elif kind in (".csv", ".tsv"):
-        records = _table_records(path, report, tab=kind == ".tsv")
-    elif path.suffix == ".parquet":
+        records = table_records(path, report, tab=kind == ".tsv")
+    elif path.suffix.lower() == ".parquet":
         records = _parquet_records(path, report)
     else:
         raise UserError(f"{path}: unknown kind of file; allowed are {KINDS}")
@@ -67,11 +60,11 @@ def read_lines(path: Path, report: ReadingReport) -> Iterator[tuple[str, str]]:
         DataError: the gzip file is damaged or cut short, or a line is longer than 64 MB.
         UserError: the file cannot be opened.
     """
-    with _opened(path) as file:
+    with opened(path) as file:
         number = 0
         while True:
             where = f"{path}:{number + 1}"
-            with _reading(where):
+            with reading(where):
                 line = file.readline(_LONGEST_LINE)
             if not line:
                 return
@@ -103,7 +96,8 @@ def _json_records(path: Path, report: ReadingReport) -> Iterator[RawRow]:
         try:
             record = json.loads(line)
         except (ValueError, RecursionError) as error:
-            report.bad(where, f"not JSON: {error}")
+            hint = "; this begins a list, where one record a line is expected" if line.lstrip().startswith("[") else ""
+            report.bad(where, f"not JSON: {error}{hint}")
             continue
         if isinstance(record, dict):
             yield where, record
@@ -111,67 +105,24 @@ def _json_records(path: Path, report: ReadingReport) -> Iterator[RawRow]:
             report.bad(where, f"a JSON {type(record).__name__}; each line must be an object with columns as keys")
 
 
-def _table_records(path: Path, report: ReadingReport, *, tab: bool) -> Iterator[RawRow]:
-    csv.field_size_limit(_LONGEST_LINE)  # the module's own limit, which is global, would stop at 128 KB
-    with _opened(path) as file:
-        # Bytes that are not UTF-8 become half surrogates here, which the check of every row finds.
-        text = io.TextIOWrapper(file, "utf-8-sig", errors="surrogateescape", newline="")
-        reader = csv.reader(text, delimiter="\t", quoting=csv.QUOTE_NONE) if tab else csv.reader(text, strict=True)
-        header: list[str] | None = None
-        while True:
-            where = f"{path}:{reader.line_num + 1}"
-            try:
-                with _reading(where):
-                    values = next(reader, None)
-            except csv.Error as error:
-                report.bad(where, f"not {'TSV' if tab else 'CSV'}: {error}")
-                continue
-            if values is None:
-                return
-            if header is None:
-                header = values
-                if len(set(header)) != len(header):
-                    raise DataError(f"{where}: the header names a column twice: {', '.join(header)}")
-            elif len(values) == len(header):
-                yield where, dict(zip(header, values, strict=True))
-            elif values:
-                report.bad(where, f"{len(values)} fields; the header has {len(header)}: {', '.join(header)}")
-
-
 def _parquet_records(path: Path, report: ReadingReport) -> Iterator[RawRow]:
-    with _opened(path) as file:
+    with raw(path) as file:
         number = 0
         try:
-            for batch in pq.ParquetFile(file).iter_batches(_ROWS_AT_ONCE):
+            table = pq.ParquetFile(file)
+            names = table.schema_arrow.names
+            if len(set(names)) != len(names):
+                raise DataError(f"{path}: the schema names a column twice: {', '.join(names)}")
+            for batch in table.iter_batches(_ROWS_AT_ONCE):
                 for row in range(batch.num_rows):
                     number += 1
                     try:
-                        yield f"{path}:{number}", batch.slice(row, 1).to_pylist()[0]
+                        record = batch.slice(row, 1).to_pylist()[0]
                     except UnicodeDecodeError:
                         report.bad(f"{path}:{number}", "a text that is not UTF-8")
+                    except (ValueError, OverflowError) as error:
+                        report.bad(f"{path}:{number}", f"a value that cannot be read: {error}")
+                    else:
+                        yield f"{path}:{number}", record
         except (pa.ArrowException, OSError) as error:
             raise DataError(f"{path}:{number + 1}: not a whole Parquet file: {error}") from error
-
-
-@contextmanager
-def _opened(path: Path) -> Iterator[BinaryIO]:
-    try:
-        file = open(path, "rb")  # noqa: SIM115  closed below
-    except OSError as error:
-        raise UserError(f"cannot read {path}: {error.strerror}") from error
-    with file:
-        if path.suffix != ".gz":
-            yield file
-            return
-        with gzip.open(file) as inner:
-            yield cast(BinaryIO, inner)
-
-
-@contextmanager
-def _reading(where: str) -> Iterator[None]:
-    try:
-        yield
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise DataError(f"{where}: the gzip file is damaged or cut short ({error}); fetch it again") from error
-    except OSError as error:
-        raise UserError(f"{where}: cannot read on: {error.strerror}") from error

@@ -3,12 +3,14 @@
 import unicodedata
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import Any, Literal
 
 from xlret.errors import DataError, UserError
 from xlret.text.languages import language
 
 BadRowPolicy = Literal["error", "skip"]
+RawRow = tuple[str, dict[str, Any]]
+"""`file:line` and the values by column."""
 MAX_CHARACTERS = 100_000
 _MAX_ID = 1_000
 _SAMPLE = 10
@@ -51,8 +53,8 @@ class ReadingReport:
     sample: list[str] = field(default_factory=list)
     """The first ten bad rows: `file:line: reason`."""
     notes: list[str] = field(default_factory=list)
-    option: str = "--on-bad-row skip"
-    """What the user says to have bad rows left out."""
+    option: str = ""
+    """What the user says to have bad rows left out; empty where that cannot be said."""
 
     def bad(self, where: str, reason: str) -> None:
         """Takes note of a bad row that the caller leaves out.
@@ -62,7 +64,7 @@ class ReadingReport:
         """
         message = f"{where}: {reason}" if where else reason
         if self.on_bad_row == "error":
-            raise DataError(f"{message}; mend it, or leave bad rows out with {self.option}")
+            raise DataError(f"{message}; mend it" + (f", or leave bad rows out with {self.option}" if self.option else ""))
         self.skipped += 1
         if len(self.sample) < _SAMPLE:
             self.sample.append(message)

@@ -20,7 +20,8 @@ from xlret.search.calibration import CALIBRATION, Calibration
 from xlret.search.filters import Filter, filter_of
 from xlret.search.from_files import Say, beside
 from xlret.search.index import SearchIndex
-from xlret.search.passages import Passage, Value
+from xlret.search.metadata import Value
+from xlret.search.passages import Passage
 from xlret.search.queries import encoded_queries
 from xlret.search.query import SearchOptions, check_options, indexed_languages
 from xlret.search.settings import EncodeSettings, IndexSettings

@@ -14,7 +14,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from xlret.artifacts import write_table
 from xlret.errors import UserError
-from xlret.search.passages import Fields, FieldType, Passage, checked_passages
+from xlret.search.metadata import Fields, FieldType
+from xlret.search.passages import Passage, checked_passages
 from xlret.search.vectors.seen import FirstSeen
 from xlret.search.vectors.store import open_part, passage_table
 

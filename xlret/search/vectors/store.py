@@ -14,7 +14,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from xlret.artifacts import FileEntry, check_entry, entry_of, first_fault, open_table, write_table
 from xlret.errors import CorruptError, DataError, UserError
 from xlret.files import directory_beside, write_text
-from xlret.search.passages import Fields, FieldType, Passage, checked_passages
+from xlret.search.metadata import Fields, FieldType
+from xlret.search.passages import Passage, checked_passages
 from xlret.search.settings import DType
 
 STORE = "store.json"
