@@ -16,11 +16,11 @@ $(STAMP): pyproject.toml constraints.txt
 install: $(STAMP)  ## make .venv and install xlret with its development tools
 
 quickstart: $(STAMP)  ## train a small cross-lingual retriever from nothing, evaluate it, ask it questions (about 5 minutes)
-	$(BIN)/python -m jobs.quickstart
+	$(BIN)/xlret quickstart
 
 serve: $(STAMP)  ## serve the quickstart's encoder on http://127.0.0.1:8000 (trains and indexes it first if need be)
-	$(BIN)/python -m jobs.quickstart_release
-	$(BIN)/python -m jobs.serve --release runs/releases
+	$(BIN)/xlret quickstart --release
+	$(BIN)/xlret serve --release runs/releases
 
 test: $(STAMP)  ## lint, types and all fast tests (what CI runs)
 	$(BIN)/ruff check .

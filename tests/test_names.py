@@ -16,9 +16,6 @@ PENDING: frozenset[str] = frozenset(
         "evaluation",
         "release",
         "sweep",
-        "commands",
-        "jobs",
-        "__main__.py",
     }
 )
 """Rooms that still have to be gone through."""

@@ -19,8 +19,8 @@ def run(bench: Bench, console: Console) -> None:
     """Prints pairs/s, words/s and tokens/s, the share of switching, and Ray Data's speed per core as a ratio."""
     assemble = Assembler(bench.inputs)
     plain = Assembler(replace(bench.inputs, switch=SwitchSettings()))
-    for one in (assemble, plain):  # fill the caches of words and windows
-        _measure(_bare(one, 32), 0)
+    for assembler in (assemble, plain):  # fill the caches of words and windows
+        _measure(_bare(assembler, 32), 0)
     bare = _measure(_bare(assemble, STEPS), 0)
     without = _measure(_bare(plain, STEPS), 0)
     batch = bench.job.plan.batch_size
@@ -57,7 +57,7 @@ def _measure(stream: Iterator[Batch], skip: int) -> _Speed:
     for _ in range(skip):
         next(stream)
     began, steps, words = time.perf_counter(), 0, 0
-    for one in stream:
+    for block in stream:
         steps += 1
-        words += one.words
+        words += block.words
     return _Speed((time.perf_counter() - began) / steps, words / steps)

@@ -34,8 +34,8 @@ _SHIFT = 0.5
 
 def run(bench: Bench, console: Console) -> None:
     """Recall@10, recall@100 and queries/s of each factory at each dial, against exact search of the same vectors."""
-    place = bench.directory / "curves"
-    store, made_of = _store(bench, place / f"vectors-{bench.vectors}")
+    directory = bench.directory / "curves"
+    store, made_of = _store(bench, directory / f"vectors-{bench.vectors}")
     console.print(f"{store.count:,} x {store.dimension} {store.dtype}: {made_of}")
     done: list[IndexManifest] = []
     picture = bench.directory / "curves.png"
@@ -45,19 +45,19 @@ def run(bench: Bench, console: Console) -> None:
             console.print(f"{factory} is left out: {bench.seconds:,.0f} seconds are over")
             continue
         started = time.monotonic()
-        shutil.rmtree(place / "index", ignore_errors=True)
-        version = build_index(store, place / "index", IndexSettings(factory=factory), say=lambda line: None)
+        shutil.rmtree(directory / "index", ignore_errors=True)
+        version = build_index(store, directory / "index", IndexSettings(factory=factory), say=lambda line: None)
         index = SearchIndex.open(version, verify_files=False)
         done.append(index.manifest)
         console.print(_table(index.manifest, _memory(version, index.manifest), time.monotonic() - started))
         _draw(done, f"{store.count:,} x {store.dimension}, one thread: {made_of}", picture)
-    shutil.rmtree(place / "index", ignore_errors=True)
+    shutil.rmtree(directory / "index", ignore_errors=True)
     console.print(f"drawn: {picture}")
 
 
 def _factories(dimension: int) -> list[str]:
-    m = max(one for one in range(1, dimension // 8 + 1) if dimension % one == 0)
-    return [one.format(m=m) for one in FACTORIES]
+    m = max(width for width in range(1, dimension // 8 + 1) if dimension % width == 0)
+    return [factory.format(m=m) for factory in FACTORIES]
 
 
 def _store(bench: Bench, path: Path) -> tuple[VectorStore, str]:
@@ -69,7 +69,9 @@ def _store(bench: Bench, path: Path) -> tuple[VectorStore, str]:
     if not real.exists():
         real.parent.mkdir(parents=True, exist_ok=True)
         model = Encoder.load(encoder, max_passage_tokens=64)
-        vectors = model.encode([one.full_text for one in passages], "passage", tokens_per_batch=2048, progress="encoding")
+        vectors = model.encode(
+            [passage.full_text for passage in passages], "passage", tokens_per_batch=2048, progress="encoding"
+        )
         np.save(real, vectors)
     try:
         return VectorStore.open(path, verify=False), made_of
@@ -78,10 +80,10 @@ def _store(bench: Bench, path: Path) -> tuple[VectorStore, str]:
     base = np.load(real, allow_pickle=False)
     path.mkdir(parents=True)
     counts: dict[str, int] = {}
-    for number, (some, vectors) in enumerate(_parts(passages, base, bench.vectors)):
-        write_part(path / part_file(number), some, stored([one.id for one in some], vectors, "float16"), {})
-        for one in some:
-            counts[one.lang] = counts.get(one.lang, 0) + 1
+    for number, (part, vectors) in enumerate(_parts(passages, base, bench.vectors)):
+        write_part(path / part_file(number), part, stored([passage.id for passage in part], vectors, "float16"), {})
+        for passage in part:
+            counts[passage.lang] = counts.get(passage.lang, 0) + 1
     write_manifest(path, "float16", base.shape[1], counts, {}, {"dimension": base.shape[1]}, {}, "")
     return VectorStore.open(path, verify=False), made_of
 
@@ -99,8 +101,8 @@ def _real(bench: Bench) -> tuple[list[Passage], Path, str]:
         passages, encoder = list(passages_of_corpus(ParallelCorpus.open(bench.job.corpora[0], verify=False))), bench.start
         what = "embeddings of the embedded corpus by an untrained encoder"
     order = generator(0, "curves", "passages").permutation(len(passages))[:ENCODED]
-    some = [passages[one] for one in np.sort(order)]
-    return some, encoder, f"{len(some):,} {what} in {len({one.lang for one in some})} languages"
+    chosen = [passages[row] for row in np.sort(order)]
+    return chosen, encoder, f"{len(chosen):,} {what} in {len({passage.lang for passage in chosen})} languages"
 
 
 def _parts(
@@ -108,31 +110,31 @@ def _parts(
 ) -> Iterator[tuple[list[Passage], NDArray[np.float32]]]:
     for start in range(0, count, PER_PART):
         rows = np.arange(start, min(start + PER_PART, count))
-        of = rows % len(base_BD)
+        sources = rows % len(base_BD)
         numbers = generator(0, "curves", start)
-        one, other = numbers.integers(len(base_BD), size=(2, len(rows)))
-        moved = (rows >= len(base_BD))[:, None] * _SHIFT * (base_BD[one] - base_BD[other])
-        vectors = base_BD[of] + moved.astype(np.float32)
+        first, second = numbers.integers(len(base_BD), size=(2, len(rows)))
+        moved = (rows >= len(base_BD))[:, None] * _SHIFT * (base_BD[first] - base_BD[second])
+        vectors = base_BD[sources] + moved.astype(np.float32)
         vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-        yield [Passage(str(row), passages[at].lang, None, "-", {}) for row, at in zip(rows, of, strict=True)], vectors
+        yield [Passage(str(row), passages[at].lang, None, "-", {}) for row, at in zip(rows, sources, strict=True)], vectors
 
 
 def _memory(version: Path, manifest: IndexManifest) -> float:
     """Bytes for each vector of what is loaded; the mapped vectors where that is what is searched."""
     files = [shard.index or shard.vectors for shard in manifest.shards]
-    return sum((version / one.file).stat().st_size for one in files) / manifest.count
+    return sum((version / file.file).stat().st_size for file in files) / manifest.count
 
 
 def _table(manifest: IndexManifest, memory: float, seconds: float) -> Table:
     assert manifest.certificate is not None
     title = f"{manifest.factory}: {memory:,.0f} bytes a vector, built and measured in {seconds:,.0f} s"
     table = Table("dial", "recall@10", "recall@100", "queries/s", "times exact", title=title, title_justify="left")
-    for one in manifest.certificate.dials:
-        mark = " (default)" if one.value == manifest.certificate.default else ""
+    for point in manifest.certificate.dials:
+        mark = " (default)" if point.value == manifest.certificate.default else ""
         name = {"ivf": "nprobe", "hnsw": "ef"}.get(manifest.kind)
-        dial = f"{name} {one.value}{mark}" if name else "-"
-        ratio = one.qps / manifest.certificate.exact_qps
-        table.add_row(dial, f"{one.recall_10:.3f}", f"{one.recall_100:.3f}", f"{one.qps:,.0f}", f"{ratio:.1f}")
+        dial = f"{name} {point.value}{mark}" if name else "-"
+        ratio = point.qps / manifest.certificate.exact_qps
+        table.add_row(dial, f"{point.recall_10:.3f}", f"{point.recall_100:.3f}", f"{point.qps:,.0f}", f"{ratio:.1f}")
     return table
 
 
@@ -148,7 +150,7 @@ def _draw(done: list[IndexManifest], title: str, path: Path) -> None:
     for manifest in done:
         certificate: Certificate | None = manifest.certificate
         assert certificate is not None
-        recall, qps = [one.recall_10 for one in certificate.dials], [one.qps for one in certificate.dials]
+        recall, qps = [dial.recall_10 for dial in certificate.dials], [dial.qps for dial in certificate.dials]
         axes.plot(recall, qps, marker="o", label=manifest.factory)
     axes.set(xlabel="recall@10 against exact search", ylabel="queries a second", yscale="log")
     axes.set_title(title, fontsize=9, wrap=True)

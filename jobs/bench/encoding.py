@@ -34,14 +34,16 @@ _TINY = FreshEncoder(layers=1, hidden=64, heads=2, feed_forward=128)
 def run(bench: Bench, console: Console) -> None:
     """Passages/s of bulk encoding and of SentenceTransformer.encode in turns; peak memory on few and on many passages."""
     corpus = ParallelCorpus.open(bench.job.corpora[0], verify=False)
-    medium, tiny = (_encoder(bench, corpus, name, of) for name, of in (("medium", _MEDIUM), ("tiny", _TINY)))
+    medium, tiny = (_encoder(bench, corpus, name, fresh) for name, fresh in (("medium", _MEDIUM), ("tiny", _TINY)))
     texts = bench.directory / "passages.jsonl"
     _write_passages(corpus, texts, PASSAGES)
     ours, theirs = list[_Speed](), list[_Speed]()
     for _ in range(ROUNDS):
         ours.append(_ours(medium, texts, bench.directory / "encoded"))
         theirs.append(_theirs(medium, texts))
-    wall, cpu = (statistics.median(one[at] for one in ours) / statistics.median(one[at] for one in theirs) for at in (0, 1))
+    wall, cpu = (
+        statistics.median(speed[at] for speed in ours) / statistics.median(speed[at] for speed in theirs) for at in (0, 1)
+    )
     console.print(
         f"{PASSAGES:,} passages in {len(corpus.languages)} languages, {THREADS} threads: bulk encoding {_shown(ours)}, "
         f"SentenceTransformer.encode {_shown(theirs)} passages/s; ratio of medians {wall:.2f} (wanted: 1.30), "
@@ -87,7 +89,7 @@ def _ours(encoder: Path, texts: Path, out: Path) -> _Speed:
     watch = _run("ours", encoder, str(texts), out)
     files = sorted(out.glob("part-*.arrow"))
     ends = [file.stat().st_mtime for file in files]
-    first, last = next(one for one in watch.parts if one[0] >= THREADS), watch.parts[-1]
+    first, last = next(part for part in watch.parts if part[0] >= THREADS), watch.parts[-1]
     return (len(files) - THREADS) * PART / (ends[-1] - ends[THREADS - 1]), (last[0] - first[0]) * PART / (last[1] - first[1])
 
 
@@ -143,12 +145,12 @@ def _run(mode: str, encoder: Path, what: str, out: Path) -> _Watch:
 
 def _each(session: int, measure: Callable[[Path], float]) -> dict[str, float]:
     """A measure of every process of a session, by its number."""
-    found = {}
+    measured = {}
     for process in Path("/proc").glob("[0-9]*"):
         with suppress(OSError, ValueError, IndexError):  # it may end meanwhile
             if int((process / "stat").read_text().rpartition(")")[2].split()[3]) == session:
-                found[process.name] = measure(process)
-    return found
+                measured[process.name] = measure(process)
+    return measured
 
 
 def _cpu_seconds(process: Path) -> float:

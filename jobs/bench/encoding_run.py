@@ -30,7 +30,7 @@ def theirs(encoder: Path, texts: Path) -> None:
 
     torch.set_num_threads(THREADS)
     model = SentenceTransformer(str(encoder), device="cpu")
-    passages = [one.full_text for one in read_passages([texts])]
+    passages = [passage.full_text for passage in read_passages([texts])]
     model.encode(passages[:64], prompt_name="document")
     wall, cpu = time.perf_counter(), time.process_time()
     model.encode(passages, prompt_name="document", show_progress_bar=False)
@@ -49,7 +49,7 @@ def _short(count: int) -> Iterator[Passage]:
     for start in range(0, count, _BLOCK):
         draws = generator(0, "short", start).integers(len(words), size=(min(_BLOCK, count - start), 8)).tolist()
         for number, draw in enumerate(draws, start):
-            yield Passage(f"{number}", "en", None, " ".join([words[one] for one in draw]), {"number": number})
+            yield Passage(f"{number}", "en", None, " ".join([words[rank] for rank in draw]), {"number": number})
 
 
 if __name__ == "__main__":

@@ -52,17 +52,17 @@ async def closed_loop(url: str, bodies: Iterator[Any], clients: int, seconds: fl
         clients: connections.
         seconds: how long to go on.
     """
-    found = Outcome()
+    outcome = Outcome()
     began = time.perf_counter()
 
     async def client(session: aiohttp.ClientSession) -> None:
         while time.perf_counter() - began < seconds:
-            await _ask(session, url, next(bodies), time.perf_counter(), found)
+            await _ask(session, url, next(bodies), time.perf_counter(), outcome)
 
     async with _session(clients) as session:
         await asyncio.gather(*(client(session) for _ in range(clients)))
-    found.seconds = time.perf_counter() - began
-    return found
+    outcome.seconds = time.perf_counter() - began
+    return outcome
 
 
 async def open_loop(url: str, bodies: Iterator[Any], arrivals: NDArray[np.float64]) -> Outcome:
@@ -72,7 +72,7 @@ async def open_loop(url: str, bodies: Iterator[Any], arrivals: NDArray[np.float6
         bodies: JSON bodies to POST, one an arrival.
         arrivals: seconds from the start at which requests are due, rising.
     """
-    found = Outcome()
+    outcome = Outcome()
     waiting = set()
     async with _session(0) as session:
         began = time.perf_counter()
@@ -80,30 +80,30 @@ async def open_loop(url: str, bodies: Iterator[Any], arrivals: NDArray[np.float6
             ahead = began + due - time.perf_counter()
             if ahead > 0:
                 await asyncio.sleep(ahead)
-            found.late = max(found.late, -ahead)
-            task = asyncio.create_task(_ask(session, url, next(bodies), began + due, found))
+            outcome.late = max(outcome.late, -ahead)
+            task = asyncio.create_task(_ask(session, url, next(bodies), began + due, outcome))
             waiting.add(task)
             task.add_done_callback(waiting.discard)
         await asyncio.gather(*waiting)
-        found.seconds = time.perf_counter() - began  # to the last answer: what a queue gave later is not given in time
-    return found
+        outcome.seconds = time.perf_counter() - began  # to the last answer: what a queue gave later is not given in time
+    return outcome
 
 
-async def _ask(session: aiohttp.ClientSession, url: str, body: Any, since: float, found: Outcome) -> None:
+async def _ask(session: aiohttp.ClientSession, url: str, body: Any, since: float, outcome: Outcome) -> None:
     try:
         request = session.get(url) if body is None else session.post(url, json=body)
         async with request as answer:
             text = await answer.read()
             took = time.perf_counter() - since
             if answer.status == 200:
-                found.answered.append(took)
+                outcome.answered.append(took)
             elif answer.status in _REFUSED:
-                found.refused.append(took)
-                found.without_retry_after += "retry-after" not in answer.headers
+                outcome.refused.append(took)
+                outcome.without_retry_after += "retry-after" not in answer.headers
             else:
-                found.failed.append(f"{answer.status}: {text[:200]!r}")
+                outcome.failed.append(f"{answer.status}: {text[:200]!r}")
     except (aiohttp.ClientError, TimeoutError) as error:
-        found.failed.append(f"{type(error).__name__}: {error}")
+        outcome.failed.append(f"{type(error).__name__}: {error}")
 
 
 def _session(connections: int) -> aiohttp.ClientSession:

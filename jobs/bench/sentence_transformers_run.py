@@ -77,4 +77,4 @@ def _texts(path: Path, batch: int, steps: int) -> Dataset:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2], *(int(one) for one in sys.argv[3:6]))
+    main(sys.argv[1], sys.argv[2], *(int(argument) for argument in sys.argv[3:6]))

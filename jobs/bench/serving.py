@@ -51,7 +51,7 @@ async def _over_http(url: str, questions: Iterator[str], single: float, in_proce
     search, nothing = f"{url}/v1/search", f"{url}/healthz"
 
     def bodies(**more: Any) -> Iterator[Any]:
-        return ({"query": one, "highlight": False, **more} for one in questions)
+        return ({"query": question, "highlight": False, **more} for question in questions)
 
     await closed_loop(search, bodies(), 8, 3.0)  # warm
     table = Table("clients", "what", "p50 ms", "p99 ms", "requests/s", "not 200", box=None)
@@ -61,9 +61,9 @@ async def _over_http(url: str, questions: Iterator[str], single: float, in_proce
             ("nothing (/healthz)", nothing, itertools.repeat(None)),
             ("search", search, bodies()),
         ):
-            found = await closed_loop(target, asked, clients, SECONDS)
-            rates[what, clients], p50[what, clients] = found.rate, found.ms(50)
-            table.add_row(str(clients), what, *_cells(found))
+            outcome = await closed_loop(target, asked, clients, SECONDS)
+            rates[what, clients], p50[what, clients] = outcome.rate, outcome.ms(50)
+            table.add_row(str(clients), what, *_cells(outcome))
     for what, asked in (
         ("search, a known question", itertools.repeat({"query": "Where?", "highlight": False})),
         ("search, with highlights", bodies(highlight=True)),
@@ -95,33 +95,33 @@ async def _open(url: str, bodies: Any, capacity: float, console: Console) -> Non
     goodput = {}
     for share in SHARES:
         gaps = generator("arrivals", str(share)).exponential(1 / (share * capacity), int(share * capacity * SECONDS))
-        found = await open_loop(url, bodies(), np.cumsum(gaps))
-        goodput[share] = found.rate
+        outcome = await open_loop(url, bodies(), np.cumsum(gaps))
+        goodput[share] = outcome.rate
         table.add_row(
             f"{share * capacity:.0f}",
             f"{share:.1f}",
-            f"{found.rate:.0f}",
-            f"{found.ms(50):.1f}",
-            f"{found.ms(99):.1f}",
-            f"{len(found.refused)} ({found.without_retry_after} without Retry-After)",
-            f"{percentile_ms(found.refused, 95):.1f}",
-            str(len(found.failed)),
-            f"{1000 * found.late:.0f}",
+            f"{outcome.rate:.0f}",
+            f"{outcome.ms(50):.1f}",
+            f"{outcome.ms(99):.1f}",
+            f"{len(outcome.refused)} ({outcome.without_retry_after} without Retry-After)",
+            f"{percentile_ms(outcome.refused, 95):.1f}",
+            str(len(outcome.failed)),
+            f"{1000 * outcome.late:.0f}",
         )
-        if found.failed:
-            console.print(f"  failed at {share:.1f}: {found.failed[0]}", markup=False)
+        if outcome.failed:
+            console.print(f"  failed at {share:.1f}: {outcome.failed[0]}", markup=False)
         await asyncio.sleep(2.0)
     console.print(table)
     peak = max(goodput.values())
     console.print(f"goodput at {SHARES[-1]:.0f} times capacity: {goodput[SHARES[-1]] / peak:.2f} of the peak (wanted: 0.8)")
 
 
-def _cells(found: Outcome) -> list[str]:
+def _cells(outcome: Outcome) -> list[str]:
     return [
-        f"{found.ms(50):.1f}",
-        f"{found.ms(99):.1f}",
-        f"{found.rate:.0f}",
-        str(len(found.refused) + len(found.failed)),
+        f"{outcome.ms(50):.1f}",
+        f"{outcome.ms(99):.1f}",
+        f"{outcome.rate:.0f}",
+        str(len(outcome.refused) + len(outcome.failed)),
     ]
 
 
@@ -150,7 +150,7 @@ def _questions(bench: Bench) -> Iterator[str]:
         texts |= dict.fromkeys(corpus.queries(lang, pool.take(np.arange(len(pool)))))
     order = generator("questions").permutation(len(texts))
     known = list(texts)
-    yield from (known[place] for place in order)
+    yield from (known[position] for position in order)
     raise UserError(f"the benchmark asked all of its {len(known)} questions; lower jobs.bench.serving.SECONDS")
 
 

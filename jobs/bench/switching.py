@@ -48,8 +48,8 @@ def _script(lexicon: Lexicon, languages: tuple[str, ...]) -> Callable[[str], str
     rng = random.Random(0)
 
     def switched(token: str) -> str:
-        found = translations[rng.choice(languages)].get(token.lower()) if rng.random() < 0.5 else None
-        return rng.choice(found) if found else token
+        candidates = translations[rng.choice(languages)].get(token.lower()) if rng.random() < 0.5 else None
+        return rng.choice(candidates) if candidates else token
 
     return lambda text: join([switched(token) for token in tokenise(text)])
 

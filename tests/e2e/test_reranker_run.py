@@ -1,4 +1,4 @@
-"""A reranker's run through `jobs.train`: killed and started again, used by `jobs.evaluate`, and by sentence-transformers."""
+"""A reranker's run through `xlret train`: killed and started again, used by `xlret evaluate`, and by sentence-transformers."""
 
 import json
 import os

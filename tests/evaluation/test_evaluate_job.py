@@ -1,4 +1,4 @@
-"""`python -m jobs.evaluate` from an encoder and data to tables and files."""
+"""`xlret evaluate` from an encoder and data to tables and files."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""A service of real processes for tests: `python -m jobs.serve` on a Ray of its own, and clients that search."""
+"""A service of real processes for tests: `xlret serve` on a Ray of its own, and clients that search."""
 
 import http.client
 import itertools
@@ -155,7 +155,7 @@ class Load:
 
 @dataclass
 class Service:
-    """`jobs.serve` in a process group of its own."""
+    """`xlret serve` in a process group of its own."""
 
     process: subprocess.Popen[str]
     address: str

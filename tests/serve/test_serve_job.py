@@ -1,4 +1,4 @@
-"""`jobs.serve` before Ray is started: what it refuses, and what it prints for a cluster's machines."""
+"""`xlret serve` before Ray is started: what it refuses, and what it prints for a cluster's machines."""
 
 import socket
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""`jobs.variants` from a recipe to its table, and that what is there is not made again."""
+"""`xlret variants` from a recipe to its table, and that what is there is not made again."""
 
 import json
 from pathlib import Path

@@ -12,9 +12,13 @@ class AlphaSchedule(Settings):
     """The share of monolingual batches as it changes from `start` at step 0 to `end` at step `steps`, constant after that."""
 
     shape: Literal["linear", "cosine"] = "linear"
+    """How it changes in between."""
     start: float = Field(ge=0, le=1)
+    """The share at step 0."""
     end: float = Field(ge=0, le=1)
+    """The share from step `steps` on."""
     steps: int = Field(ge=1)
+    """When the end is reached."""
 
 
 class PlanSettings(Settings):
@@ -24,6 +28,7 @@ class PlanSettings(Settings):
     """mixed: same-language pairs, languages mixed; mono: one language a batch; cross: query language != passage language;
     hybrid: each batch is mono with probability alpha, else cross."""
     alpha: float | AlphaSchedule = 0.5
+    """Share of monolingual batches of the hybrid regime, or how it changes with the steps."""
     pair_per: Literal["example", "batch"] = "example"
     """Whether the language pair of a cross batch is drawn for each example or once for the batch."""
     batch_size: int = Field(64, ge=2)
@@ -40,6 +45,7 @@ class PlanSettings(Settings):
     small_pools: Literal["error", "drop"] = "error"
     """What to do with a pool that cannot fill its part of a batch: stop, or leave that language (pair) out."""
     seed: int = Field(0, ge=0)
+    """Of all that the plan draws."""
 
     @field_validator("alpha", mode="after")
     @classmethod

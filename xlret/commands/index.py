@@ -33,7 +33,7 @@ examples:
   xlret index compact indexes/wiki
   xlret index search indexes/wiki "Wo liegt Bern?" --languages en sw
 
-python -m jobs.index build ... is the same.
+The same on a cluster: ray job submit -- python -m jobs.index build ...
 
 passages: JSON lines, Parquet, CSV or TSV with columns id, lang, text, perhaps
 title; every other column can be filtered by.

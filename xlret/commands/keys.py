@@ -25,14 +25,21 @@ _BOUNDS = {"ge": "at least {}", "gt": "above {}", "le": "at most {}", "lt": "bel
 
 def recipe_keys(kind: type[Settings], prefix: str = "") -> str:
     """All keys of such a recipe, a paragraph each, in the order of the fields; those of nested settings behind a dot."""
-    return "\n".join(line for name, field in kind.model_fields.items() for line in _paragraph(f"{prefix}{name}", field))
+    fields = kind.model_fields.items()
+    return "\n".join(line for name, field in fields for line in _paragraph(f"{prefix}{name}", field, sentence_of(kind, name)))
 
 
-def _paragraph(key: str, field: FieldInfo) -> Iterator[str]:
+def sentence_of(kind: type[Settings], name: str) -> str:
+    """The docstring of a field; a subclass that only changes the default has that of the class above it."""
+    classes = [base for base in kind.__mro__ if issubclass(base, Settings) and name in base.model_fields]
+    return next((text for base in classes if (text := base.model_fields[name].description)), "")
+
+
+def _paragraph(key: str, field: FieldInfo, sentence: str) -> Iterator[str]:
     classes = list(_settings_classes(field.annotation))
     if _is_settings(field.annotation):
         yield ""
-        yield from _filled(field.description or classes[0].__doc__ or "", f"  {key}: ", "  ")
+        yield from _filled(sentence or classes[0].__doc__ or "", f"  {key}: ", "  ")
     else:
         bounds = "".join(
             f", {words.format(value)}"
@@ -41,7 +48,7 @@ def _paragraph(key: str, field: FieldInfo) -> Iterator[str]:
             if (value := getattr(constraint, name, None)) is not None
         )
         yield f"  {key}: {type_name(field.annotation)}{bounds}{_default(field)}"
-        yield from _filled(field.description or "", "      ", "      ")
+        yield from _filled(sentence, "      ", "      ")
     steps: dict[Any, str] = {dict: ".NAME.", tuple: ".N."}
     for settings in classes:
         if len(classes) > 1:

@@ -29,7 +29,7 @@ two workers, evaluates it on facts that no training row states, and asks it
 questions.
 
 With --release it then does what you would do for data of your own with
-xlret evaluate, index and release:
+`xlret evaluate`, `xlret index` and `xlret release`:
 
   1. trains the encoder, unless runs/quickstart/model is there
   2. measures it on facts that it was not trained on
@@ -41,8 +41,8 @@ xlret evaluate, index and release:
 If the current release holds the encoder already, there is nothing to do. Then:
 xlret serve --release runs/releases
 
-For your own data: xlret prepare, then xlret train with a recipe (xlret recipes
-lists some).
+For your own data: `xlret prepare`, then `xlret train` with a recipe
+(`xlret recipes` lists some).
 """
 app: App = new_app("quickstart", "Train, evaluate and show a small cross-lingual retriever, from nothing.", EPILOGUE)
 

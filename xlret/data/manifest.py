@@ -88,9 +88,9 @@ def read_manifest(directory: Path, *, verify: bool) -> CorpusManifest:
     """
     path = directory / MANIFEST
     if not directory.is_dir():
-        raise UserError(f"no corpus at {directory}; prepare one first: python -m jobs.prepare --help")
+        raise UserError(f"no corpus at {directory}; prepare one first: xlret prepare --help")
     if not path.is_file():
-        raise UserError(f"{directory} holds no {MANIFEST}, so it is no prepared corpus; make one with python -m jobs.prepare")
+        raise UserError(f"{directory} holds no {MANIFEST}, so it is no prepared corpus; make one with xlret prepare")
     try:
         manifest = CorpusManifest.model_validate_json(path.read_bytes())
     except ValidationError as error:

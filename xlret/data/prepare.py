@@ -52,11 +52,14 @@ class CorpusSettings(Settings):
 
 
 class PrepareSettings(Settings):
-    """What `python -m jobs.prepare` makes: `OUTPUT/NAME/train` and, where groups are held out, `OUTPUT/NAME/dev`."""
+    """What `xlret prepare` makes: `OUTPUT/NAME/train` and, where groups are held out, `OUTPUT/NAME/dev`."""
 
     output: PathSetting
+    """Directory that the corpora are made in."""
     corpora: dict[Name, CorpusSettings] = Field(min_length=1)
+    """Name of a corpus: what it is made of."""
     on_bad_row: BadRowPolicy = "error"
+    """Stop at the first bad row, or leave bad rows out and count them."""
     max_characters: int = Field(MAX_CHARACTERS, ge=1)
     """Longest query, title or text; longer ones are bad rows."""
     seed: int = Field(0, ge=0)

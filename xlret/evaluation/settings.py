@@ -36,15 +36,21 @@ class EvaluateSettings(Settings):
     held_out: LanguageCodes = ()
     """Languages that the encoder was not trained on; shown by themselves."""
     query_prompt: str | None = None
+    """Text before each query; by default as the encoder says."""
     passage_prompt: str | None = None
+    """The same for passages."""
     query_prompt_name: str | None = None
     """One of the prompts that the encoder's files name, in place of the one that is for queries by its name."""
     passage_prompt_name: str | None = None
+    """The same for passages."""
     max_query_tokens: int | None = Field(None, ge=4)
     """None: what the encoder's files say. LAReQA was published with 96, and 256 for passages."""
     max_passage_tokens: int | None = Field(None, ge=4)
+    """The same for passages."""
     precision: Literal["float32", "bfloat16"] = "float32"
+    """Of encoding; bfloat16 is faster on GPUs and recent processors."""
     tokens_per_batch: int = Field(8192, ge=1)
+    """Padded tokens that go through the encoder at once."""
     run_depth: int = Field(1000, ge=0)
     """Passages of each query in run.trec; 0 writes none. XQuAD-R to depth 1000 takes 800 MB."""
     balance: Balance = "none"

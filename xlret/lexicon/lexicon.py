@@ -261,7 +261,7 @@ def open_table(path: Path) -> Table:
             reader = pa.ipc.open_file(mapped)
             metadata = reader.schema.metadata or {}
             if metadata.get(b"schema") != _SCHEMA or reader.num_record_batches != 1:
-                raise CorruptError(f"{path} is not a lexicon of xlret; make one with: python -m jobs.lexicon convert")
+                raise CorruptError(f"{path} is not a lexicon of xlret; make one with: xlret lexicon convert")
             return Table(metadata[b"source"].decode(), reader.get_batch(0))
     except pa.ArrowInvalid as error:
         raise CorruptError(f"{path} is damaged: it cannot be read as an Arrow file ({error})") from error

@@ -17,11 +17,17 @@ class FreshEncoder(Settings):
     """A small encoder from random weights, with a Unigram tokenizer trained on the corpus."""
 
     vocabulary: int = Field(16_000, ge=200)
+    """Most pieces that the tokenizer knows."""
     layers: int = Field(3, ge=1)
+    """Transformer layers."""
     hidden: int = Field(192, ge=16)
+    """Numbers in a vector; a multiple of `heads`."""
     heads: int = Field(6, ge=1)
+    """Attention heads of a layer."""
     feed_forward: int = Field(768, ge=16)
+    """Width between a layer's two linear maps."""
     max_positions: int = Field(256, ge=16)
+    """Longest text in tokens."""
     languages: LanguageCodes | None = None
     """Corpus languages whose texts the vocabulary is learned from; by default those that the batches are made of."""
 
@@ -37,11 +43,15 @@ class EncoderSettings(Settings):
     query_prompt: str | None = None
     """Text before each query. None: as the encoder's files say (`model/prompts.py`)."""
     passage_prompt: str | None = None
+    """The same for passages."""
     query_prompt_name: str | None = None
     """Which of the prompts that the encoder's files name is for queries, in place of its own choice."""
     passage_prompt_name: str | None = None
+    """The same for passages."""
     max_query_tokens: int = Field(64, ge=4)
+    """Tokens kept of a query, prompt and special tokens included."""
     max_passage_tokens: int = Field(192, ge=4)
+    """The same for passages."""
     dimensions: Dimensions = ()
     """Lengths below the whole that vectors may be cut to; a retriever is trained so that their beginnings are good vectors
     too (Matryoshka). The encoder's card keeps them."""

@@ -76,9 +76,7 @@ def resolve(path: Path, alias: str = CURRENT_ALIAS) -> Path:
         return path
     name = read_alias(path, alias) if path.is_dir() else None
     if name is None:
-        raise UserError(
-            f"{path} is no release and has no alias {alias!r}; make one with python -m jobs.release make, then promote it"
-        )
+        raise UserError(f"{path} is no release and has no alias {alias!r}; make one with xlret release make, then promote it")
     if not (path / name / RECORD).is_file():
         raise UserError(f"{path / alias} names the release {name!r}, which is not there; promote another")
     return path / name
@@ -105,7 +103,7 @@ def moving(root: Path) -> Iterator[None]:
     """
     path = Path(root) / ".lock"
     if not path.parent.is_dir():
-        raise UserError(f"there is no directory of releases {root}; python -m jobs.release make makes it")
+        raise UserError(f"there is no directory of releases {root}; xlret release make makes it")
     with locked(path):
         yield
 
@@ -135,7 +133,7 @@ def history(root: Path, alias: str = CURRENT_ALIAS) -> list[Move]:
     try:
         steps = [Move.model_validate_json(line) for line in path.read_text(encoding="utf-8").splitlines()]
     except (ValidationError, UnicodeDecodeError) as error:
-        raise CorruptError(f"{path} is damaged; remove it (promote --previous then knows no earlier release)") from error
+        raise CorruptError(f"{path} is damaged; remove it (rollback then knows no earlier release)") from error
     for most in range(len(steps), 0, -1):
         if standing_after(steps[:most])[-1] == standing:
             return steps[:most]

@@ -40,7 +40,7 @@ def check_same_encoder(manifest: IndexManifest, files: Mapping[str, str], where:
     """
     known = manifest.encoder.get("sha256")
     if not known:
-        raise UserError(f"{where} does not say which encoder its vectors are from; make it with python -m jobs.index")
+        raise UserError(f"{where} does not say which encoder its vectors are from; make it with xlret index build")
     for name, digest in known.items():
         if files.get(name) != digest:
             raise UserError(

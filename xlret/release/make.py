@@ -41,7 +41,7 @@ def make_release(
         root: directory of releases.
         name: of the release.
         encoder: directory that `Encoder.save` wrote.
-        index: what `jobs.index` made (its current version is taken), or one version of it.
+        index: what `xlret index build` made (its current version is taken), or one version of it.
         reranker: directory of a sequence classifier with one logit.
         evaluations: `evaluation.json` files of this encoder, for the quality table.
         link: False copies the index too, for disks on which files are changed in place.

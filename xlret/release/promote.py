@@ -123,7 +123,7 @@ def list_releases(root: Path) -> list[Listed]:
     """
     root = Path(root)
     if not root.is_dir():
-        raise UserError(f"there is no directory of releases {root}; python -m jobs.release make makes it")
+        raise UserError(f"there is no directory of releases {root}; xlret release make makes it")
     named = aliases(root)
     listed = []
     for path in sorted(entry for entry in root.iterdir() if entry.is_dir() and not entry.name.startswith(".")):

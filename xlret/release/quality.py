@@ -10,7 +10,7 @@ from xlret.errors import UserError
 from xlret.release.record import INDEX, Quality
 
 GATES = ("mul", "mo", "cr", "micro", "map@20", "ndcg@10", "mrr@10", "recall@1", "recall@10", "recall@100")
-"""Metrics of `jobs.evaluate` that a promotion may be decided by: of each, more is better."""
+"""Metrics of `xlret evaluate` that a promotion may be decided by: of each, more is better."""
 
 _METRICS = (*GATES, "rank_distance")
 _SIZES = ("queries", "passages")
@@ -24,7 +24,7 @@ _OVERRIDES = (
 
 
 def read_quality(evaluation: Path, encoder: Path, fingerprint: Mapping[str, str]) -> tuple[str, dict[str, float]]:
-    """Name of the benchmark and numbers of an `evaluation.json` that `jobs.evaluate --out` wrote of this encoder.
+    """Name of the benchmark and numbers of an `evaluation.json` that `xlret evaluate --out` wrote of this encoder.
 
     Args:
         evaluation: the file, or the directory it is in.
@@ -45,13 +45,13 @@ def read_quality(evaluation: Path, encoder: Path, fingerprint: Mapping[str, str]
         overridden = [name for name in _OVERRIDES if settings.get(name) is not None]
         changed = [name for name in _CHANGES if settings.get(name) not in (None, "none")]
     except OSError as error:
-        raise UserError(f"cannot read {path}: {error.strerror}; name what python -m jobs.evaluate --out wrote") from error
+        raise UserError(f"cannot read {path}: {error.strerror}; name what xlret evaluate --out wrote") from error
     except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
-        raise UserError(f"{path} is no evaluation.json as python -m jobs.evaluate --out writes it: {error!r}") from error
+        raise UserError(f"{path} is no evaluation.json as xlret evaluate --out writes it: {error!r}") from error
     if written.get("encoder_files") != dict(fingerprint):
         raise UserError(
             f"{path} is an evaluation of {written.get('encoder')}, whose files are not those of {encoder}; evaluate that: "
-            f"python -m jobs.evaluate --encoder {encoder} ..."
+            f"xlret evaluate --encoder {encoder} ..."
         )
     if changed:
         option = f"--{changed[0].replace('_', '-')}"

@@ -149,7 +149,7 @@ def read_record(path: Path) -> ReleaseRecord:
     """
     path = Path(os.path.abspath(path))
     if path.is_symlink() or not path.is_dir():
-        raise UserError(f"there is no release {path}; make one with python -m jobs.release make")
+        raise UserError(f"there is no release {path}; make one with xlret release make")
     for name in (RECORD, CHECKSUM):
         file = path / name
         if file.is_symlink():
@@ -157,7 +157,7 @@ def read_record(path: Path) -> ReleaseRecord:
         if not file.is_file():
             other = path / (CHECKSUM if name == RECORD else RECORD)
             kind = CorruptError if other.exists() else UserError
-            raise kind(f"{path} holds no {name}, so it is no release; make one with python -m jobs.release make")
+            raise kind(f"{path} holds no {name}, so it is no release; make one with xlret release make")
         if file.stat().st_size > _LARGEST_RECORD:
             raise CorruptError(f"{file} is damaged: larger than {_LARGEST_RECORD:,} bytes")
     record = path / RECORD

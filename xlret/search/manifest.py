@@ -156,7 +156,7 @@ def read_manifest(version_dir: Path) -> IndexManifest:
     """
     path = Path(version_dir) / MANIFEST
     if not path.is_file() or path.is_symlink():
-        raise UserError(f"no index at {version_dir}: it has no {MANIFEST} that is a plain file; make one with jobs.index")
+        raise UserError(f"no index at {version_dir}: no plain file {MANIFEST}; make one with xlret index build")
     if path.stat().st_size > _MAX_BYTES:
         raise CorruptError(f"{path} is damaged: {path.stat().st_size:,} bytes; build the index again")
     try:
@@ -216,7 +216,7 @@ def current_version(index_dir: Path) -> Path:
         return index_dir
     path = index_dir / CURRENT_FILE
     if not path.is_file():
-        raise UserError(f"no index at {index_dir} (no {CURRENT_FILE} and no {MANIFEST}); make one with jobs.index")
+        raise UserError(f"no index at {index_dir} (no {CURRENT_FILE} and no {MANIFEST}); make one with xlret index build")
     with open(path, "rb") as file:
         name = file.read(100).decode("utf-8", "replace").strip()
     if _VERSION.fullmatch(name) is None or not (index_dir / VERSIONS / name).is_dir():

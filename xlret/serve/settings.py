@@ -14,11 +14,15 @@ class LimitSettings(Settings):
     """
 
     body_bytes: int = Field(8 * 2**20, ge=1024)
+    """Bytes of one body."""
     body_s: float = Field(10.0, gt=0)
     """A body that is not complete by then is cut off with 408."""
     queries: int = Field(64, ge=1, le=64)
+    """Queries of one /v1/search request."""
     query_chars: int = Field(4096, ge=1, le=4096)
+    """Characters of one query."""
     top_k: int = Field(1000, ge=1, le=1000)
+    """Hits of one query."""
     hits: int = Field(10_000, ge=1)
     """Queries times top_k."""
     candidates: int = Field(200_000, ge=1)
@@ -127,9 +131,13 @@ class ReplicaSettings(Settings):
     """Replicas of one Ray Serve deployment. Unequal `least` and `most` autoscale between them."""
 
     least: int = Field(1, ge=1)
+    """How many there always are."""
     most: int = Field(1, ge=1)
+    """How many there may be under load."""
     cpus: float = Field(1.0, ge=0)
+    """CPUs that Ray reserves for each."""
     gpus: float = Field(0.0, ge=0)
+    """GPUs that Ray reserves for each."""
     ongoing: int = Field(32, ge=1)
     """Calls that one replica works on or holds at a time."""
     target: float = Field(4.0, gt=0)
@@ -142,7 +150,9 @@ class ServeSettings(Settings):
     release: PathSetting | None = None
     """A release, or a directory of releases (its alias `current` is served)."""
     host: str = "127.0.0.1"
+    """Address to listen on; the default is this machine only."""
     port: int = Field(8000, ge=0, le=65535)
+    """Port to listen on; 0 takes a free one."""
     examples: tuple[str, ...] = ()
     """Questions that the web page offers to try."""
     detect: bool = True

@@ -9,7 +9,7 @@ from xlret.text.languages import LanguageCodes
 
 
 class SwitchSettings(Settings):
-    """Artificial code-switching of training text through bilingual lexicons (REFERENCE.md section 2)."""
+    """Artificial code-switching of training text through bilingual lexicons (Litschko et al. 2023, arXiv:2305.05295)."""
 
     policy: Literal["none", "bl", "ml", "ml-sentence", "wiki"] = "none"
     """bl: all words of a text go to one language; ml: each word draws its own; ml-sentence: each sentence does;
@@ -19,8 +19,9 @@ class SwitchSettings(Settings):
     languages: LanguageCodes | None = None
     """Target languages; all of the lexicon by default."""
     query_languages: LanguageCodes | None = None
+    """Target languages of queries, some of `languages`; all of them by default."""
     passage_languages: LanguageCodes | None = None
-    """Target languages of one side only, some of `languages`; all of them by default."""
+    """The same for passages."""
     p: float | tuple[float, float] = 0.5
     """Probability that a word is switched (wiki: that a title is; the paper has 1), or a range to draw a text's own from."""
     rows: float = Field(1.0, ge=0, le=1)
@@ -29,6 +30,7 @@ class SwitchSettings(Settings):
     """Share of texts (ml-sentence: sentences) that stay in their language; by default 0, and for wiki an equal share
     beside the target languages, as in the paper."""
     side: Literal["query", "passage", "both"] = "both"
+    """Which texts are switched."""
     choice: Literal["first", "random", "score"] = "random"
     """Which candidate translation: the best, any with equal chance, or any with chances by score."""
     objective: Literal["replace", "contrast"] = "replace"

@@ -16,7 +16,9 @@ class OptimiserSettings(Settings):
     """AdamW, its schedule and what happens to gradients."""
 
     learning_rate: float = Field(3e-5, gt=0)
+    """The highest, after warm-up."""
     weight_decay: float = Field(0.01, ge=0)
+    """Of all weights but biases and norms."""
     warmup: float = Field(0.1, ge=0, le=1)
     """Share of the steps over which the learning rate rises from 0."""
     schedule: Literal["linear", "cosine", "constant"] = "linear"
@@ -43,9 +45,11 @@ class DevSettings(Settings):
     corpora: tuple[PathSetting, ...] = ()
     """Prepared corpora of held-out groups; none: no evaluation, and the last weights become `model/`."""
     every: int = Field(100, ge=1)
+    """Steps from one evaluation to the next."""
     groups: int = Field(200, ge=1)
     """Groups taken of each dev corpus (one per cluster)."""
     languages: tuple[str, ...] | None = None
+    """Only these; all of the corpora by default."""
     metric: Literal["mo", "cr", "mul"] = "mul"
     """mAP by which the best checkpoint is chosen: within a language, across languages, or over the pooled corpus."""
 
@@ -63,6 +67,7 @@ class RaySettings(Settings):
     cpus_per_task: float = Field(0.25, gt=0)
     """CPUs that Ray reserves for a task that assembles batches."""
     threads_per_worker: int = Field(1, ge=1)
+    """Threads of torch in each worker."""
     steps_per_block: int = Field(32, ge=1)
     """Consecutive steps that one Ray Data task assembles."""
     blocks_ahead: int = Field(4, ge=1)
@@ -75,12 +80,15 @@ class TrainJob(Settings):
     """One training run, from prepared corpora to a trained encoder under `storage/name/`."""
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")
+    """Of the run: its directory below `storage`."""
     storage: PathSetting = Path("runs")
     """Where runs are kept; on a cluster a path that all nodes share."""
     model: Literal["retriever", "reranker"] = "retriever"
     """retriever: an encoder with InfoNCE. reranker: a cross-encoder with one logit and binary cross-entropy."""
     corpora: tuple[PathSetting, ...] = Field(min_length=1)
+    """Directories of prepared corpora to train on."""
     steps: int = Field(1000, ge=1)
+    """Optimiser steps."""
     seed: int = Field(0, ge=0)
     """Of initial weights and dropout; the batches have `plan.seed`."""
     accumulate: int = Field(1, ge=1)
@@ -92,8 +100,11 @@ class TrainJob(Settings):
     hard_negatives: int = Field(0, ge=0)
     """Hard negatives for each query, from corpora that hold them."""
     log_every: int = Field(10, ge=1)
+    """Steps from one line of metrics to the next."""
     checkpoint_every: int = Field(100, ge=1)
+    """Steps from one checkpoint to the next."""
     keep_checkpoints: int = Field(2, ge=1)
+    """How many checkpoints are kept."""
     plan: PlanSettings = PlanSettings()
     switch: SwitchSettings = SwitchSettings()
     encoder: EncoderSettings = EncoderSettings()

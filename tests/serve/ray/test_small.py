@@ -1,4 +1,4 @@
-"""A small release as `jobs.serve` serves it unless told otherwise: its shards are searched in the ingress."""
+"""A small release as `xlret serve` serves it unless told otherwise: its shards are searched in the ingress."""
 
 import os
 import signal

@@ -23,9 +23,13 @@ class AfriqaSource(SourceSettings):
 
     format: Literal["afriqa"]
     path: PathSetting
+    """Directory of its files."""
     splits: tuple[Literal["train", "dev"], ...] = ("train",)
+    """Which parts."""
     languages: tuple[str, ...] | None = None
+    """Only these; all that are there by default."""
     exclude: tuple[str, ...] = ()
+    """All but these."""
     source: str = "AfriQA gold passages, https://github.com/masakhane-io/afriqa"
     licence: str = "CC BY 4.0"
 

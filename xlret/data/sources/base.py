@@ -26,8 +26,11 @@ class SourceSettings(Settings):
     """Provenance that ends in the manifest of the corpus; each public data set has its own defaults."""
 
     source: str = Field("the user's own files", min_length=1)
+    """Where the data is from."""
     licence: str = Field("not stated", min_length=1)
+    """Under what terms."""
     revision: str = Field("not stated", min_length=1)
+    """Which version of it."""
 
 
 def wanted(available: Iterable[str], languages: Iterable[str] | None, exclude: Iterable[str], source: object) -> list[str]:

@@ -16,7 +16,9 @@ class BeirSource(JudgedSettings):
 
     format: Literal["beir"]
     path: PathSetting
+    """The folder."""
     split: str = "train"
+    """Which file of `qrels/`."""
 
     def rows(self, report: ReadingReport) -> Iterator[Row]:
         """One group for each relevant pair of the split."""

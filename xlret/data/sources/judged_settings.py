@@ -10,6 +10,7 @@ class JudgedSettings(SourceSettings):
     """Languages and the smallest grade of a relevant pair."""
 
     lang: str
+    """Language of the queries."""
     passage_lang: str | None = None
     """Language of the passages where it is another than that of the queries."""
     at_least: float = Field(1.0, gt=0)

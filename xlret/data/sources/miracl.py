@@ -24,7 +24,9 @@ class MiraclSource(SourceSettings):
     split: Literal["train"] = "train"
     """The dev split is for evaluation."""
     languages: tuple[str, ...] | None = None
+    """Only these; all that are there by default."""
     exclude: tuple[str, ...] = ()
+    """All but these."""
     source: str = "MIRACL v1.0, https://huggingface.co/datasets/miracl/miracl"
     licence: str = "Apache 2.0"
 

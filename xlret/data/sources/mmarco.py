@@ -37,12 +37,15 @@ class MmarcoSource(SourceSettings):
 
     format: Literal["mmarco"]
     path: PathSetting
+    """The folder `data/google`."""
     pairs: PathSetting
     """`triples.train.ids.small.tsv` of the same data set, or MS MARCO's `qrels.train.tsv`."""
     triples: bool | None = None
     """Whether `pairs` holds triples of ids (query, relevant, not relevant); by default where its name says `triples`."""
     languages: tuple[str, ...] | None = None
+    """Only these; all that are there by default."""
     exclude: tuple[str, ...] = ()
+    """All but these."""
     source: str = "mMARCO, https://huggingface.co/datasets/unicamp-dl/mmarco"
     licence: str = "Apache 2.0; MS MARCO: non-commercial research"
 

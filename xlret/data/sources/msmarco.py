@@ -18,8 +18,11 @@ class Translation(Settings):
     """One language of an MS MARCO collection."""
 
     lang: str
+    """Its language."""
     queries: PathSetting
+    """`id TAB text`, a query a line."""
     collection: PathSetting
+    """`id TAB text`, a passage a line."""
 
     @field_validator("lang")
     @classmethod
@@ -32,9 +35,11 @@ class MsMarcoSource(SourceSettings):
 
     format: Literal["msmarco"]
     qrels: PathSetting
+    """Judgements or triples of ids."""
     triples: bool | None = None
     """Whether `qrels` holds triples of ids (query, relevant, not relevant); by default where its name says `triples`."""
     translations: tuple[Translation, ...] = Field(min_length=1)
+    """The languages, each with its files."""
 
     def rows(self, report: ReadingReport) -> Iterator[Row]:
         """One group for each relevant pair, in every language."""

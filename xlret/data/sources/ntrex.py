@@ -24,10 +24,13 @@ class NtrexSource(SourceSettings):
 
     format: Literal["ntrex"]
     path: PathSetting
+    """The folder of NTREX-128."""
     window: int = Field(2, ge=1)
     """Sentences before and after."""
     languages: tuple[str, ...] | None = None
+    """Only these; all that are there by default."""
     exclude: tuple[str, ...] = ()
+    """All but these."""
     source: str = "NTREX-128, https://github.com/MicrosoftTranslator/NTREX"
     licence: str = "CC BY-SA 4.0"
 

@@ -17,6 +17,7 @@ class OwnFile(RecordForm):
     """One file, and what it does not say itself."""
 
     path: PathSetting
+    """JSON lines, CSV, TSV or Parquet, perhaps gzipped."""
 
 
 class OwnSource(SourceSettings):

@@ -18,7 +18,9 @@ class SquadFile(Settings):
     """One translation."""
 
     path: PathSetting
+    """A JSON file of SQuAD's form."""
     lang: str
+    """Its language."""
 
     @field_validator("lang")
     @classmethod
@@ -44,6 +46,7 @@ class SquadSource(SourceSettings):
 
     format: Literal["squad"]
     files: tuple[SquadFile, ...] = Field(min_length=1)
+    """One for each language, with `path` and `lang`."""
 
     def rows(self, report: ReadingReport) -> Iterator[Row]:
         """A row for each question; a file is held in memory while it is read. Questions without an answer are noted, not used.

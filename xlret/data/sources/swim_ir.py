@@ -20,7 +20,9 @@ class SwimIrSource(SourceSettings):
 
     format: Literal["swim_ir"]
     files: tuple[PathSetting, ...] = Field(min_length=1)
+    """JSON lines as published."""
     part: Literal["cross_lingual", "monolingual"]
+    """Which of the two data sets the files are of."""
     source: str = "SWIM-IR, https://huggingface.co/datasets/nthakur/swim-ir-cross-lingual and swim-ir-monolingual"
     licence: str = "CC BY-SA 4.0"
 

@@ -21,7 +21,9 @@ class TrecSource(JudgedSettings):
     topics: PathSetting
     """SGML `<top>` blocks, XML `<topic>` elements, records, or lines `id TAB text`."""
     qrels: PathSetting
+    """Judgements."""
     passages: tuple[PathSetting, ...] = Field(min_length=1)
+    """Files of passages."""
 
     def rows(self, report: ReadingReport) -> Iterator[Row]:
         """One group for each relevant pair."""

@@ -1,6 +1,6 @@
 """Processes of this machine as /proc shows them: whether one lives, which belong to a service, and ending those.
 
-Everything that `jobs.serve` starts inherits an environment variable with the service's own token, however it was started and
+Everything that `xlret serve` starts inherits an environment variable with the service's own token, however it was started and
 whoever its parent is by now: Ray's processes, replicas, HAProxy and what they start. That is how they are found again.
 """
 

@@ -37,7 +37,7 @@ def serve_until_stopped(settings: ServeSettings) -> int:
         UserError: no release is named, there is none, or it cannot be served; the port is taken; RAY_ADDRESS names a cluster.
     """
     if settings.release is None:
-        raise UserError("--release is needed: a release, or a directory of releases; python -m jobs.release makes one")
+        raise UserError("--release is needed: a release, or a directory of releases; xlret release makes one")
     release = verify_release(resolve(Path(settings.release)))
     print(f"release {release.name}: {release.passages:,} passages in {', '.join(release.languages)}; starting Ray", flush=True)
     stop = threading.Event()

@@ -104,7 +104,7 @@ def serving(settings: ServeSettings, on_loss: Callable[[str], None]) -> Iterator
     """
     if os.environ.get("RAY_ADDRESS"):
         raise UserError(
-            "jobs.serve starts a Ray of its own, but RAY_ADDRESS is set; unset it, or serve on that cluster with "
+            "xlret serve starts a Ray of its own, but RAY_ADDRESS is set; unset it, or serve on that cluster with "
             "serve deploy cluster/serve.yaml"
         )
     clear_leftovers()
