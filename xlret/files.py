@@ -7,13 +7,18 @@ import json
 import os
 import re
 import shutil
+import socket
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from xlret.errors import UserError
+
+_OTHERS_S = 86_400
+"""How old a directory that another machine left must be."""
 
 
 def shared_directory() -> Path:
@@ -89,15 +94,18 @@ def directory_beside(target: Path, *, replace: bool = False) -> Iterator[Path]:
 
 
 def remove_abandoned(target: Path) -> None:
-    """Removes what `directory_beside(target)` left where its process was killed.
+    """Removes what `directory_beside(target)` left where its process was killed; what another machine left, after a day.
 
     Was it killed while it put a new directory in the old one's place, the old one gets its name back.
     """
-    pattern = re.compile(re.escape(f".{target.name}.building.") + r"[a-z0-9_]{8}(\.old)?")
+    pattern = re.compile(re.escape(f".{target.name}.building.") + r"([0-9a-f]{8})\.[a-z0-9_]{8}(\.old)?")
     for path in sorted(target.parent.iterdir()):
-        if pattern.fullmatch(path.name) is None or path.is_symlink() or not path.is_dir():
+        match = pattern.fullmatch(path.name)
+        if match is None or path.is_symlink() or not path.is_dir():
             continue
         try:
+            if match[1] != _machine() and time.time() - path.stat().st_mtime < _OTHERS_S:
+                continue  # some shared disks do not show one machine the locks of another
             owned = _own(path)
         except OSError:
             continue  # somebody else's, or on a disk without locks
@@ -115,7 +123,7 @@ def remove_abandoned(target: Path) -> None:
 def _owned_directory(target: Path) -> tuple[Path, int]:
     """A fresh directory beside `target`, and the open descriptor that says it is in use."""
     while True:
-        fresh = Path(tempfile.mkdtemp(prefix=f".{target.name}.building.", dir=target.parent))
+        fresh = Path(tempfile.mkdtemp(prefix=f".{target.name}.building.{_machine()}.", dir=target.parent))
         try:
             owned = _own(fresh)
         except OSError:  # a disk without locks: nobody ever finds a directory abandoned there
@@ -123,6 +131,10 @@ def _owned_directory(target: Path) -> tuple[Path, int]:
         if owned is not None:
             return fresh, owned
         # Another process took it for abandoned before it was marked, and removes it.
+
+
+def _machine() -> str:
+    return hashlib.blake2b(socket.gethostname().encode(), digest_size=4).hexdigest()
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from index_building import build, built, quiet
 from made_up import LANGUAGES, make_store, make_vectors
 
 from xlret.errors import UserError
+from xlret.files import _machine
 from xlret.search import build as building
 from xlret.search.build import build_index
 from xlret.search.calibration import Calibration
@@ -124,8 +125,9 @@ def test_what_a_killed_build_left_is_cleared_by_the_next(small_store: VectorStor
     half = tmp_path / "index" / ".building.abcdefgh"
     half.mkdir()
     (half / "shard-0000.arrow").write_bytes(b"half")
-    version.rename(version.with_name(f".{version.name}.building.abcdefgh.old"))  # killed while it took the old one's place
-    version.with_name(f".{version.name}.building.abcdefgh").mkdir()
+    unfinished = version.with_name(f".{version.name}.building.{_machine()}.abcdefgh")
+    version.rename(f"{unfinished}.old")  # killed while it took the old one's place
+    unfinished.mkdir()
     assert build(small_store, tmp_path / "index", shards=2) != version
     verify(version)
     assert not list((tmp_path / "index").rglob("*building*"))
