@@ -1,11 +1,11 @@
 """`xlret index`: build an index of passages, add to it, delete from it, lay it out anew, search it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App, Parameter
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 from rich.console import Console
 from rich.text import Text
 
@@ -36,7 +36,9 @@ examples:
 The same on a cluster: ray job submit -- python -m jobs.index build ...
 
 passages: JSON lines, Parquet, CSV or TSV with columns id, lang, text, perhaps
-title; every other column can be filtered by.
+title; every other column can be filtered by. Names that BEIR, MS MARCO and
+Pyserini give to id and text are known; for others:
+  --columns id=number,text=body --drop html
 factory: auto chooses by size and says why. Flat and SQfp16 are exact; IVFn,SQ8
 is fast and small; HNSWm is fast and larger; PQm and OPQm,PQm are smallest.
 Whatever it is, hits are scored by the vectors as stored.
@@ -46,7 +48,15 @@ app: App = new_app("index", "Build an index of passages; add to it, delete from 
 Encoding = Annotated[EncodeSettings | None, Parameter(name="--encode")]
 IndexDirectory = Annotated[Path, Parameter(help="directory of the index")]
 Threads = Annotated[int | None, Parameter(help="for training and filling the index; by default one for each processor")]
-_OF_FILES = ("lang", "skip_bad_rows")
+_OF_FILES = ("lang", "columns", "drop", "skip_bad_rows")
+
+
+def _split(words: Iterable[str]) -> tuple[str, ...]:
+    return tuple(part.strip() for word in words for part in word.split(","))
+
+
+Words = Annotated[tuple[str, ...], BeforeValidator(_split)]
+"""`a b`, `a,b`, or the flag given again."""
 
 
 class Source(Settings):
@@ -66,8 +76,20 @@ class Source(Settings):
     """Only passages in these languages."""
     lang: str | None = Field(None, min_length=1)
     """Language of passages in files that do not say theirs."""
+    columns: Words = ()
+    """What columns of files are called there, such as id=docid,text=contents."""
+    drop: Words = ()
+    """Columns of files that are not read, such as html,embedding."""
     skip_bad_rows: bool = False
     """Leave bad rows of files out, and say how many and why, instead of stopping at the first."""
+
+    @field_validator("columns", mode="after")
+    @classmethod
+    def _pairs(cls, columns: tuple[str, ...]) -> tuple[str, ...]:
+        for pair in columns:
+            if not all(pair.partition("=")):
+                raise ValueError(f"{pair!r} is not of the form OURS=THEIRS, such as id=docid")
+        return columns
 
     @model_validator(mode="after")
     def _single(self) -> "Source":
@@ -215,7 +237,10 @@ def _report(source: Source) -> ReadingReport:
 def _passages(source: Source, report: ReadingReport) -> "Iterator[Passage]":
     from xlret.search.from_files import passages_from
 
-    return passages_from(source.corpus or source.passages, source.languages, lang=source.lang, report=report)
+    columns = dict(pair.split("=", 1) for pair in source.columns)
+    return passages_from(
+        source.corpus or source.passages, source.languages, lang=source.lang, columns=columns, drop=source.drop, report=report
+    )
 
 
 def _say_skipped(report: ReadingReport) -> None:

@@ -1,7 +1,7 @@
 """From files of passages to an index: read, encode, build or append, measure. What `xlret index` does, as functions."""
 
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from xlret.data.corpus import ParallelCorpus
@@ -26,6 +26,8 @@ def passages_from(
     languages: Sequence[str] | None = None,
     *,
     lang: str | None = None,
+    columns: Mapping[str, str] | None = None,
+    drop: Collection[str] = (),
     report: ReadingReport | None = None,
 ) -> Iterator[Passage]:
     """The passages of a prepared corpus (one directory) or of files, as `read_passages` reads them.
@@ -34,6 +36,8 @@ def passages_from(
         source: a corpus directory, or files.
         languages: only these.
         lang: language of rows of files that do not say theirs.
+        columns: `id`, `lang`, `title` or `text` -> what it is called in the files.
+        drop: columns of files that are not read.
         report: where bad rows of files are counted, if they are to be left out; by default the first is an error.
 
     Raises:
@@ -42,7 +46,8 @@ def passages_from(
     """
     if isinstance(source, Path):
         return passages_of_corpus(ParallelCorpus.open(expand_path(source)), languages)
-    passages = read_passages([expand_path(path) for path in source], report=report, lang=lang)
+    files = [expand_path(path) for path in source]
+    passages = read_passages(files, lang=lang, columns=columns, drop=drop, report=report)
     if languages is None:
         return passages
     wanted = {language(code) for code in languages}

@@ -5,7 +5,6 @@ from functools import lru_cache
 from typing import Annotated
 
 import langcodes
-from langcodes.tag_parser import LanguageTagError
 from pydantic import BeforeValidator
 
 from xlret.errors import UserError
@@ -78,7 +77,7 @@ def script_of(code: str) -> str:
     """
     try:
         return _script(langcodes.Language.get(code))
-    except LanguageTagError:
+    except langcodes.LanguageTagError:
         return "Zyyy"
 
 
