@@ -322,8 +322,12 @@ REFUSED: dict[str, tuple[Change, str]] = {
     ),
     "another task": (lambda at: write(at / OPTIONS, {"transformer_task": "fill-mask"}), "transformer_task is 'fill-mask'"),
     "another output": (
-        lambda at: write(at / OPTIONS, {"modality_config": {"text": {"method": "f", "method_output_name": "pooler_output"}}}),
+        lambda at: write(at / OPTIONS, {"modality_config": {"text": {"method_output_name": "pooler_output"}}}),
         "pooler_output",
+    ),
+    "another method": (
+        lambda at: write(at / OPTIONS, {"modality_config": {"text": {"method": "get_text_features"}}}),
+        r"modality_config\.text\.method is 'get_text_features'",
     ),
     "a limit that is no number": (lambda at: write(at / OPTIONS, {"max_seq_length": "32"}), "max_seq_length is '32'"),
     "a limit too short": (lambda at: write(at / OPTIONS, {"max_seq_length": 2}), "max_seq_length is 2"),
@@ -363,6 +367,27 @@ def test_what_is_refused(theirs: Path, case: str) -> None:
     change, message = REFUSED[case]
     change(theirs)
     with pytest.raises(UserError, match=message) as refusal:
+        Encoder.load(theirs)
+    assert "\n" not in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    ("file", "values"),
+    [
+        ("config.json", {"hidden_size": "x"}),
+        ("config.json", {"vocab_size": None}),
+        ("config.json", {"dtype": []}),
+        ("config.json", {"max_position_embeddings": -1}),
+        ("config.json", {"model_type": 7}),
+        ("tokenizer.json", {"model": {}}),
+        ("tokenizer.json", {"version": 0}),
+        ("tokenizer.json", {"post_processor": 7}),
+        ("tokenizer.json", {"truncation": {}}),
+    ],
+)
+def test_damaged_files_are_one_line(theirs: Path, file: str, values: dict[str, object]) -> None:
+    edit(theirs / file, **values)
+    with pytest.raises(UserError, match=r"cannot load the (encoder|tokenizer) in .*theirs: .") as refusal:
         Encoder.load(theirs)
     assert "\n" not in str(refusal.value)
 

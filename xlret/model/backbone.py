@@ -10,14 +10,10 @@ from typing import Any
 import tokenizers
 import torch
 import transformers
-from safetensors import SafetensorError
 from torch import nn
 from transformers.utils import logging
 
 from xlret.errors import UserError
-
-# All that transformers was seen to raise for a directory that it cannot use.
-_FAILURES = (OSError, ValueError, KeyError, TypeError, AttributeError, ImportError, RuntimeError, SafetensorError)
 
 _TOKENIZER_FILES = ("tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "chat_template.jinja")
 
@@ -81,7 +77,7 @@ def load_tokenizer(directory: Path) -> transformers.PreTrainedTokenizerBase:
         with quiet():
             tokenizer = transformers.AutoTokenizer.from_pretrained(directory, local_files_only=True, trust_remote_code=False)
             assert tokenizer.backend_tokenizer is not None, "transformers 5 has no other tokenizers"
-    except _FAILURES as error:
+    except Exception as error:  # damaged files raise errors of a dozen kinds, bare Exception too
         raise UserError(f"cannot load the tokenizer in {directory}: {first_line(error)}") from error
     if tokenizer.pad_token_id is None:
         raise UserError(f"the tokenizer in {directory} has no padding token; give it one")
@@ -146,8 +142,9 @@ def quiet() -> Iterator[None]:
 
 
 def first_line(error: BaseException) -> str:
-    """The first line of an error that goes on for a page."""
-    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+    """The first line of an error that goes on for a page, and the second where the first only announces it."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
+    return " ".join(lines[:2]) if lines[0].endswith(":") else lines[0]
 
 
 def _load(kind: Any, directory: Path) -> tuple[Any, Any]:
@@ -163,7 +160,7 @@ def _load(kind: Any, directory: Path) -> tuple[Any, Any]:
                 trust_remote_code=False,
                 output_loading_info=True,
             )
-    except _FAILURES as error:
+    except Exception as error:  # damaged files raise errors of a dozen kinds, bare Exception too
         raise UserError(f"cannot load the encoder in {directory}: {first_line(error)}") from error
 
 

@@ -155,9 +155,11 @@ def _options(transformer: Path, values: Mapping[str, tuple[Any, ...]], output: s
     _arguments(file, options, ("model_kwargs", "model_args"), _MODEL_ARGUMENTS)
     _arguments(file, options, ("config_kwargs", "config_args"), set())
     _only(file, options, {**_OPTION_VALUES, **values}, _OPTION_KEYS)
-    texts = options.get("modality_config", {}).get("text", {}).get("method_output_name", output)
-    if texts != output:
-        raise UserError(f"{file}: modality_config reads {texts!r} of the transformer; supported is {output}")
+    supported = {"method": "forward", "method_output_name": output}
+    texts = {**supported, **options.get("modality_config", {}).get("text", {})}
+    for key, value in texts.items():
+        if value != supported.get(key, value):
+            raise UserError(f"{file}: modality_config.text.{key} is {value!r}; supported is {supported[key]!r}")
     limit = tokenizer.get("model_max_length", options.get("max_seq_length"))
     lengths = {"max_seq_length": limit, **{key: options.get(key) for key in ("query_length", "document_length")}}
     for key, value in lengths.items():

@@ -30,7 +30,7 @@ from xlret.tokens.texts import read_backend
 PROJECTION = "2_Dense"
 """Where `Encoder.save` puts the dense layer."""
 _HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
-_ANY_LENGTH = 10**30  # as transformers has it where a tokenizer names no length
+_ANY_LENGTH = 1_000_000  # tokens, of a model whose positions are not counted and whose tokenizer names no length
 _HUB_FILES = ["*.json", "*.txt", "*.model", "*.jinja", "*model.safetensors", "model-*.safetensors"]
 
 

@@ -3,7 +3,7 @@
 import json
 from itertools import pairwise
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field
 
@@ -56,20 +56,30 @@ def read_card(directory: Path) -> EncoderCard:
     Raises:
         UserError: no such directory or file, or its content is not what `Encoder.save` writes.
     """
+    values = card_values(directory, "encoder")
+    if values.get("kind") == "reranker":
+        raise UserError(f"{directory} is a reranker, which reads pairs, and no encoder")
+    return settings_from(EncoderCard, values)
+
+
+def card_values(directory: Path, kind: Literal["encoder", "reranker"]) -> dict[str, Any]:
+    """What `xlret.json` of a directory holds, of whatever kind it turns out to be.
+
+    Raises:
+        UserError: no such directory or file, or it is no object.
+    """
     path = Path(directory) / CARD
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         if not Path(directory).is_dir():
-            raise UserError(f"there is no encoder at {directory}: no such directory") from error
+            raise UserError(f"there is no {kind} at {directory}: no such directory") from error
         raise UserError(
-            f"{directory} was not saved by xlret (it holds no {CARD}); "
-            "load an encoder of other make with `Encoder.load` and save it, or name it as encoder.start"
+            f"{directory} was not saved by xlret (it holds no {CARD}); load a model of other make with "
+            f"`{kind.capitalize()}.load` and save it, or name it as encoder.start of a recipe"
         ) from error
     except (OSError, ValueError) as error:
         raise UserError(f"cannot read {path}: {error}") from error
     if not isinstance(values, dict):
         raise UserError(f"{path} must hold an object, not {type(values).__name__}")
-    if values.get("kind") == "reranker":
-        raise UserError(f"{directory} is a reranker, which reads pairs, and no encoder")
-    return settings_from(EncoderCard, values)
+    return values

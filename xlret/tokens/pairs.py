@@ -1,6 +1,5 @@
 """Pairs of a query and a passage to token ids, exactly as a reranker reads them; without torch or transformers."""
 
-import json
 import os
 from collections.abc import Sequence
 from itertools import chain
@@ -15,7 +14,7 @@ from pydantic import Field
 
 from xlret.config import Settings, settings_from
 from xlret.errors import UserError
-from xlret.tokens.card import CARD
+from xlret.tokens.card import CARD, card_values
 from xlret.tokens.texts import bad_text, check_lengths, read_backend
 
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # as in texts.py
@@ -99,18 +98,7 @@ def read_reranker_card(directory: Path) -> RerankerCard:
     Raises:
         UserError: no such directory or file, or it is of something else.
     """
-    path = Path(directory) / CARD
-    try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        if not Path(directory).is_dir():
-            raise UserError(f"there is no reranker at {directory}: no such directory") from error
-        raise UserError(
-            f"{directory} was not saved by xlret (it holds no {CARD}); load a cross-encoder of other make with "
-            "`Reranker.load` and save it, or name it as encoder.start of a recipe with model: reranker"
-        ) from error
-    except (OSError, ValueError) as error:
-        raise UserError(f"cannot read {path}: {error}") from error
-    if not isinstance(values, dict) or values.get("kind") != "reranker":
+    values = card_values(directory, "reranker")
+    if values.get("kind") != "reranker":
         raise UserError(f"{directory} is not a reranker (no kind: reranker in its {CARD}); train one with model: reranker")
     return settings_from(RerankerCard, values)
