@@ -7,7 +7,8 @@ import pytest
 from served import PATIENCE
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright (extra: dev) drives the browser")
-Browser, BrowserContext, Page, expect = sync_api.Browser, sync_api.BrowserContext, sync_api.Page, sync_api.expect
+Browser, BrowserContext, Page, Route = sync_api.Browser, sync_api.BrowserContext, sync_api.Page, sync_api.Route
+expect = sync_api.expect
 
 CHROMIUM = shutil.which("chromium") or next((one for one in ("/usr/bin/chromium",) if Path(one).exists()), None)
 ARGUMENTS = (

@@ -154,6 +154,7 @@ class FakeShards(Backend):
         self.worlds = worlds
         self.batches: list[int] = []
         self.reading = Trouble()
+        self.tables: dict[tuple[str, int], NDArray[np.float32]] = {}
         self.along = True
         """Whether passages come along with the hits; otherwise they are asked for, as where there are many."""
 
@@ -184,7 +185,9 @@ class FakeShards(Backend):
         self, release: str, number: int, vectors_QD: NDArray[np.float32], options: Sequence[SearchOptions]
     ) -> ShardHits:
         passages = self.rows(release, number)
-        table = np.stack([vector(one.text) for one in passages])
+        if (release, number) not in self.tables:
+            self.tables[release, number] = np.stack([vector(one.text) for one in passages])
+        table = self.tables[release, number]
         hits = ShardHits([], [], [], [], [], [], [], number)
         for query, option in zip(vectors_QD, options, strict=True):
             kept = [row for row, one in enumerate(passages) if fits(one, option)]

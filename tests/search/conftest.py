@@ -16,5 +16,5 @@ def _measured_quickly(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(scope="session")
 def small_store(tmp_path_factory: pytest.TempPathFactory) -> VectorStore:
     """700 passages, of which 300 share vectors with others."""
-    place: Path = tmp_path_factory.mktemp("search") / "store"
-    return make_store(place, 700, distinct=400)
+    directory: Path = tmp_path_factory.mktemp("search") / "store"
+    return make_store(directory, 700, distinct=400)

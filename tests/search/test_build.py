@@ -56,14 +56,14 @@ def test_rows_are_sorted_and_spread_by_hash(small_store: VectorStore, tmp_path: 
     seen = []
     for shard in index.shards:
         rows = passages_of(shard.table)
-        assert [(one.lang, one.id) for one in rows] == sorted((one.lang, one.id) for one in rows)
-        assert set((hashes([one.id for one in rows]) % np.uint64(4)).tolist()) == {shard.number}
-        assert [one.lang for one in rows] == [
+        assert [(passage.lang, passage.id) for passage in rows] == sorted((passage.lang, passage.id) for passage in rows)
+        assert set((hashes([passage.id for passage in rows]) % np.uint64(4)).tolist()) == {shard.number}
+        assert [passage.lang for passage in rows] == [
             code for code, (start, end) in sorted(shard.entry.languages.items()) for _ in range(start, end)
         ]
         seen += rows
-    wanted = [one for part in small_store.parts() for one in passages_of(part)]
-    assert sorted(seen, key=lambda one: one.id) == sorted(wanted, key=lambda one: one.id)
+    wanted = [passage for part in small_store.parts() for passage in passages_of(part)]
+    assert sorted(seen, key=lambda passage: passage.id) == sorted(wanted, key=lambda passage: passage.id)
     assert index.manifest.languages == dict(sorted(small_store.languages.items()))
 
 
@@ -72,14 +72,14 @@ def test_what_is_kept_of_each_passage_is_small(small_store: VectorStore) -> None
     names = sorted(small_store.languages)
     keys, langs = building._keys_and_langs(lambda: ((part, vectors_of(part)) for part in small_store.parts()), names)
     assert keys.nbytes + langs.nbytes == 12 * 700
-    given = [one.lang for part in small_store.parts() for one in passages_of(part)]
-    assert [names[place] for place in langs] == given
+    given = [passage.lang for part in small_store.parts() for passage in passages_of(part)]
+    assert [names[number] for number in langs] == given
 
 
 def test_hashes_are_the_same_everywhere() -> None:
     """As `b2sum -l 64` has them, the lowest byte first."""
     known = ("40f89e395b66422f", "55f19df5c1392f37", "e4a6a0577479b2b4")
-    assert hashes(["a", "ü", ""]).tolist() == [int.from_bytes(bytes.fromhex(one), "little") for one in known]
+    assert hashes(["a", "ü", ""]).tolist() == [int.from_bytes(bytes.fromhex(passage), "little") for passage in known]
 
 
 def test_it_says_what_it_does(small_store: VectorStore, tmp_path: Path) -> None:
@@ -154,7 +154,7 @@ def test_scores_are_those_of_the_stored_vectors(dtype: str, tmp_path: Path) -> N
     """Whatever codes find a passage, its score is the inner product with its vector as stored."""
     store = make_store(tmp_path / "store", 200, dtype=dtype)
     stored = make_vectors(200).astype(dtype).astype(np.float64)
-    rows = {one.id: row for row, one in enumerate(one for part in store.parts() for one in passages_of(part))}
+    rows = {passage.id: row for row, passage in enumerate(passage for part in store.parts() for passage in passages_of(part))}
     query = make_vectors(1, seed=1)
     for factory in ("Flat", "SQfp16", "SQ4", "IVF4,PQ4x4", "HNSW8,SQ8"):
         hits = built(store, tmp_path / factory, factory=factory).search(query, SearchOptions(top_k=50))

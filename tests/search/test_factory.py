@@ -86,7 +86,7 @@ def test_a_code_does_not_depend_on_what_is_encoded_beside(factory: str) -> None:
 def test_the_training_sample_has_every_language() -> None:
     langs, names = np.repeat(np.arange(4, dtype=np.int32), (9000, 900, 90, 3)), LANGUAGES[:4]
     rows = stratified(langs, names, 1000, 0)
-    counts = {code: int((langs[rows] == place).sum()) for place, code in enumerate(names)}
+    counts = {code: int((langs[rows] == number).sum()) for number, code in enumerate(names)}
     assert counts == {"de": 900, "en": 90, "fr": 62, "sw": 3}
     assert len(set(rows.tolist())) == len(rows)
     np.testing.assert_array_equal(rows, stratified(langs, names, 1000, 0))

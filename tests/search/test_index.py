@@ -37,7 +37,7 @@ def options_for(queries: int) -> list[SearchOptions]:
         SearchOptions(top_k=9, exclude_ids=frozenset(f"p{number}" for number in range(0, 700, 2))),
         SearchOptions(top_k=2000),
     ]
-    return [kinds[place % len(kinds)] for place in range(queries)]
+    return [kinds[index_dir % len(kinds)] for index_dir in range(queries)]
 
 
 @settings(max_examples=12, deadline=None)
@@ -61,10 +61,10 @@ def test_shards_answer_as_one_flat_index(
         stored = vectors.astype(dtype)
         some = sorted({one.lang for one in passages})[:2]
         for number in shards:
-            place = Path(directory) / f"index-{number}"
-            index = built(store, place, shards=number, factory="Flat")
+            index_dir = Path(directory) / f"index-{number}"
+            index = built(store, index_dir, shards=number, factory="Flat")
             if gone:
-                deleted = SearchIndex.open(delete(place, gone, say=quiet))
+                deleted = SearchIndex.open(delete(index_dir, gone, say=quiet))
             for options in (
                 SearchOptions(top_k=top_k),
                 SearchOptions(top_k=top_k, languages=tuple(some)),
@@ -148,9 +148,9 @@ def test_passages_come_back_in_the_order_of_hits(small_store: VectorStore, tmp_p
     hits = index.search(make_vectors(2, seed=4), SearchOptions(top_k=20))
     known = {one.id: one for one in make_passages(700)}
     for query in range(2):
-        found = index.passages(hits, query)
-        assert found == [known[name] for name in hits.ids[query]]
-        assert [one.lang for one in found] == hits.langs[query]
+        passages_found = index.passages(hits, query)
+        assert passages_found == [known[name] for name in hits.ids[query]]
+        assert [one.lang for one in passages_found] == hits.langs[query]
     with pytest.raises(UserError, match="rows"):
         index.shards[0].passages([10_000])
 
@@ -182,9 +182,9 @@ def test_a_language_without_neighbours_is_found_in_its_own_lists(tmp_path: Path)
     store = write_store(tmp_path / "store", passages, vectors)
     index = built(store, tmp_path / "index", factory="IVF16,SQ8", exact_rows=0)
     options = SearchOptions(top_k=10, languages=("th",), nprobe=2)
-    found = index.search(vectors[:20], options)
+    passages_found = index.search(vectors[:20], options)
     exact = index.search(vectors[:20], SearchOptions(top_k=10, languages=("th",), exact=True))
-    recall = np.mean([len(set(a) & set(b)) / 10 for a, b in zip(found.ids, exact.ids, strict=True)])
+    recall = np.mean([len(set(a) & set(b)) / 10 for a, b in zip(passages_found.ids, exact.ids, strict=True)])
     assert recall > 0.6
 
 

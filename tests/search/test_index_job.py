@@ -42,21 +42,21 @@ def write(path: Path, records: list[dict[str, object]]) -> Path:
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A directory with an encoder, passages, and an index of them in two shards."""
-    place = tmp_path_factory.mktemp("job")
+    directory = tmp_path_factory.mktemp("job")
     fresh = FreshEncoder(vocabulary=200, layers=1, hidden=32, heads=2, feed_forward=64, max_positions=48)
     settings = EncoderSettings(fresh=fresh, max_query_tokens=16, max_passage_tokens=32)
-    start_encoder(settings, lambda: [" ".join(words) for words in WORDS.values()], 0).save(place / "encoder")
-    write(place / "passages.jsonl", rows(40))
-    arguments = ["--encoder", str(place / "encoder"), "--passages", str(place / "passages.jsonl")]
+    start_encoder(settings, lambda: [" ".join(words) for words in WORDS.values()], 0).save(directory / "encoder")
+    write(directory / "passages.jsonl", rows(40))
+    arguments = ["--encoder", str(directory / "encoder"), "--passages", str(directory / "passages.jsonl")]
     with ray_session():
         assert (
             main(
                 [
                     "index",
                     "build",
-                    str(place / "index"),
+                    str(directory / "index"),
                     *arguments,
                     "--shards",
                     "2",
@@ -70,11 +70,11 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
             )
             == 0
         )
-    return place
+    return directory
 
 
-def test_the_index_is_measured_and_calibrated(place: Path) -> None:
-    index = SearchIndex.open(place / "index")
+def test_the_index_is_measured_and_calibrated(directory: Path) -> None:
+    index = SearchIndex.open(directory / "index")
     assert index.manifest.languages == {"de": 40, "en": 40, "th": 40}
     assert index.manifest.fields == {"year": "int"}
     assert index.manifest.certificate is not None
@@ -85,8 +85,8 @@ def test_the_index_is_measured_and_calibrated(place: Path) -> None:
     assert calibration.dimension == 32
 
 
-def test_search_prints_hits_with_their_languages(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    out = str(place / "index")
+def test_search_prints_hits_with_their_languages(directory: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = str(directory / "index")
     assert main(["index", "search", out, "Hund 5", "--top-k", "3"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 3
@@ -95,22 +95,22 @@ def test_search_prints_hits_with_their_languages(place: Path, capsys: pytest.Cap
     assert [line.split()[1] for line in capsys.readouterr().out.splitlines()] == ["th"] * 4
 
 
-def test_append_delete_compact(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    out, encoder = str(place / "index"), str(place / "encoder")
-    more = str(write(place / "more.jsonl", rows(5, first=40)))
+def test_append_delete_compact(directory: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out, encoder = str(directory / "index"), str(directory / "encoder")
+    more = str(write(directory / "more.jsonl", rows(5, first=40)))
     with ray_session():
         assert main(["index", "append", out, "--passages", more, "--encoder", encoder]) == 0
-        assert not (place / "index.appended.vectors").exists()
+        assert not (directory / "index.appended.vectors").exists()
         with pytest.raises(UserError, match="15 of the ids are in the index already"):
             main(["index", "append", out, "--passages", more, "--encoder", encoder])
         assert main(["index", "append", out, "--replace", "--passages", more, "--encoder", encoder]) == 0
-    (place / "ids.txt").write_text("de/0\r\nth/41\nnone\n", encoding="utf-8")
-    assert main(["index", "delete", out, str(place / "ids.txt")]) == 0
+    (directory / "ids.txt").write_text("de/0\r\nth/41\nnone\n", encoding="utf-8")
+    assert main(["index", "delete", out, str(directory / "ids.txt")]) == 0
     assert "2 passages deleted; 1 ids are not in the index" in capsys.readouterr().out
-    assert SearchIndex.open(place / "index").manifest.count == 133
-    assert len(SearchIndex.open(place / "index").shards) == 4
+    assert SearchIndex.open(directory / "index").manifest.count == 133
+    assert len(SearchIndex.open(directory / "index").shards) == 4
     assert main(["index", "compact", out]) == 0
-    index = SearchIndex.open(place / "index")
+    index = SearchIndex.open(directory / "index")
     assert (index.manifest.count, len(index.shards)) == (133, 2)
 
 
@@ -131,8 +131,8 @@ def test_append_delete_compact(place: Path, capsys: pytest.CaptureFixture[str]) 
         ("append INDEX", "name an --encoder"),
     ],
 )
-def test_mistakes_are_named(arguments: str, message: str, place: Path) -> None:
-    places = {
+def test_mistakes_are_named(arguments: str, message: str, directory: Path) -> None:
+    paths = {
         "OTHER": "other",
         "INDEX": "index",
         "STORE": "index.vectors",
@@ -140,14 +140,14 @@ def test_mistakes_are_named(arguments: str, message: str, place: Path) -> None:
         "IDS": "some.txt",
         "NOTHING": "no",
     }
-    (place / "some.txt").write_text("a\n")
+    (directory / "some.txt").write_text("a\n")
     with pytest.raises(UserError, match=message):
-        main(["index", *(str(place / places[word]) if word in places else word for word in arguments.split())])
-    assert not (place / "other").exists()
+        main(["index", *(str(directory / paths[word]) if word in paths else word for word in arguments.split())])
+    assert not (directory / "other").exists()
 
 
-def test_a_mistake_is_one_line_and_status_2(place: Path) -> None:
-    command = [sys.executable, "-m", "jobs.index", "search", str(place / "other"), "x"]
+def test_a_mistake_is_one_line_and_status_2(directory: Path) -> None:
+    command = [sys.executable, "-m", "jobs.index", "search", str(directory / "other"), "x"]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 2
     assert done.stderr.startswith("error: no index at")

@@ -21,7 +21,7 @@ from xlret.search.vectors.store import VectorStore, write_store
 
 
 @pytest.fixture
-def place(tmp_path: Path, encoder: Path) -> Path:
+def directory(tmp_path: Path, encoder: Path) -> Path:
     """An index of 60 passages that `encoder` is said to have encoded, and another encoder."""
     shutil.copytree(encoder, tmp_path / "encoder")
     shutil.copytree(encoder, tmp_path / "other-encoder")
@@ -39,16 +39,16 @@ def encoded(monkeypatch: pytest.MonkeyPatch) -> list[EncodeSettings]:
 
     def encode(passages: Iterable[Passage], encoder: Path, out: Path, settings: EncodeSettings) -> VectorStore:
         asked.append(settings)
-        some, about = list(passages), about_encoder(encoder, encoder, encoder_files(encoder), 32)
-        return write_store(out, some, make_vectors(len(some), 32), dtype=settings.store, encoder=about)
+        rows, about = list(passages), about_encoder(encoder, encoder, encoder_files(encoder), 32)
+        return write_store(out, rows, make_vectors(len(rows), 32), dtype=settings.store, encoder=about)
 
     monkeypatch.setattr(from_files, "encode_passages", encode)
     return asked
 
 
-def run(place: Path, arguments: str) -> None:
-    """Words in capitals are places."""
-    assert main(["index", *(str(place / word.lower()) if word.isupper() else word for word in arguments.split())]) == 0
+def run(directory: Path, arguments: str) -> None:
+    """Words in capitals are paths in the directory."""
+    assert main(["index", *(str(directory / word.lower()) if word.isupper() else word for word in arguments.split())]) == 0
 
 
 @pytest.mark.parametrize(
@@ -72,50 +72,50 @@ def run(place: Path, arguments: str) -> None:
         ("build NEW --vectors VECTORS --encoder OTHER-ENCODER", "was encoded with .*, whose files are not those of"),
     ],
 )
-def test_options_that_change_or_fit_nothing(place: Path, arguments: str, message: str) -> None:
+def test_options_that_change_or_fit_nothing(directory: Path, arguments: str, message: str) -> None:
     with pytest.raises(UserError, match=message):
-        run(place, arguments)
-    assert not (place / "new").exists()
+        run(directory, arguments)
+    assert not (directory / "new").exists()
 
 
-def test_an_index_is_measured_with_queries_of_its_own_encoder(place: Path) -> None:
-    run(place, "build NEW --vectors VECTORS --encoder ENCODER --threads 1")
-    certificate = SearchIndex.open(place / "new").manifest.certificate
+def test_an_index_is_measured_with_queries_of_its_own_encoder(directory: Path) -> None:
+    run(directory, "build NEW --vectors VECTORS --encoder ENCODER --threads 1")
+    certificate = SearchIndex.open(directory / "new").manifest.certificate
     assert certificate is not None
     assert certificate.made_of == "queries"
 
 
-def test_languages_of_files_and_vectors_as_the_index_has_them(place: Path, encoded: list[EncodeSettings]) -> None:
+def test_languages_of_files_and_vectors_as_the_index_has_them(directory: Path, encoded: list[EncodeSettings]) -> None:
     rows = [{"id": f"x{number}", "lang": LANGUAGES[number % 5], "text": "some text"} for number in range(50)]
-    (place / "some.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    files = f"--passages {place / 'some.jsonl'} --encoder ENCODER"
-    run(place, f"build NEW {files} --languages de sw --encode.store float32")
-    assert SearchIndex.open(place / "new").manifest.languages == {"de": 10, "sw": 10}
-    run(place, f"append NEW --replace {files} --languages sw,th")
-    assert SearchIndex.open(place / "new").manifest.languages == {"de": 10, "sw": 10, "th": 10}
+    (directory / "some.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    files = f"--passages {directory / 'some.jsonl'} --encoder ENCODER"
+    run(directory, f"build NEW {files} --languages de sw --encode.store float32")
+    assert SearchIndex.open(directory / "new").manifest.languages == {"de": 10, "sw": 10}
+    run(directory, f"append NEW --replace {files} --languages sw,th")
+    assert SearchIndex.open(directory / "new").manifest.languages == {"de": 10, "sw": 10, "th": 10}
     assert [one.store for one in encoded] == ["float32", "float32"]
 
 
 def test_columns_are_named_and_dropped_and_bad_rows_are_counted(
-    place: Path, encoded: list[EncodeSettings], capsys: pytest.CaptureFixture[str]
+    directory: Path, encoded: list[EncodeSettings], capsys: pytest.CaptureFixture[str]
 ) -> None:
     rows = [{"number": f"x{number}", "lang": "de", "body": "some text", "html": [number], "kind": "a"} for number in range(50)]
     lines = [*map(json.dumps, rows), json.dumps({"number": "y", "lang": "de"})]
-    (place / "rows.jsonl").write_text("\n".join(lines))
-    files = f"--passages {place / 'rows.jsonl'} --encoder ENCODER --columns id=number,text=body --drop html"
+    (directory / "rows.jsonl").write_text("\n".join(lines))
+    files = f"--passages {directory / 'rows.jsonl'} --encoder ENCODER --columns id=number,text=body --drop html"
     with pytest.raises(UserError, match=r"rows\.jsonl:51: .* leave bad rows out with --skip-bad-rows"):
-        run(place, f"build NEW {files}")
-    run(place, f"build NEW {files} --skip-bad-rows --encode.store float16")
-    manifest = SearchIndex.open(place / "new").manifest
+        run(directory, f"build NEW {files}")
+    run(directory, f"build NEW {files} --skip-bad-rows --encode.store float16")
+    manifest = SearchIndex.open(directory / "new").manifest
     assert (manifest.count, set(manifest.fields)) == (50, {"kind"})
     printed = capsys.readouterr().out
     assert "1 bad rows left out, such as:" in printed
     assert "rows.jsonl:51: " in printed
     with pytest.raises(UserError, match="'number' is not of the form OURS=THEIRS"):
-        run(place, f"build OTHER {files} --columns number")
+        run(directory, f"build OTHER {files} --columns number")
 
 
-def test_ids_as_other_programs_write_them(place: Path) -> None:
-    (place / "ids").write_bytes("\ufeffp1\r\n p2\t\n\n".encode())
-    run(place, "delete INDEX IDS")
-    assert SearchIndex.open(place / "index").manifest.count == 58
+def test_ids_as_other_programs_write_them(directory: Path) -> None:
+    (directory / "ids").write_bytes("\ufeffp1\r\n p2\t\n\n".encode())
+    run(directory, "delete INDEX IDS")
+    assert SearchIndex.open(directory / "index").manifest.count == 58

@@ -34,22 +34,22 @@ while True:
 
 @pytest.mark.slow
 def test_killed_at_any_moment(tmp_path: Path) -> None:
-    place = tmp_path / "index"
-    build(make_store(tmp_path / "store", 300), place, shards=2, factory="IVF8,SQ8")
+    index_dir = tmp_path / "index"
+    build(make_store(tmp_path / "store", 300), index_dir, shards=2, factory="IVF8,SQ8")
     make_store(tmp_path / "more", 60, prefix="x")
     counts = set()
     for kill in range(12):
-        command = [sys.executable, "-c", CHANGES, str(place), str(tmp_path / "more")]
+        command = [sys.executable, "-c", CHANGES, str(index_dir), str(tmp_path / "more")]
         with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
             assert process.stdout is not None
             line = process.stdout.readline()
             assert line == "ready\n", process.stderr and process.stderr.read()
             time.sleep(float(generator(0, "kill", kill).uniform(0, 4)))
             process.send_signal(signal.SIGKILL)
-        index = SearchIndex.open(place)
+        index = SearchIndex.open(index_dir)
         counts.add(index.manifest.count)
         hits = index.search(make_vectors(1), SearchOptions(top_k=1000, exact=True))
         assert len(set(hits.ids[0])) == index.manifest.count
     assert counts <= {300, 360}
-    delete(place, ["p0"], say=quiet)
-    assert not list(place.glob(".building.*"))
+    delete(index_dir, ["p0"], say=quiet)
+    assert not list(index_dir.glob(".building.*"))

@@ -21,16 +21,16 @@ FLOORS = {"SQ8": 0.999, "IVF64,Flat": 0.95, "IVF64,SQ8": 0.95, "IVF64,PQ8": 0.95
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> VectorStore:
     passages = [
-        one._replace(metadata={"half": row % 2, "tenth": row % 10, "hundredth": row % 100, "thousandth": row % 1000})
-        for row, one in enumerate(make_passages(COUNT))
+        passage._replace(metadata={"half": row % 2, "tenth": row % 10, "hundredth": row % 100, "thousandth": row % 1000})
+        for row, passage in enumerate(make_passages(COUNT))
     ]
     return write_store(tmp_path_factory.mktemp("recall") / "store", passages, make_vectors(COUNT, DIMENSION))
 
 
 def recall(index: SearchIndex, queries: np.ndarray, options: SearchOptions) -> float:
-    found, exact = index.search(queries, options), index.search(queries, replace(options, exact=True))
-    shares = [len(set(a) & set(b)) / len(b) for a, b in zip(found.ids, exact.ids, strict=True)]
-    assert all(len(a) == len(b) for a, b in zip(found.ids, exact.ids, strict=True))
+    approximate, exact = index.search(queries, options), index.search(queries, replace(options, exact=True))
+    shares = [len(set(a) & set(b)) / len(b) for a, b in zip(approximate.ids, exact.ids, strict=True)]
+    assert all(len(a) == len(b) for a, b in zip(approximate.ids, exact.ids, strict=True))
     return float(np.mean(shares))
 
 

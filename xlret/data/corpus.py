@@ -1,7 +1,8 @@
 """ParallelCorpus: (query, passage) facts in as many languages as exist, read from disk a few rows at a time."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -42,6 +43,34 @@ class ParallelCorpus:
         self._pairs: dict[tuple[str, str], GroupPool] = {}
         self._tables: dict[str, MappedTable] = {}
         self._keep_pages = sum(entry.size for entry in manifest.files.values()) <= _KEPT_BYTES
+
+    @classmethod
+    def from_rows(
+        cls,
+        rows: Any,
+        directory: Path | None = None,
+        *,
+        lang: str | None = None,
+        passage_lang: str | None = None,
+        columns: Mapping[str, str] | None = None,
+    ) -> "ParallelCorpus":
+        """A corpus of rows in memory: mappings, `Row`s, a `datasets.Dataset`, a table of pyarrow, pandas or polars.
+
+        Columns are `group_id`, `lang`, `query`, `title`, `text`; rows of equal `group_id` are one fact in several
+        languages. `corpus_from_rows` has more options.
+
+        Args:
+            rows: read once.
+            directory: where the corpus is kept; by default in a temporary directory that goes with the returned object.
+            lang, passage_lang: languages of queries and passages where the rows do not say theirs.
+            columns: our column -> what it is called in `rows`.
+
+        Raises:
+            UserError, DataError: as for files, with the number of the row.
+        """
+        from xlret.data.from_rows import corpus_from_rows
+
+        return corpus_from_rows(rows, directory, lang=lang, passage_lang=passage_lang, columns=columns)
 
     @classmethod
     def open(cls, path: Path, *, verify: bool = True) -> "ParallelCorpus":

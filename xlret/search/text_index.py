@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from xlret.data.corpus import ParallelCorpus
 from xlret.errors import UserError
 from xlret.files import expand_path
 from xlret.search.balance import Balance, balanced_order
@@ -21,7 +22,7 @@ from xlret.search.filters import Filter, filter_of
 from xlret.search.from_files import Say, beside
 from xlret.search.index import SearchIndex
 from xlret.search.metadata import Value
-from xlret.search.passages import Passage
+from xlret.search.passages import Passage, passages_of_corpus
 from xlret.search.queries import encoded_queries
 from xlret.search.query import SearchOptions, check_options, indexed_languages
 from xlret.search.settings import EncodeSettings, IndexSettings
@@ -93,7 +94,7 @@ class TextIndex:
     def build(
         cls,
         encoder: "Encoder",
-        passages: Iterable[Passage],
+        passages: Iterable[Passage] | ParallelCorpus,
         out: Path | None = None,
         settings: IndexSettings | None = None,
         encoding: EncodeSettings | None = None,
@@ -105,7 +106,7 @@ class TextIndex:
 
         Args:
             encoder: any; it is saved at `OUT.encoder`.
-            passages: with ids that are one passage's alone.
+            passages: with ids that are one passage's alone; or a corpus, whose passages get ids `GROUP:LANG`.
             out: directory of the index; `OUT.vectors` keeps the encoded passages. By default all is in a temporary directory
                 that goes when the index is no longer used.
             settings: how to build; by default in one shard, and exact where that is fast.
@@ -126,6 +127,8 @@ class TextIndex:
                 on_gpu = next(encoder.parameters()).device.type == "cuda"
                 encoding = encoding.model_copy(update={"encoders": 0, "gpu": on_gpu})
             vectors = beside(target, "vectors")
+            if isinstance(passages, ParallelCorpus):
+                passages = passages_of_corpus(passages)
             store = encode_passages(passages, saved, vectors, encoding, show=say, progress=progress, loaded=encoder)
             queries = encoded_queries(store, saved, settings.certificate_queries, encoder)
             version = build_index(store, target, settings, queries=queries, say=say)

@@ -5,6 +5,7 @@ from functools import lru_cache
 from typing import Annotated
 
 import langcodes
+from langcodes.tag_parser import LanguageTagError
 from pydantic import BeforeValidator
 
 from xlret.errors import UserError
@@ -77,7 +78,7 @@ def script_of(code: str) -> str:
     """
     try:
         return _script(langcodes.Language.get(code))
-    except langcodes.LanguageTagError:
+    except LanguageTagError:
         return "Zyyy"
 
 

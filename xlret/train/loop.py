@@ -5,6 +5,7 @@ optimiser moments is carried from step to step, so a run that goes on from a che
 """
 
 import contextlib
+import errno
 import math
 import time
 from collections.abc import Generator, Iterator, Mapping
@@ -18,6 +19,7 @@ from torch import nn
 
 from xlret.batches.assemble import Batch, Inputs
 from xlret.errors import UserError
+from xlret.files import write_error
 from xlret.keys import key_of
 from xlret.train.checkpoint import Progress, checkpoint_path, keep_newest, load_checkpoint, save_checkpoint
 from xlret.train.dev import DevSets
@@ -61,9 +63,18 @@ class Worker(Protocol):
 
 
 def training_loop(task: WorkerTask, worker: Worker) -> None:
-    """Trains until the last step, with a checkpoint every `checkpoint_every` steps and at the end."""
-    with _exact_arithmetic(worker.device, task.job.ray.threads_per_worker):
-        _Training(task, worker).run()
+    """Trains until the last step, with a checkpoint every `checkpoint_every` steps and at the end.
+
+    Raises:
+        UserError: a batch cannot be made, the loss is no number, a checkpoint cannot be used, the disk is full.
+    """
+    try:
+        with _exact_arithmetic(worker.device, task.job.ray.threads_per_worker):
+            _Training(task, worker).run()
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise write_error(task.run_directory, error) from error
 
 
 class _Training:

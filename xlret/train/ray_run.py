@@ -1,6 +1,8 @@
 """A run over Ray: workers under Ray Train, their batches assembled by Ray Data, the driver watching and starting them anew."""
 
+import contextlib
 import dataclasses
+import errno
 import os
 from collections.abc import Callable, Generator, Iterable, Mapping
 from pathlib import Path
@@ -13,11 +15,13 @@ from ray.train.torch import TorchTrainer, get_device
 from xlret.batches.assemble import Batch
 from xlret.batches.stream import StreamOptions, batches
 from xlret.errors import UserError, user_error_in
+from xlret.files import write_error
 from xlret.session import ray_session
 from xlret.train.callbacks import RunCallback
 from xlret.train.checkpoint import CHECKPOINTS, Progress, newest_checkpoint
 from xlret.train.gauges import Gauges
 from xlret.train.loop import WorkerTask, training_loop
+from xlret.train.ownership import sole_writer
 from xlret.train.progress import Print, followed
 
 Extend = Callable[[RunConfig], RunConfig]
@@ -105,6 +109,8 @@ def run_over_ray(task: WorkerTask, callbacks: Iterable[RunCallback], show: Print
             except TrainingFailedError as error:
                 if (users := user_error_in(error)) is not None:
                     raise users from error
+                if "No space left on device" in str(error):  # in a process of Ray's own, such as its controller
+                    raise write_error(task.run_directory, OSError(errno.ENOSPC, "")) from error
                 if failures == job.ray.max_failures:
                     raise
                 newest = newest_checkpoint(task.run_directory)
@@ -115,4 +121,6 @@ def run_over_ray(task: WorkerTask, callbacks: Iterable[RunCallback], show: Print
 def _work(config: dict[str, Any]) -> None:
     """What Ray Train runs in every worker."""
     task: WorkerTask = config["task"]
-    training_loop(task, RayWorker(task.job.name, config["report_evaluations"]))
+    worker = RayWorker(task.job.name, config["report_evaluations"])
+    with sole_writer(task.run_directory) if worker.rank == 0 else contextlib.nullcontext():
+        training_loop(task, worker)

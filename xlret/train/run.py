@@ -10,6 +10,7 @@ runs/<name>/
 import json
 import shutil
 from collections.abc import Iterable
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,7 @@ from xlret.train.callbacks import RunCallback
 from xlret.train.checkpoint import CHECKPOINTS, WEIGHTS, load_progress, newest_checkpoint
 from xlret.train.in_process import run_in_process
 from xlret.train.log import read_lines
+from xlret.train.ownership import sole_driver, sole_writer
 from xlret.train.progress import Print, ProgressLines
 from xlret.train.report import write_report
 from xlret.train.settings import TrainJob
@@ -75,32 +77,45 @@ def train(
             `callbacks=[TuneReportCallback()]`; dev metrics are then reported to Ray at every evaluation. Not without Ray.
 
     Raises:
-        UserError: settings, corpora or checkpoints cannot be used; the run of this name has other settings.
+        UserError: settings, corpora or checkpoints cannot be used; the run of this name has other settings, or is being
+            trained by another process; the disk is full (the run goes on from its last checkpoint when there is space again).
     """
     if run_config is not None and not job.ray.workers:
         raise UserError("a RunConfig is Ray Train's, and ray.workers is 0; use callbacks or set ray.workers to 1 or more")
     directory = job.storage / job.name
     say = show or (lambda line: None)
-    if fresh and directory.exists():
-        shutil.rmtree(directory)
-    check_settings(job)
-    finished = _finished(directory)
-    if finished is not None:
-        say(f"{directory} is finished already; its model is {finished.model} (--fresh trains it again)")
-        return finished
-    if (old := directory / "ray").exists() and not (directory / CHECKPOINTS).exists():
-        old.rename(directory / CHECKPOINTS)  # as they were named once
-    task, samples = set_up(job, directory)
-    write_report(directory, job, samples)
-    if task.resume is not None:
-        say(f"going on from {task.resume.name}")
-    told = [ProgressLines(job.steps, say), *callbacks]
-    if job.ray.workers:
-        from xlret.train.ray_run import run_over_ray
+    if not fresh:
+        check_settings(job)
+        if (finished := _finished(directory)) is not None:
+            say(f"{directory} is finished already; its model is {finished.model} (--fresh trains it again)")
+            return finished
+    with sole_driver(directory):
+        return _train(job, directory, fresh, say, callbacks, run_config)
 
-        run_over_ray(task, told, say, run_config)
-    else:
-        run_in_process(task, told)
+
+def _train(
+    job: TrainJob, directory: Path, fresh: bool, say: Print, callbacks: Iterable[RunCallback], run_config: "Extend | None"
+) -> TrainResult:
+    with ExitStack() as writing:
+        writing.enter_context(sole_writer(directory))
+        if fresh and directory.exists():
+            shutil.rmtree(directory)
+        check_settings(job)  # again: another process may have begun the run meanwhile, or finished it
+        if (finished := _finished(directory)) is not None:
+            return finished
+        _clear(directory)
+        task, samples = set_up(job, directory)
+        write_report(directory, job, samples)
+        if task.resume is not None:
+            say(f"going on from {task.resume.name}")
+        told = [ProgressLines(job.steps, say), *callbacks]
+        if job.ray.workers:
+            from xlret.train.ray_run import run_over_ray
+
+            writing.close()  # the first worker takes over
+            run_over_ray(task, told, say, run_config)
+        else:
+            run_in_process(task, told)
     checkpoint = newest_checkpoint(directory)
     assert checkpoint is not None, "a run ends with a checkpoint"
     progress = load_progress(checkpoint)
@@ -111,6 +126,19 @@ def train(
     write_json(directory / "run.json", {**run, "finished": outcome})
     say(f"report: {write_report(directory, job, samples)}")
     return result
+
+
+def _clear(directory: Path) -> None:
+    """Removes what a killed process left half-written in a run's directory (nobody else writes to it now)."""
+    files = ("config.yaml", "run.json", "metrics.jsonl", "report.html", "start", "model")
+    ours = [path for name in files for path in directory.glob(f".{name}.*")]
+    for unfinished in [*ours, *(directory / CHECKPOINTS).glob(".step-*")]:
+        if unfinished.is_dir():
+            shutil.rmtree(unfinished)
+        else:
+            unfinished.unlink()
+    if (old := directory / "ray").exists() and not (directory / CHECKPOINTS).exists():
+        old.rename(directory / CHECKPOINTS)  # as they were named once
 
 
 def _finished(directory: Path) -> TrainResult | None:

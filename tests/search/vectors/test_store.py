@@ -56,10 +56,10 @@ def test_what_is_written_comes_back(tmp_path: Path, dtype: DType) -> None:
     found = np.concatenate([vectors_of(part) for part in parts])
     assert found.dtype == dtype
     assert np.array_equal(found, vectors.astype(dtype))
-    back = [one for part in parts for one in passages_of(part)]
-    assert [one[:4] for one in back] == [one[:4] for one in passages]
-    for one, given in zip(back, passages, strict=True):
-        assert one.metadata == {name: given.metadata[name] for name in store.fields}
+    back = [passage for part in parts for passage in passages_of(part)]
+    assert [passage[:4] for passage in back] == [passage[:4] for passage in passages]
+    for passage, given in zip(back, passages, strict=True):
+        assert passage.metadata == {name: given.metadata[name] for name in store.fields}
     assert passages_of(parts[1].take(pa.array([2]))) == [back[10]]
 
 
@@ -84,7 +84,7 @@ def test_a_vector_that_cannot_be_searched_is_refused_by_name(tmp_path: Path, val
     assert list(tmp_path.iterdir()) == []
     vectors[15] = value
     with pytest.raises(DataError, match="and 1 more of these 20"):
-        stored([one.id for one in some(20)], vectors, "float16")
+        stored([passage.id for passage in some(20)], vectors, "float16")
 
 
 def test_vectors_must_fit_the_passages(tmp_path: Path) -> None:

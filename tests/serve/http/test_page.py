@@ -7,7 +7,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from browsing import BrowserContext, Page, ask, expect
+from browsing import BrowserContext, Page, Route, ask, expect
 from served import PATIENCE
 from tied import HOSTILE, QUESTIONS, SETTINGS, serving
 
@@ -54,6 +54,31 @@ def test_a_hit_shows_its_language_direction_marked_sentence_and_metadata(page: P
     expect(card.locator(".scores")).to_have_text(re.compile(r"score 0\.\d{3}"))
     english = page.locator("article", has_text="Bees make honey")
     assert english.locator("p.text").get_attribute("dir") == "ltr"
+
+
+@pytest.mark.parametrize("mark", ["\u0301", "\u0323"])
+def test_stacked_marks_stay_in_their_card(page: Page, server: str, mark: str) -> None:
+    """Sixty marks on a letter reach hundreds of pixels up or down: over the cards above and below, were they not clipped."""
+    count = 1
+
+    def answered(route: Route) -> None:
+        answer = route.fetch().json()
+        answer["took_ms"] = dict.fromkeys(answer["took_ms"], 1.0)
+        second = answer["results"][0]["hits"][1]
+        second["title"], second["highlight"] = f"Za{mark * count}lgo " * 8, None
+        second["text"] = f"a{mark * count}b " * 200
+        route.fulfill(json=answer)
+
+    page.route("**/v1/search", answered)
+    cards, shots = page.locator("ol.hits article"), {}
+    for count in (1, 60):  # read by the function above
+        page.goto(f"{server}?q={GERMAN}")
+        expect(cards).to_have_count(10)
+        cards.evaluate_all("cards => cards.forEach(card => { card.style.blockSize = '200px' })")  # else they move a little
+        shots[count] = [cards.nth(number).screenshot() for number in range(3)]
+    assert shots[60][1] != shots[1][1]  # the marks are there
+    for number in (0, 2):
+        assert shots[60][number] == shots[1][number], f"card {number} is written over"
 
 
 def test_language_share_and_time_are_tables(page: Page, server: str) -> None:

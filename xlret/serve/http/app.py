@@ -57,7 +57,7 @@ _WHEN = {
     503: "Something that is needed is not there at the moment; see Retry-After.",
     504: "Nothing answered within the time limit.",
 }
-_POSTED = frozenset({"/v1/search", "/v1/embeddings", "/v1/rerank", "/v2/rerank", "/admin/release"})
+_POSTED = frozenset({"/v1/search", "/v1/embeddings", "/v1/rerank", "/v2/rerank", "/rerank", "/admin/release"})
 _KEY = [Depends(HTTPBearer(auto_error=False, description="Needed where the server has keys. Checked before the body is read."))]
 
 
@@ -160,6 +160,7 @@ def _add_models(app: FastAPI, gateway: Gateway) -> None:
         answer = await models.embed(gateway, request, record)
         return await asyncio.to_thread(_json, answer)  # thousands of vectors take a while to write
 
+    @app.post("/rerank", response_model=None, include_in_schema=False)  # where clients of vLLM look
     @app.post("/v1/rerank", response_model=None, responses=_responses(RerankAnswer, 404, *body), dependencies=_KEY)
     async def rerank(request: RerankRequest, record: Known) -> Response:
         """Documents ordered by how well they answer a question, in the shape of Jina's API and of the first of Cohere's."""

@@ -1,0 +1,207 @@
+"""The front door: corpus -> train -> evaluate -> index -> search, in a notebook, in this process and without Ray.
+
+    import xlret
+
+    corpus = xlret.Corpus.from_rows(rows)                       # group_id, lang, query, text
+    trained = xlret.train("intfloat/multilingual-e5-small", corpus, plan={"alpha": 0.5}, steps=200)
+    [scores] = xlret.evaluate(trained.encoder, "corpora/mine/test")
+    index = xlret.Index.build(trained.encoder, [xlret.Passage("1", "de", "Bern", "Bern liegt an der Aare.")])
+    index.search("Which river flows through Bern?", k=5, balance="quota")
+
+The same work spread over a cluster is `xlret train`, `evaluate`, `index` and `serve` on the command line.
+"""
+
+import os
+import shutil
+import tempfile
+import weakref
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Unpack
+
+from xlret.batches.settings import PlanSettings
+from xlret.config import settings_from
+from xlret.data.corpus import ParallelCorpus as Corpus
+from xlret.errors import UserError
+from xlret.evaluation.benchmarks import BENCHMARKS, benchmark
+from xlret.evaluation.evaluate import Evaluation
+from xlret.evaluation.measure import Method, evaluate_sets
+from xlret.evaluation.sets import RetrievalSet, from_corpus
+from xlret.files import expand_path
+from xlret.lexicon.lexicon import Lexicon
+from xlret.model.encoder import Encoder
+from xlret.model.reranker import Reranker
+from xlret.model.settings import EncoderOverrides
+from xlret.search.balance import Balance
+from xlret.search.passages import Passage
+from xlret.search.text_index import TextIndex as Index
+from xlret.serve.local_server import serve_local
+from xlret.switch.settings import SwitchSettings
+from xlret.switch.switcher import Switcher
+from xlret.train.callbacks import RunCallback
+from xlret.train.progress import Print
+from xlret.train.run import TrainResult
+from xlret.train.run import train as run_job
+from xlret.train.settings import TrainJob
+
+__all__ = [
+    "Corpus",
+    "Encoder",
+    "Index",
+    "Lexicon",
+    "Passage",
+    "Reranker",
+    "Switcher",
+    "Trained",
+    "evaluate",
+    "serve_local",
+    "train",
+]
+
+
+@dataclass(frozen=True, eq=False)
+class Trained:
+    """A finished training run."""
+
+    encoder: Encoder
+    """The best encoder (the last one without dev corpora)."""
+    run: TrainResult
+    """Where everything that the run left is: `run.model`, `run.report` (a page with curves), `run.history()`."""
+
+
+def train(
+    encoder: "str | Path | Encoder | Mapping[str, Any]",
+    corpora: "str | Path | Corpus | Sequence[str | Path | Corpus]",
+    *,
+    plan: PlanSettings | Mapping[str, Any] | None = None,
+    switch: SwitchSettings | Mapping[str, Any] | None = None,
+    steps: int = 1000,
+    dev: "str | Path | Corpus | None" = None,
+    out: str | Path | None = None,
+    workers: int = 0,
+    show: Print | None = print,
+    callbacks: Iterable[RunCallback] = (),
+    **settings: Any,
+) -> Trained:
+    """Fine-tunes an encoder on prepared corpora with planned, perhaps code-switched batches.
+
+    Args:
+        encoder: what to start from: an encoder, a directory, a hub name, `fresh`, or the settings of `encoder` in a recipe,
+            such as `{"start": "fresh", "fresh": {"layers": 2}}`.
+        corpora: one or several, or their directories.
+        plan: which pairs make up a batch, such as `{"alpha": 0.5, "batch_size": 32}`.
+        switch: code-switching, such as `{"policy": "ml", "lexicons": ["atlas/lexicon"]}`; none by default.
+        steps: optimiser steps.
+        dev: corpus of held-out groups, by which the best checkpoint is chosen.
+        out: directory of the run, in which a stopped run goes on; by default a temporary one that goes with the result.
+        workers: 0 trains in this process; more are Ray workers.
+        show: where progress lines go; None for nowhere.
+        callbacks: told of every report and checkpoint.
+        settings: any other setting of a training recipe (`xlret train --help` lists them), such as `seed=1` or
+            `optimiser={"learning_rate": 2e-5}`.
+
+    Raises:
+        UserError: a setting, corpus or encoder that cannot be used.
+
+    Cost: that of the steps; in this process on all its threads.
+    """
+    temporary = None if out is not None else Path(tempfile.mkdtemp(prefix="xlret-run-"))
+    directory = temporary / "run" if temporary is not None else expand_path(Path(out or ""))
+    start = directory.with_name(f"{directory.name}.start")
+    try:
+        values: dict[str, Any] = {
+            "ray": {"workers": workers} | ({} if workers else {"threads_per_worker": os.cpu_count() or 1}),
+            **settings,
+            "name": directory.name,
+            "storage": directory.parent,
+            "steps": steps,
+            "corpora": [_directory(corpus) for corpus in _several(corpora)],
+            "encoder": _start(encoder, start),
+        }
+        if plan is not None:
+            values["plan"] = _values(plan)
+        if switch is not None:
+            values["switch"] = _values(switch)
+        if dev is not None:
+            values["dev"] = {"every": steps, **settings.get("dev", {}), "corpora": [_directory(dev)]}
+        job = settings_from(TrainJob, values)
+        result = run_job(job, show=show, callbacks=callbacks)
+        trained = Trained(Encoder.load(result.model), result)
+    except BaseException:
+        if temporary is not None:
+            shutil.rmtree(temporary, ignore_errors=True)
+        raise
+    if temporary is not None:
+        weakref.finalize(trained, shutil.rmtree, temporary, ignore_errors=True)
+    return trained
+
+
+def evaluate(
+    encoder: "str | Path | Encoder",
+    on: "str | Path | Corpus",
+    *,
+    data: str | Path | None = None,
+    languages: Sequence[str] | None = None,
+    groups: int | None = None,
+    reranker: Reranker | None = None,
+    balance: Balance = "none",
+    **overrides: Unpack[EncoderOverrides],
+) -> list[Evaluation]:
+    """What an encoder reaches within languages (`mo`), across them (`cr`) and over all at once (`mul`), and how biased it is.
+
+    Args:
+        encoder: an encoder, a directory or a hub name.
+        on: a prepared corpus or its directory, or the name of a benchmark (`xquad-r`, ...).
+        data: directory of the benchmark's published files.
+        languages: only these, as queries and passages.
+        groups: at most so many groups of a corpus.
+        reranker: orders the best 100 passages of each query anew.
+        balance: an order that is fair between languages: `quota` or `calibrated`.
+        overrides: prompts, limits and the like in place of the encoder's own, where it is loaded here.
+
+    Returns:
+        One evaluation for each set: a corpus is one set, a benchmark may have several.
+
+    Raises:
+        UserError: an encoder, corpus or benchmark that cannot be used.
+    """
+    if isinstance(encoder, Encoder):
+        if overrides:
+            raise UserError(f"{', '.join(sorted(overrides))}: give them to Encoder.load; the encoder is loaded already")
+    else:
+        encoder = Encoder.load(encoder, **overrides)
+    return evaluate_sets(encoder, _sets(on, data, languages, groups), Method(balance=balance, reranker=reranker))
+
+
+def _sets(
+    on: "str | Path | Corpus", data: str | Path | None, languages: Sequence[str] | None, groups: int | None
+) -> Iterable[RetrievalSet]:
+    if isinstance(on, str) and (on in BENCHMARKS or data is not None):
+        about = benchmark(on)
+        if data is None:
+            raise UserError(f"benchmark {on} needs data: a directory with {about.files} from {about.source}")
+        return about.load(expand_path(Path(data)), None if languages is None else tuple(languages))
+    corpus = on if isinstance(on, Corpus) else Corpus.open(expand_path(Path(on)))
+    return [from_corpus(corpus, languages=None if languages is None else tuple(languages), groups=groups)]
+
+
+def _several(corpora: "str | Path | Corpus | Sequence[str | Path | Corpus]") -> "list[str | Path | Corpus]":
+    return [corpora] if isinstance(corpora, str | Path | Corpus) else list(corpora)
+
+
+def _directory(corpus: "str | Path | Corpus") -> Path:
+    return corpus.path if isinstance(corpus, Corpus) else Path(corpus)
+
+
+def _start(encoder: "str | Path | Encoder | Mapping[str, Any]", directory: Path) -> dict[str, Any]:
+    """The settings of the start; an encoder in memory is saved beside the run, where the run finds it when it goes on."""
+    if isinstance(encoder, Encoder):
+        if not directory.exists():
+            encoder.save(directory)
+        return {"start": str(directory)}
+    return dict(encoder) if isinstance(encoder, Mapping) else {"start": str(encoder)}
+
+
+def _values(settings: PlanSettings | SwitchSettings | Mapping[str, Any]) -> Mapping[str, Any]:
+    return settings if isinstance(settings, Mapping) else settings.model_dump(exclude_unset=True)
