@@ -157,6 +157,7 @@ class FakeShards(Backend):
         self.tables: dict[tuple[str, int], NDArray[np.float32]] = {}
         self.along = True
         """Whether passages come along with the hits; otherwise they are asked for, as where there are many."""
+        self.damaged: str | None = None
 
     async def load(self, release: str, path: str) -> Sequence[int]:  # type: ignore[override]
         """See `ShardBackend`."""
@@ -207,6 +208,11 @@ class FakeShards(Backend):
         await self.use(release)
         await self.reading.go()
         return [self.rows(release, number)[row] for number, row in places]
+
+    async def damage(self, release: str) -> str | None:
+        """See `ShardBackend`."""
+        await self.use(release)
+        return self.damaged
 
 
 def fits(passage: Passage, option: SearchOptions) -> bool:

@@ -59,6 +59,19 @@ def test_health_readiness_and_before_a_release_is_loaded() -> None:
     in_house(test, release=None)
 
 
+def test_it_is_not_ready_while_a_shards_file_is_cut_short() -> None:
+    async def test(client: httpx.AsyncClient, house: House) -> None:
+        house.shards[1].damaged = "shard-0001.faiss was cut short"
+        answer = await client.get("/readyz")
+        assert answer.status_code == 503
+        assert "shard-0001.faiss was cut short" in answer.json()["error"]["message"]
+        assert (await client.get("/healthz")).status_code == 200
+        house.shards[1].damaged = None
+        assert (await client.get("/readyz")).status_code == 200
+
+    in_house(test)
+
+
 def test_documentation_needs_nothing_from_elsewhere() -> None:
     async def test(client: httpx.AsyncClient, house: House) -> None:
         page = await client.get("/docs")

@@ -27,6 +27,7 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
     backend = BackendConfig(
         name="http-xlret", path_prefix="/", app_name="xlret", servers=[ServerConfig(name="one", host="127.0.0.1", port=30000)]
     )
+    backend.fallback_server = ServerConfig(name="SERVE_PROXY_ACTOR-fallback-ab12", host="127.0.0.1", port=30001)
     api.set_backend_configs({"http-xlret": backend})
     api._generate_config_file_internal()
     return directory / "haproxy.cfg"
@@ -42,6 +43,9 @@ def test_everything_that_should_change_is_found_in_what_ray_writes(written: Path
     assert f"http-request return status 503 errorfile {tmp_path}/503.http" in after  # where no route is known
     assert {path.rpartition("/")[0] for path in re.findall(r"errorfile (?:\d+ )?(\S+)", after)} == {str(tmp_path)}
     assert "http-request set-header x-request-id" in after
+    assert "check backup" in before
+    assert "check backup" not in after
+    assert len(re.findall(r"^ +server \S+ \S+ check", after, re.MULTILINE)) == 1
     assert "status 404" in before
     assert "status 404" not in after
     assert re.search(r"frontend prometheus\n\s+bind 127\.0\.0\.1:", after)

@@ -1,5 +1,6 @@
 """A small release as `xlret serve` serves it unless told otherwise: its shards are searched in the ingress."""
 
+import json
 import os
 import signal
 import socket
@@ -24,9 +25,14 @@ def releases(tmp_path_factory: pytest.TempPathFactory, corpora: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def running(releases: Path) -> Iterator[Service]:
-    with service(releases, "health_s=1") as one:
-        yield one
+def log(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("log") / "requests.jsonl"
+
+
+@pytest.fixture(scope="module")
+def running(releases: Path, log: Path) -> Iterator[Service]:
+    with service(releases, "health_s=1", f"log.file={log}") as started:
+        yield started
 
 
 def test_answers_are_those_of_the_index_called_in_process(running: Service, releases: Path) -> None:
@@ -67,6 +73,48 @@ def test_swaps_under_load_lose_and_mix_nothing_and_a_damaged_release_is_refused(
     assert all(answer.whole for answer in answers)
     made = [{hit["metadata"]["made"] for hit in answer.hits()} for answer in answers]
     assert all(one == {answer.body["release"]} for one, answer in zip(made, answers, strict=True))
+
+
+def test_a_line_of_the_log_for_each_request_in_the_file_and_on_standard_error(running: Service, log: Path) -> None:
+    ids = [f"logged-{number}" for number in range(20)]
+    client = running.client()
+    for request_id in ids:
+        body = {"query": "a question\r\nof nobody's business", "top_k": 3, "timeout_ms": 5000}
+        assert client.ask("POST", "/v1/search", body, {"x-request-id": request_id}).ok
+    assert client.ask("POST", "/v1/search", {"query": 5}, {"x-request-id": "logged-bad"}).status == 422
+    running.until(lambda: "logged-bad" in log.read_text() and "logged-bad" in "".join(running.lines))
+    for lines in (log.read_text().splitlines(), [line for line in running.lines if line.startswith("{")]):
+        records = {record["request_id"]: record for record in map(json.loads, lines)}
+        assert {"logged-bad", *ids} <= set(records)
+        line = records[ids[0]]
+        assert (line["status"], line["path"], line["source"]) == (200, "/v1/search", "127.0.0.1")
+        assert line["release"] in ("one", "two")
+        assert line["took_ms"]["total"] > 0
+        assert records["logged-bad"]["status"] == 422
+    assert "nobody's business" not in log.read_text()
+
+
+def test_a_file_that_is_cut_short_is_said_at_once_and_forgiven_when_it_is_whole(running: Service, releases: Path) -> None:
+    running.whole()
+    file = sorted((releases / "one" / "index").glob("shard-0001*.faiss"))[0]
+    content = file.read_bytes()
+    os.truncate(file, len(content) // 2)
+    try:
+        client = running.client()
+        for number in range(3):
+            answer = client.search(f"cut {number}", timeout_ms=3000)
+            assert answer.status in (503, 504), answer
+            assert answer.body["error"]["code"] in ("unavailable", "timeout")
+            assert answer.ended - answer.began < 5
+        ready = client.ask("GET", "/readyz")
+        assert ready.status == 503
+        assert file.name in ready.body["error"]["message"]
+        assert client.ask("GET", "/healthz").ok
+    finally:
+        with open(file, "r+b") as mended:
+            mended.write(content)
+    running.whole()
+    running.until(lambda: running.client().ask("GET", "/readyz").ok)
 
 
 def test_nobody_else_reaches_rays_own_ports(running: Service) -> None:

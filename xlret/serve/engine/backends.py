@@ -68,6 +68,11 @@ class ShardBackend(Backend[Sequence[int]], Protocol):
         """The passages of the rows, in their order."""
         ...
 
+    async def damage(self, release: str) -> str | None:
+        """What is wrong with the files of the group's shards, which are mapped: one was cut short, for example, and searches
+        fail until it is whole again. None if all are as they were opened."""
+        ...
+
 
 class RerankerBackend(Backend[object], Protocol):
     """Pairs of texts to one logit each. A release without a reranker is fine: nothing is loaded of it."""

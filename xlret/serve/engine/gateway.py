@@ -1,6 +1,7 @@
 """What every endpoint calls: one release in service at a time, swapped without losing a request."""
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -19,6 +20,8 @@ from xlret.serve.errors import ApiError
 from xlret.serve.settings import ServeSettings
 
 _log = logging.getLogger("xlret.serve")
+_DAMAGE_S = 1.0
+"""How long groups of shards may take to say whether their files are whole."""
 
 
 class Gateway:
@@ -74,6 +77,19 @@ class Gateway:
         groups = [f"group {number}" for number in range(len(self._backends.shards))]
         dead = "encoder" in down or (bool(groups) and all(name in down for name in groups))
         return self._live is not None and not self.gate.draining and not dead
+
+    async def damage(self) -> str | None:
+        """What is wrong with the files of the release in service, as its groups of shards say when asked now."""
+        if self._live is None:
+            return None
+        name = self._live.info.name
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_DAMAGE_S):
+                reports = await asyncio.gather(
+                    *(shards.damage(name) for shards in self._backends.shards), return_exceptions=True
+                )
+                return next((report for report in reports if isinstance(report, str)), None)
+        return None  # groups that do not answer are `ready`'s concern
 
     def status(self) -> dict[str, Any]:
         """What is in service and in work, for the admin."""

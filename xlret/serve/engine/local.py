@@ -21,7 +21,7 @@ from xlret.release.once import VerifiedOnce
 from xlret.release.record import ENCODER, INDEX, RERANKER, ReleaseRecord
 from xlret.release.verify import CheckBytes, check_bytes, verify_files
 from xlret.search.manifest import MANIFEST, read_manifest
-from xlret.search.mapped import MappedFiles
+from xlret.search.mapped import MappedFileError, MappedFiles
 from xlret.search.merge import ShardHits, merge
 from xlret.search.passages import Passage
 from xlret.search.query import SearchOptions
@@ -171,15 +171,18 @@ class LocalShards(LocalBackend["dict[int, Shard]"]):
         """
         return tuple(self._loaded(release))
 
-    def check_files(self, release: str) -> None:
-        """Whether the mapped files of a loaded release are as they were opened; some microseconds a shard.
+    async def damage(self, release: str) -> str | None:
+        """See `ShardBackend`; costs some microseconds a shard.
 
         Raises:
-            LookupError: it is not loaded.
-            MappedFileError: a file was cut short or written to. Searches fail as well, until it is whole again.
+            LookupError: the release is not loaded.
         """
-        for shard in self._loaded(release).values():
-            shard.check_files()
+        try:
+            for shard in self._loaded(release).values():
+                shard.check_files()
+        except MappedFileError as error:
+            return str(error)
+        return None
 
     async def search(
         self, release: str, vectors_QD: NDArray[np.float32], options: Sequence[SearchOptions], along: Sequence[int]

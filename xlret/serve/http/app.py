@@ -196,6 +196,8 @@ def _add_about(app: FastAPI, gateway: Gateway) -> None:
     @app.get("/readyz", response_model=None, responses={200: {"description": "Requests are taken."}, **_responses(None, 503)})
     async def readyz() -> dict[str, str | None]:
         """Whether a search would be taken on: a release is loaded, its backends answer, the server is not shutting down."""
+        if (damage := await gateway.damage()) is not None:
+            raise ApiError(503, f"not ready: {damage}")
         if not gateway.ready:
             raise ApiError(503, "not ready: no release is loaded, its backends do not answer, or the server is shutting down")
         return {"release": gateway.release}

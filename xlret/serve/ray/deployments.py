@@ -9,6 +9,7 @@ import asyncio
 import logging
 import os
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +20,16 @@ from ray import serve
 from xlret.config import settings_from
 from xlret.errors import UserError
 from xlret.release import resolve, verify_release
+from xlret.release.once import VerifiedOnce
 from xlret.release.record import read_record
 from xlret.search.passages import Passage
 from xlret.search.query import SearchOptions
 from xlret.serve.engine.backends import GroupHits
 from xlret.serve.ray.control import INGRESS, Releases, ReplicaReport, ServingPlan
 from xlret.serve.ray.follow import Duties, Follower, Traffic
+from xlret.serve.ray.log_lines import LineSender
 from xlret.serve.ray.remote import RemoteControl, RemoteEncoder, RemoteReranker, RemoteShards
+from xlret.serve.record import Observer
 from xlret.serve.settings import ReplicaSettings, ServeSettings
 from xlret.text.sides import Side
 
@@ -43,16 +47,16 @@ HEALTH_TIMEOUT_S = 10.0
 class ControlReplica:
     """The control's deployment: one replica. When it is killed, its successor learns the plan from the others."""
 
-    async def __init__(self, settings: ServeSettings) -> None:  # type: ignore[misc]  # Ray Serve awaits it
+    async def __init__(self, settings: ServeSettings, once: VerifiedOnce) -> None:  # type: ignore[misc]  # Ray Serve awaits it
         path = resolve(_release(settings))
         restarted = _others_run()
         if not restarted:
-            await asyncio.to_thread(verify_release, path)
+            await asyncio.to_thread(verify_release, path, once)
         self._releases = Releases(
             root=path.parent,
             active=path.name,
             kinds=_kinds(settings),
-            verify=verify_release,
+            verify=partial(verify_release, check=once),
             deadline=settings.deadline,
             restarted=restarted,
         )
@@ -85,10 +89,12 @@ class ControlReplica:
 class EncoderReplica:
     """One replica of the encoder."""
 
-    async def __init__(self, settings: ServeSettings, control: Any) -> None:  # type: ignore[misc]  # Ray Serve awaits it
+    async def __init__(  # type: ignore[misc]  # Ray Serve awaits it
+        self, settings: ServeSettings, once: VerifiedOnce, control: Any
+    ) -> None:
         from xlret.serve.engine.local import LocalEncoder
 
-        self._local = LocalEncoder(settings)
+        self._local = LocalEncoder(settings, check=once)
         self._follower = _follower("encoder", Duties(self._local.load, self._local.drop), control)
         await self._follower.start()
 
@@ -104,10 +110,12 @@ class EncoderReplica:
 class ShardReplica:
     """One replica of one group of shards. It needs FAISS and Arrow, not torch."""
 
-    async def __init__(self, settings: ServeSettings, control: Any, group: int) -> None:  # type: ignore[misc]  # Ray Serve awaits it
+    async def __init__(  # type: ignore[misc]  # Ray Serve awaits it
+        self, settings: ServeSettings, once: VerifiedOnce, control: Any, group: int
+    ) -> None:
         from xlret.serve.engine.local import LocalShards
 
-        self._local = LocalShards(settings, group, _groups(settings))
+        self._local = LocalShards(settings, group, _groups(settings), check=once)
         self._follower = _follower(_shards(group), Duties(self._local.load, self._local.drop), control)
         self._group = group
         await self._follower.start()
@@ -126,6 +134,10 @@ class ShardReplica:
         """See `ShardBackend.passages`."""
         return await self._local.passages(release, passage_rows)
 
+    async def damage(self, release: str) -> str | None:
+        """See `ShardBackend.damage`."""
+        return await self._local.damage(release)
+
     def check_health(self) -> None:
         """Called by Ray Serve."""
         self._follower.check()
@@ -134,10 +146,12 @@ class ShardReplica:
 class RerankerReplica:
     """One replica of the reranker."""
 
-    async def __init__(self, settings: ServeSettings, control: Any) -> None:  # type: ignore[misc]  # Ray Serve awaits it
+    async def __init__(  # type: ignore[misc]  # Ray Serve awaits it
+        self, settings: ServeSettings, once: VerifiedOnce, control: Any
+    ) -> None:
         from xlret.serve.engine.local import LocalReranker
 
-        self._local = LocalReranker(settings)
+        self._local = LocalReranker(settings, check=once)
         self._follower = _follower("reranker", Duties(self._local.load, self._local.drop), control)
         await self._follower.start()
 
@@ -155,9 +169,17 @@ class IngressReplica:
     """One replica of the HTTP endpoint: the gateway and the application around it."""
 
     async def __init__(  # type: ignore[misc]  # Ray Serve awaits it
-        self, settings: ServeSettings, control: Any, encoder: Any, shards: Sequence[Any], reranker: Any | None
+        self,
+        settings: ServeSettings,
+        once: VerifiedOnce,
+        control: Any,
+        encoder: Any,
+        shards: Sequence[Any],
+        reranker: Any | None,
+        lines: Path | None,
     ) -> None:
         from xlret.serve.engine.gateway import Gateway
+        from xlret.serve.engine.info import read_info
         from xlret.serve.engine.local import LocalShards
         from xlret.serve.ray.metrics import Metrics
 
@@ -167,10 +189,14 @@ class IngressReplica:
         self._metrics = Metrics()
         self._gateway = gateway = Gateway(
             RemoteEncoder(encoder, used),
-            [RemoteShards(group, used) for group in shards] or [LocalShards(settings)],
+            [RemoteShards(group, used) for group in shards] or [LocalShards(settings, check=once)],
             None if reranker is None else RemoteReranker(reranker, used),
             settings,
+            partial(read_info, check=once),
         )
+        self._observers: list[Observer] = [self._metrics.observe]
+        if lines is not None:
+            self._observers.append(LineSender(lines))
         prepared: dict[str, Any] = {}
 
         async def load(name: str, path: str) -> None:
@@ -200,7 +226,7 @@ class IngressReplica:
     def __serve_build_asgi_app__(self) -> Any:
         from xlret.serve.http.app import build_app
 
-        return build_app(self._gateway, control=self._control, observers=[self._metrics.observe])
+        return build_app(self._gateway, control=self._control, observers=self._observers)
 
     def check_health(self) -> None:
         """Called by Ray Serve."""
@@ -212,12 +238,18 @@ class IngressReplica:
             await asyncio.sleep(METRICS_S)
 
 
-def application(settings: ServeSettings) -> serve.Application:
+def application(settings: ServeSettings, once: VerifiedOnce | None = None, lines: Path | None = None) -> serve.Application:
     """The service as a Ray Serve application, for `serve.run`.
+
+    Args:
+        settings: of the service.
+        once: verifies releases, once on each machine for all parts of the service; by default one of its own.
+        lines: a socket to which the lines of the request log go too (see log_lines.py).
 
     Raises:
         UserError: there is no release.
     """
+    once = once or VerifiedOnce()
     record = read_record(resolve(_release(settings)))
     if settings.rerank == "auto":
         settings = settings.model_copy(update={"rerank": "on" if record.reranker else "off"})
@@ -225,17 +257,17 @@ def application(settings: ServeSettings) -> serve.Application:
         wants_replicas = max(settings.shard.least, settings.shard.most) > 1
         in_ingress = record.index.passages <= SMALL and not wants_replicas
         settings = settings.model_copy(update={"shard_groups": 0 if in_ingress else 1})
-    control = _deployment(ControlReplica, CONTROL, ReplicaSettings(cpus=0, ongoing=1000), settings).bind(settings)
-    encoder = _deployment(EncoderReplica, "Encoder", settings.encoder, settings).bind(settings, control)
+    control = _deployment(ControlReplica, CONTROL, ReplicaSettings(cpus=0, ongoing=1000), settings).bind(settings, once)
+    encoder = _deployment(EncoderReplica, "Encoder", settings.encoder, settings).bind(settings, once, control)
     shards = [
-        _deployment(ShardReplica, f"Shards{group}", settings.shard, settings).bind(settings, control, group)
+        _deployment(ShardReplica, f"Shards{group}", settings.shard, settings).bind(settings, once, control, group)
         for group in range(_groups(settings))
     ]
     reranker = None
     if settings.rerank == "on":
-        reranker = _deployment(RerankerReplica, "Reranker", settings.reranker, settings).bind(settings, control)
+        reranker = _deployment(RerankerReplica, "Reranker", settings.reranker, settings).bind(settings, once, control)
     ingress = _deployment(IngressReplica, "Ingress", settings.ingress, settings)
-    return ingress.bind(settings, control, encoder, shards, reranker)
+    return ingress.bind(settings, once, control, encoder, shards, reranker, lines)
 
 
 def app_from_config(args: dict[str, Any]) -> serve.Application:
@@ -277,7 +309,7 @@ def _follower(kind: str, duties: Duties, control: Any) -> Follower:
 
 
 def _log_to_stderr() -> None:
-    """A line for each request, and what goes wrong, into the replica's log (logs/worker-*.err of Ray's session; `ray logs`)."""
+    """What goes wrong, into the replica's log (logs/worker-*.err of Ray's session; `ray logs`), where requests are too."""
     logger = logging.getLogger("xlret.serve")
     if not logger.handlers:
         handler = logging.StreamHandler()

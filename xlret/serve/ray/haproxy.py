@@ -10,7 +10,8 @@ Ray 2.60 writes HAProxy's configuration itself and has no setting for some of wh
   Except what comes before HAProxy has a request at all, for which its text is fixed: a request line or header that is not
   HTTP, two Content-Lengths, headers of more than 63 KB (400), headers that are not complete in time (408) are answered with
   a short HTML page, and the connection is closed,
-- the address of the client is handed on in X-Forwarded-For, whatever a client says there,
+- the address of the client is handed on, as the last one of X-Forwarded-For,
+- requests do not go to Ray's own proxy while no ingress runs, where they would wait for one without an answer,
 - request ids of clients that are not plain words are replaced, and an answer has one,
 - statistics and metrics listen on this machine only, and the admin socket belongs to its owner only.
 
@@ -75,6 +76,7 @@ def hardened(config: str, errors: Path, connections: ConnectionSettings) -> str:
     ]
     added = "\n".join(lines) + "\n"
     config = re.sub(r"^defaults\n(\s+mode http\n)?", lambda match: match[0] + added, config, flags=re.MULTILINE)
+    config = re.sub(r"^\s+server SERVE_PROXY_ACTOR\S* \S+ check backup\n", "", config, flags=re.MULTILINE)
     config = _NO_ROUTE.sub(rf"\1    http-request return status 503 errorfile {errors}/503.http", config)
     config = re.sub(rf"^{_BEGIN}\n.*?^{_END}\n", "", config, flags=re.MULTILINE | re.DOTALL)
     door = "\n".join([_BEGIN, *_door(connections), _END]) + "\n"
@@ -101,7 +103,7 @@ def _door(connections: ConnectionSettings) -> list[str]:
         "    unique-id-format %[uuid]",
         "    http-request set-header x-request-id %[unique-id] unless { req.hdr(x-request-id) -m reg ^[A-Za-z0-9._-]{1,64}$ }",
         "    http-response set-header x-request-id %[res.hdr(x-request-id,1)] if { res.hdr(x-request-id) -m found }",
-        "    http-request set-header x-forwarded-for %[src]",
+        "    http-request set-header x-forwarded-for %[req.fhdr(x-forwarded-for)],%[src]",
     ]
 
 

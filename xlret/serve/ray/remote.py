@@ -72,6 +72,10 @@ class RemoteShards(RemoteBackend):
         """See `ShardBackend.passages`."""
         return await answer(self._handle.passages.remote(release, list(passage_rows)))
 
+    async def damage(self, release: str) -> str | None:
+        """See `ShardBackend.damage`."""
+        return await answer(self._handle.damage.remote(release))
+
 
 class RemoteReranker(RemoteBackend):
     """A `RerankerBackend`."""

@@ -14,6 +14,7 @@ from types import FrameType
 
 from xlret.errors import UserError
 from xlret.release import resolve, verify_release
+from xlret.release.once import VerifiedOnce
 from xlret.serve.ray.start import Served, fast_environment, serving
 from xlret.serve.settings import ServeSettings
 
@@ -38,11 +39,12 @@ def serve_until_stopped(settings: ServeSettings) -> int:
     """
     if settings.release is None:
         raise UserError("--release is needed: a release, or a directory of releases; xlret release makes one")
-    release = verify_release(resolve(Path(settings.release)))
+    once = VerifiedOnce()
+    release = verify_release(resolve(Path(settings.release)), once)
     print(f"release {release.name}: {release.passages:,} passages in {', '.join(release.languages)}; starting Ray", flush=True)
     stop = threading.Event()
     try:
-        with serving(settings, _give_up) as served:
+        with serving(settings, _give_up, once) as served:
             _on_signal(stop)
             _show(served)
             stop.wait()
@@ -53,6 +55,8 @@ def serve_until_stopped(settings: ServeSettings) -> int:
     except KeyboardInterrupt:
         print("stopped at once", file=sys.stderr)
         return 130
+    finally:
+        once.forget()
     print("stopped", flush=True)
     return 0
 

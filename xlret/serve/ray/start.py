@@ -1,11 +1,14 @@
 """Starting and stopping the service on a Ray of its own: the fast set-up of Ray Serve, and a stop that loses no request."""
 
+import contextlib
 import logging
 import math
 import os
+import random
 import re
 import resource
 import socket
+import sys
 import time
 import urllib.error
 import urllib.request
@@ -15,9 +18,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from xlret.errors import UserError, user_error_in
+from xlret.release.once import VerifiedOnce
 from xlret.serve.ray.guard import Guard, clear_leftovers
 from xlret.serve.ray.haproxy import CONNECTIONS, install
 from xlret.serve.ray.keeper import STOPPING
+from xlret.serve.ray.log_lines import reading_lines
 from xlret.serve.ray.watch import watching
 from xlret.serve.settings import ConnectionSettings, ReplicaSettings, ServeSettings
 from xlret.session import ray_session
@@ -88,7 +93,7 @@ class Served(NamedTuple):
 
 
 @contextmanager
-def serving(settings: ServeSettings, on_loss: Callable[[str], None]) -> Iterator[Served]:
+def serving(settings: ServeSettings, on_loss: Callable[[str], None], once: VerifiedOnce | None = None) -> Iterator[Served]:
     """Serves on a Ray started here until the block ends; gives the addresses.
 
     On leaving, new requests are refused with 503 while those in work end (up to `deadline.drain_s`), then everything stops.
@@ -98,6 +103,7 @@ def serving(settings: ServeSettings, on_loss: Callable[[str], None]) -> Iterator
         settings: of the service.
         on_loss: called in a thread, with a sentence, when one of Ray's own processes has ended: nothing works from then on, and
             calls to Ray may not return, so it should end the program.
+        once: as for `deployments.application`.
 
     Raises:
         UserError: no such release, or it cannot be served; the port is taken; RAY_ADDRESS names a cluster.
@@ -112,7 +118,12 @@ def serving(settings: ServeSettings, on_loss: Callable[[str], None]) -> Iterator
     try:
         os.environ.update(fast_environment(settings, guard.directory))
         port = _checked_port(settings)
-        with ray_session(cpus=max(os.cpu_count() or 1, _cpus(settings)), host=settings.ray_host), watching(on_loss):
+        lines = guard.directory / "log.sock" if settings.log.stderr else None
+        with (
+            ray_session(cpus=max(os.cpu_count() or 1, _cpus(settings)), host=settings.ray_host),
+            watching(on_loss),
+            contextlib.nullcontext() if lines is None else reading_lines(lines, lambda line: print(line, file=sys.stderr)),
+        ):
             # For this process only, whose handle of the control has no event loop to live on; Ray's are started.
             os.environ["RAY_SERVE_RUN_ROUTER_IN_SEPARATE_LOOP"] = "1"
             from ray import serve
@@ -125,7 +136,7 @@ def serving(settings: ServeSettings, on_loss: Callable[[str], None]) -> Iterator
             try:
                 serve.start(http_options={"host": settings.host, "port": port}, logging_config=quiet)
                 try:
-                    serve.run(application(settings), name=APP, route_prefix="/", logging_config=quiet)
+                    serve.run(application(settings, once, lines), name=APP, route_prefix="/", logging_config=quiet)
                 except RuntimeError as error:
                     raise _why_not(APP) or error from error
                 address = f"http://{_shown(settings.host)}:{port}"
@@ -148,10 +159,29 @@ def serving(settings: ServeSettings, on_loss: Callable[[str], None]) -> Iterator
         guard.end()
 
 
-def free_port() -> int:
-    """A port of this machine that nobody listens on."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
+def free_port(host: str = "127.0.0.1") -> int:
+    """A port of an address of this machine that nobody listens on.
+
+    It lies below those that the system gives to whoever asks for any, as Ray's processes do from now on: none of them takes it
+    before it is used.
+
+    Raises:
+        OSError: there is no such address here.
+    """
+    lowest = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text(encoding="ascii").split()[0])
+    # Ray Serve's replicas listen on ports from 30000 on, Ray's workers below 20000.
+    candidates = range(20_000, min(lowest, 30_000))
+    for port in random.Random().sample(candidates, min(100, len(candidates))):
+        with contextlib.suppress(OSError):
+            return _bound(host, port)
+    return _bound(host, 0)
+
+
+def _bound(host: str, port: int) -> int:
+    """A port that can be listened on: the one given, any for 0."""
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, port))
         return int(listener.getsockname()[1])
 
 
@@ -162,11 +192,7 @@ def _checked_port(settings: ServeSettings) -> int:
         UserError: the port is taken, or there is no such address here.
     """
     try:
-        family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-        with socket.socket(family) as listener:
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            listener.bind((settings.host, settings.port))
-            return int(listener.getsockname()[1])
+        return _bound(settings.host, settings.port) if settings.port else free_port(settings.host)
     except OSError as error:
         raise UserError(
             f"cannot listen on {settings.host}:{settings.port}: {error.strerror}; "
