@@ -119,3 +119,28 @@ def test_ids_as_other_programs_write_them(directory: Path) -> None:
     (directory / "ids").write_bytes("\ufeffp1\r\n p2\t\n\n".encode())
     run(directory, "delete INDEX IDS")
     assert SearchIndex.open(directory / "index").manifest.count == 58
+
+
+def test_columns_of_other_names_and_bad_rows_that_are_left_out_are_said(
+    directory: Path, encoded: list[EncodeSettings], capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [{"key": f"k{number}", "contents": f"Text {number}", "vector": [0.5] * 3} for number in range(20)]
+    file = directory / "docs.jsonl"
+    file.write_text("".join(json.dumps(row) + "\n" for row in [*rows, {"key": "", "contents": "x"}, rows[3]]))
+    options = "--passages DOCS.JSONL --encoder ENCODER --lang de --columns id=key --drop vector,gone --encode.store float16"
+    with pytest.raises(
+        UserError, match=r"docs\.jsonl:21: id is missing; .*; mend it, or leave bad rows out with --skip-bad-rows$"
+    ):
+        run(directory, f"build NEW {options}")
+    capsys.readouterr()
+    run(directory, f"build NEW {options} --skip-bad-rows")
+    printed = capsys.readouterr().out
+    assert "note: no column to drop is called gone" in printed
+    assert "2 bad rows left out, such as:" in printed
+    assert "docs.jsonl:21: id is missing; found: key, contents" in printed
+    assert "docs.jsonl:22: id 'k3' came before, at" in printed
+    manifest = SearchIndex.open(directory / "new").manifest
+    assert (manifest.fields, manifest.languages) == ({}, {"de": 20})
+    for wrong in ("--columns id=a,text=a", "--columns name=key"):
+        with pytest.raises(UserError, match="columns"):
+            run(directory, f"build OTHER --passages DOCS.JSONL --encoder ENCODER --lang de {wrong} --encode.store float16")

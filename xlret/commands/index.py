@@ -244,8 +244,8 @@ def _passages(source: Source, report: ReadingReport) -> "Iterator[Passage]":
 
 
 def _say_skipped(report: ReadingReport) -> None:
-    if report.skipped:
-        print(f"{report.skipped:,} bad rows left out, such as:", *report.sample, sep="\n  ")
+    for line in report.summary():
+        print(line)
 
 
 def _refuse_encoding(encoding: EncodeSettings | None) -> None:

@@ -86,8 +86,6 @@ def _summary(prepared: Prepared) -> None:
     Console(soft_wrap=True, highlight=False).print(table)
     print(f"train: {sizes(train)}")
     print(f"dev: {sizes(dev)}" if dev else "dev: nothing held out")
-    for note in report.notes:
-        print(f"note: {note}")
-    if report.skipped:
-        print(f"{report.skipped:,} bad rows left out, such as:", *report.sample, sep="\n  ")
+    for line in report.summary():
+        print(line)
     print()

@@ -74,6 +74,13 @@ class ReadingReport:
         if text not in self.notes:
             self.notes.append(text)
 
+    def summary(self) -> list[str]:
+        """What there is to say after reading, line by line: the notes, how many rows were left out, and why the first ten."""
+        lines = [f"note: {note}" for note in self.notes]
+        if self.skipped:
+            lines += [f"{self.skipped:,} bad rows left out, such as:", *(f"  {reason}" for reason in self.sample)]
+        return lines
+
 
 def checked_rows(rows: Iterable[Row], report: ReadingReport, max_characters: int = MAX_CHARACTERS) -> Iterator[Row]:
     """The rows that can be written: language codes in BCP-47 form, texts without surrounding blanks, bad rows reported."""
