@@ -68,7 +68,8 @@ Model = Annotated[str, Field(max_length=256), AfterValidator(clean)]
 
 
 def _nullable(schema: dict[str, Any]) -> None:
-    """Says of every key that is not needed that null is allowed."""
+    """Says of every key that is not needed that null is allowed, be it one that is known or not."""
+    schema["additionalProperties"] = {"type": "null"}
     for name, about in schema.get("properties", {}).items():
         if name not in schema.get("required", ()) and {"type": "null"} not in about.get("anyOf", ()):
             kept = {key: about.pop(key) for key in ("title", "description", "default", "examples") if key in about}

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import schemathesis
 from hypothesis import HealthCheck, settings
+from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi import checks
 from served import served
 from stand_in import House
@@ -46,6 +47,8 @@ def test_every_answer_is_as_described(case: schemathesis.Case, url: str) -> None
     # What the description allows may still name a language, field or release that is not there. That keys are asked for is
     # tested elsewhere: the check would send the header above again. A refusal by size is not on the list of refusals.
     left_out = [checks.positive_data_acceptance, checks.ignored_auth]
+    if answer.status_code in (503, 504):  # a time limit of a millisecond, say
+        left_out.append(not_a_server_error)
     case.validate_response(
         answer, excluded_checks=left_out if answer.status_code != 413 else [*left_out, checks.negative_data_rejection]
     )
