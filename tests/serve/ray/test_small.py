@@ -1,7 +1,10 @@
 """A small release as `xlret serve` serves it unless told otherwise: its shards are searched in the ingress."""
 
+import contextlib
+import http.client
 import json
 import os
+import resource
 import signal
 import socket
 import time
@@ -115,6 +118,56 @@ def test_a_file_that_is_cut_short_is_said_at_once_and_forgiven_when_it_is_whole(
             mended.write(content)
     running.whole()
     running.until(lambda: running.client().ask("GET", "/readyz").ok)
+
+
+def test_one_client_cannot_shut_the_others_out(running: Service) -> None:
+    """5,000 idle connections from one address, then as many dribbled bodies as it may have: others are served as before."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if most < 7000:
+        pytest.skip("a process may not open 7,000 files here")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    running.whole()
+    where = urlsplit(running.address)
+    before = worst_of(200, where.hostname, where.port)
+    idle = []
+    try:
+        for _ in range(5000):
+            connection = socket.socket()
+            connection.settimeout(5)
+            connection.bind(("127.0.0.66", 0))
+            idle.append(connection)
+            with contextlib.suppress(OSError):  # refused: it has enough
+                connection.connect((where.hostname, where.port))
+        during = worst_of(200, where.hostname, where.port)
+        for connection in idle:
+            with contextlib.suppress(OSError):
+                connection.sendall(b"POST /v1/search HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n")
+                connection.sendall(b"content-length: 100000\r\n\r\n" + b" " * 70_000)
+        dribbled = worst_of(200, where.hostname, where.port)
+    finally:
+        for connection in idle:
+            connection.close()
+    assert during < 2 * before + 0.1
+    assert dribbled < 2 * before + 0.1
+
+
+def worst_of(count: int, host: str | None, port: int | None) -> float:
+    """The 99th percentile of the seconds that searches of a client with another address take; all must be answered."""
+    assert host is not None
+    seconds = []
+    for number in range(count):
+        began = time.monotonic()
+        if number % 50 == 0:
+            client = http.client.HTTPConnection(host, port, timeout=10, source_address=("127.0.0.77", 0))
+        body = json.dumps({"query": f"of another {time.monotonic_ns()}", "top_k": 3, "timeout_ms": 5000})
+        client.request("POST", "/v1/search", body, {"content-type": "application/json"})
+        response = client.getresponse()
+        assert response.status == 200, response.read()
+        response.read()
+        seconds.append(time.monotonic() - began)
+        if number % 50 == 49:
+            client.close()
+    return sorted(seconds)[int(0.99 * count) - 1]
 
 
 def test_nobody_else_reaches_rays_own_ports(running: Service) -> None:
