@@ -91,3 +91,9 @@ def test_a_list_over_many_lines_is_told_so(tmp_path: Path) -> None:
 def test_a_path_that_cannot_be(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="cannot read"):
         list(read_records(Path("a\0b.jsonl"), ReadingReport()))
+
+
+def test_a_column_of_parquet_whose_name_is_no_text(tmp_path: Path) -> None:
+    pq.write_table(pa.table({"column": ["1"]}), tmp_path / "p.parquet", store_schema=False)
+    with pytest.raises(DataError, match=r"p\.parquet:1: not a whole Parquet file"):
+        read(tmp_path / "p.parquet", (tmp_path / "p.parquet").read_bytes().replace(b"column", b"\x80olumn"))

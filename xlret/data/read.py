@@ -124,5 +124,5 @@ def _parquet_records(path: Path, report: ReadingReport) -> Iterator[RawRow]:
                         report.bad(f"{path}:{number}", f"a value that cannot be read: {error}")
                     else:
                         yield f"{path}:{number}", record
-        except (pa.ArrowException, OSError) as error:
+        except (pa.ArrowException, OSError, UnicodeDecodeError) as error:  # names of columns may be no UTF-8
             raise DataError(f"{path}:{number + 1}: not a whole Parquet file: {error}") from error
