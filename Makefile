@@ -28,6 +28,9 @@ test: $(STAMP)  ## lint, types and all fast tests (what CI runs)
 	$(BIN)/mypy
 	$(BIN)/pytest -m 'not slow'
 
+docs: $(STAMP)  ## the API reference, from the docstrings, in build/docs
+	$(BIN)/python -m pdoc --docformat google --output-directory build/docs xlret
+
 test-slow: $(STAMP)  ## the long tests on real data (needs XLRET_SHARED, default ../shared)
 	$(BIN)/pytest -m slow
 
@@ -39,5 +42,5 @@ lint: $(STAMP)  ## ruff and mypy, mending what can be mended
 bench: $(STAMP)  ## speed and memory, as ratios of one run
 	$(BIN)/python -m jobs.benchmark
 
-.PHONY: help install quickstart serve test test-slow lint bench
+.PHONY: help install quickstart serve test docs test-slow lint bench
 .DEFAULT_GOAL := help

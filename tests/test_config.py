@@ -9,7 +9,7 @@ from xlret.config import RECIPES, PathSetting, Settings, as_yaml, read_recipe, r
 from xlret.errors import UserError
 from xlret.model.settings import EncoderSettings
 from xlret.switch.settings import SwitchSettings
-from xlret.train.settings import TrainJob
+from xlret.training.settings import TrainJob
 
 
 class Inner(Settings):

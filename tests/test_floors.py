@@ -16,7 +16,7 @@ FLOORS = (
     ("batches", "model"),
     ("search",),
     ("evaluation", "mine", "release"),
-    ("train", "serve"),
+    ("training", "serve"),
     ("api", "sweep"),
     ("commands",),
     ("__main__",),

@@ -39,11 +39,11 @@ from xlret.search.text_index import TextIndex as Index
 from xlret.serve.local_server import serve_local
 from xlret.switch.settings import SwitchSettings
 from xlret.switch.switcher import Switcher
-from xlret.train.callbacks import RunCallback
-from xlret.train.progress import Print
-from xlret.train.run import TrainResult
-from xlret.train.run import train as run_job
-from xlret.train.settings import TrainJob
+from xlret.training.callbacks import RunCallback
+from xlret.training.progress import Print
+from xlret.training.run import TrainResult
+from xlret.training.run import train as run_job
+from xlret.training.settings import TrainJob
 
 __all__ = [
     "Corpus",

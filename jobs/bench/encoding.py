@@ -20,7 +20,7 @@ from xlret.data.corpus import ParallelCorpus
 from xlret.keys import generator
 from xlret.model.encoder import start_encoder
 from xlret.model.settings import EncoderSettings, FreshEncoder
-from xlret.train.setup import tokeniser_texts
+from xlret.training.setup import tokeniser_texts
 
 PASSAGES = 3072
 PART = 384

@@ -7,8 +7,8 @@ from rich.console import Console
 
 from jobs.bench.setup import Bench
 from xlret.data.corpus import Row, write_corpus
-from xlret.train.log import read_lines
-from xlret.train.run import train
+from xlret.training.log import read_lines
+from xlret.training.run import train
 
 LANGUAGES = ("en", "de", "fr", "es", "ru")
 STEPS = 60

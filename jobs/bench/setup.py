@@ -9,8 +9,8 @@ from xlret.config import read_recipe
 from xlret.data.atlas import build_atlas
 from xlret.data.corpus import ParallelCorpus
 from xlret.model.encoder import start_encoder
-from xlret.train.settings import TrainJob
-from xlret.train.setup import tokeniser_texts
+from xlret.training.settings import TrainJob
+from xlret.training.setup import tokeniser_texts
 
 RECIPE = "quickstart"
 

@@ -8,8 +8,8 @@ import sys
 from rich.console import Console
 
 from jobs.bench.setup import Bench
-from xlret.train.log import read_lines
-from xlret.train.run import train
+from xlret.training.log import read_lines
+from xlret.training.run import train
 
 STEPS = 60
 

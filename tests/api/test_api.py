@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 import xlret
-import xlret.api
 from xlret.data.corpus import ParallelCorpus
 from xlret.errors import UserError
 
@@ -47,7 +46,7 @@ def test_corpus_train_evaluate_index_search(encoder: Path, corpora: Path, tmp_pa
     passages = records(ParallelCorpus.open(corpora / "dev"))
     held_out = xlret.Corpus.from_rows(passages, tmp_path / "dev")
     start = xlret.Encoder.load(encoder)
-    trained = xlret.api.train(start, corpus, plan=PLAN, steps=8, dev=tmp_path / "dev", show=None, **SMALL)
+    trained = xlret.train(start, corpus, plan=PLAN, steps=8, dev=tmp_path / "dev", show=None, **SMALL)
     assert trained.run.steps == 8
     assert trained.run.report.is_file()
     assert [line["step"] for line in trained.run.history()] == [4, 8]
@@ -67,9 +66,9 @@ def test_corpus_train_evaluate_index_search(encoder: Path, corpora: Path, tmp_pa
 
 def test_a_run_with_a_directory_goes_on_and_is_equal(encoder: Path, tmp_path: Path, corpora: Path) -> None:
     settings = {"plan": PLAN, "steps": 6, "show": None, **SMALL}
-    first = xlret.api.train(encoder, corpora / "train", out=tmp_path / "runs" / "a", **settings)
-    again = xlret.api.train(encoder, corpora / "train", out=tmp_path / "runs" / "a", **settings)
-    other = xlret.api.train(encoder, corpora / "train", **settings)
+    first = xlret.train(encoder, corpora / "train", out=tmp_path / "runs" / "a", **settings)
+    again = xlret.train(encoder, corpora / "train", out=tmp_path / "runs" / "a", **settings)
+    other = xlret.train(encoder, corpora / "train", **settings)
     assert first.run == again.run
     assert first.run.weights_sha256 == other.run.weights_sha256
     assert (tmp_path / "runs" / "a" / "model").is_dir()
@@ -77,9 +76,9 @@ def test_a_run_with_a_directory_goes_on_and_is_equal(encoder: Path, tmp_path: Pa
 
 def test_what_cannot_be_used_is_one_line(encoder: Path, corpora: Path) -> None:
     with pytest.raises(UserError, match=r"plan\.alpha is 2"):
-        xlret.api.train(encoder, corpora / "train", plan={"alpha": 2})
+        xlret.train(encoder, corpora / "train", plan={"alpha": 2})
     with pytest.raises(UserError, match="stepz: unknown key"):
-        xlret.api.train(encoder, corpora / "train", stepz=3)
+        xlret.train(encoder, corpora / "train", stepz=3)
     with pytest.raises(UserError, match="benchmark xquad-r needs data"):
         xlret.evaluate(encoder, "xquad-r")
     with pytest.raises(UserError, match=r"give them to Encoder\.load"):

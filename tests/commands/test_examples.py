@@ -15,7 +15,7 @@ from xlret.data.prepare import PrepareSettings
 from xlret.errors import UserError
 from xlret.serve.settings import ServeSettings
 from xlret.sweep.settings import VariantsJob
-from xlret.train.settings import TrainJob
+from xlret.training.settings import TrainJob
 
 ROOT = Path(__file__).parents[2]
 RECIPE_KINDS: dict[str, type[Settings]] = {

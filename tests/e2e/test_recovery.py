@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from xlret.train.checkpoint import kept_checkpoints
+from xlret.training.checkpoint import kept_checkpoints
 
 ROOT = Path(__file__).parents[2]
 STEPS = 60

@@ -14,7 +14,7 @@ import yaml
 from sentence_transformers import CrossEncoder
 
 from xlret.model.reranker import Reranker
-from xlret.train.checkpoint import kept_checkpoints
+from xlret.training.checkpoint import kept_checkpoints
 
 ROOT = Path(__file__).parents[2]
 STEPS = 24

@@ -14,7 +14,7 @@ from xlret.model.losses.infonce import InfoNCE
 from xlret.model.losses.matryoshka import Matryoshka
 from xlret.model.losses.settings import LossSettings
 from xlret.model.settings import EncoderSettings, FreshEncoder
-from xlret.train.settings import TrainJob
+from xlret.training.settings import TrainJob
 
 ROWS, FEATURES, NEGATIVES = 6, 8, 2
 FRESH = FreshEncoder(vocabulary=300, layers=1, hidden=16, heads=2, feed_forward=32)

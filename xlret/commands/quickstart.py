@@ -14,7 +14,7 @@ from xlret.data.atlas import HELD_OUT, build_atlas
 from xlret.data.corpus import ParallelCorpus
 from xlret.files import expand_path
 from xlret.keys import generator
-from xlret.train.settings import TrainJob
+from xlret.training.settings import TrainJob
 
 if TYPE_CHECKING:
     from xlret.evaluation.evaluate import Evaluation
@@ -73,7 +73,7 @@ def train_and_ask(job: TrainJob, console: Console) -> None:
     """Trains as `job` says, on the embedded corpus, and shows what came of it."""
     from xlret.evaluation.report import print_comparison
     from xlret.evaluation.sets import from_corpus
-    from xlret.train.run import train
+    from xlret.training.run import train
 
     began = time.monotonic()
     atlas = job.corpora[0].parent

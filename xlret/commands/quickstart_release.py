@@ -26,7 +26,7 @@ from xlret.search.passages import passages_of_corpus
 from xlret.search.settings import IndexSettings
 from xlret.search.vectors.encode import encode_passages
 from xlret.search.vectors.fingerprint import encoder_files
-from xlret.train.settings import TrainJob
+from xlret.training.settings import TrainJob
 
 
 def release_of(job: TrainJob, root: Path, console: Console) -> None:

@@ -5,7 +5,7 @@ from cyclopts import App
 from xlret.commands.frame import Overrides, new_app, tell
 from xlret.commands.keys import recipe_keys
 from xlret.config import as_yaml, read_recipe
-from xlret.train.settings import TrainJob
+from xlret.training.settings import TrainJob
 
 EPILOGUE = """\
 examples:
@@ -35,7 +35,7 @@ def train(recipe: str | None = None, /, *, overrides: Overrides = (), fresh: boo
     """
     job = read_recipe(TrainJob, recipe, overrides)
     print(as_yaml(job))
-    from xlret.train.run import train
+    from xlret.training.run import train
 
     result = train(job, fresh=fresh, show=tell)
     best = f", best {job.dev.metric} mAP {result.best_metric:.4f} at step {result.best_step}" if result.best_metric else ""

@@ -14,9 +14,9 @@ from xlret.evaluation.settings import EvaluateSettings
 from xlret.files import write_text
 from xlret.session import ray_session
 from xlret.sweep.settings import VariantsJob
-from xlret.train.run import train
-from xlret.train.settings import TrainJob
-from xlret.train.setup import check_settings
+from xlret.training.run import train
+from xlret.training.settings import TrainJob
+from xlret.training.setup import check_settings
 
 METRICS = {"mo": "Mo", "cr": "Cr", "mul": "Mul", "rank_distance": "rank distance"}
 

@@ -11,10 +11,10 @@ from xlret.model.losses.contrast import SwitchedContrast
 from xlret.model.losses.infonce import InfoNCE
 from xlret.model.losses.matryoshka import Matryoshka
 from xlret.model.reranker import Reranker, start_reranker
-from xlret.train.settings import TrainJob
-from xlret.train.steps.base import Step
-from xlret.train.steps.reranker import RerankerStep
-from xlret.train.steps.retriever import RetrieverStep
+from xlret.training.settings import TrainJob
+from xlret.training.steps.base import Step
+from xlret.training.steps.reranker import RerankerStep
+from xlret.training.steps.retriever import RetrieverStep
 
 
 def start_model(job: TrainJob, texts: Callable[[], Iterable[str]]) -> Encoder | Reranker:

@@ -18,11 +18,11 @@ from xlret.files import sha256_of, write_json, write_text
 from xlret.keys import generator, key_of
 from xlret.provenance import commit, data_fingerprints, hardware, versions
 from xlret.switch.show import Sample
-from xlret.train.checkpoint import newest_checkpoint
-from xlret.train.dev import DevSets
-from xlret.train.kinds import start_model
-from xlret.train.loop import WorkerTask
-from xlret.train.settings import TrainJob
+from xlret.training.checkpoint import newest_checkpoint
+from xlret.training.dev import DevSets
+from xlret.training.kinds import start_model
+from xlret.training.loop import WorkerTask
+from xlret.training.settings import TrainJob
 
 # Settings that say how a run is carried out, not what it computes: they may differ when it is continued.
 _HOW = ("ray", "storage", "log_every", "keep_checkpoints")

@@ -15,9 +15,9 @@ from safetensors import SafetensorError
 from safetensors.torch import save_file
 
 from xlret.errors import UserError
-from xlret.train.ownership import sole_driver, sole_writer
-from xlret.train.run import train
-from xlret.train.settings import TrainJob
+from xlret.training.ownership import sole_driver, sole_writer
+from xlret.training.run import train
+from xlret.training.settings import TrainJob
 
 
 def job(storage: Path, corpora: Path, **changes: Any) -> TrainJob:
@@ -69,7 +69,7 @@ def test_a_second_training_of_a_name_says_who_holds_it(tmp_path: Path, corpora: 
 def test_what_a_killed_driver_left_running_is_waited_for(tmp_path: Path) -> None:
     script = """
 import sys, time, pathlib
-from xlret.train.ownership import sole_writer
+from xlret.training.ownership import sole_writer
 with sole_writer(pathlib.Path(sys.argv[1])):
     print("writing", flush=True)
     sys.stdin.read()
@@ -109,11 +109,11 @@ def test_a_full_disk_is_one_line_and_the_run_goes_on_to_the_same_weights(
         raise SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)")
 
     def fill() -> None:
-        monkeypatch.setattr("xlret.train.checkpoint.save_file", full)
+        monkeypatch.setattr("xlret.training.checkpoint.save_file", full)
 
     with pytest.raises(UserError, match=r"no space left on the disk while writing .*step-000000004; free some"):
         train(job(tmp_path / "full", corpora), show=None, callbacks=[AtStep(3, fill)])
-    monkeypatch.setattr("xlret.train.checkpoint.save_file", save_file)
+    monkeypatch.setattr("xlret.training.checkpoint.save_file", save_file)
     shown: list[str] = []
     assert train(job(tmp_path / "full", corpora), show=shown.append).weights_sha256 == through.weights_sha256
     assert "going on from step-000000002" in shown

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from xlret.batches.assemble import Batch
-from xlret.train.dev import DevSets
+from xlret.training.dev import DevSets
 
 
 class Step(nn.Module, ABC):

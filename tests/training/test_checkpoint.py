@@ -7,7 +7,7 @@ from safetensors import SafetensorError
 from torch import nn
 
 from xlret.errors import UserError
-from xlret.train.checkpoint import (
+from xlret.training.checkpoint import (
     Progress,
     checkpoint_path,
     keep_newest,
@@ -87,7 +87,7 @@ def test_a_full_disk_is_one_line_and_the_last_checkpoint_stays(tmp_path: Path, m
         path.write_bytes(b"half")
         raise SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)")  # as it says it
 
-    monkeypatch.setattr("xlret.train.checkpoint.save_file", no_space)
+    monkeypatch.setattr("xlret.training.checkpoint.save_file", no_space)
     with pytest.raises(UserError, match=r"no space left on the disk while writing .*step-7"):
         save_checkpoint(tmp_path / "step-7", module, optimiser, PROGRESS)
     assert (tmp_path / "step-7" / "module.safetensors").read_bytes() == before

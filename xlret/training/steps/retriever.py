@@ -11,8 +11,8 @@ from xlret.batches.assemble import Assembled
 from xlret.model.encoder import Encoder
 from xlret.model.losses.base import Embeddings, Loss
 from xlret.tokens.ragged import Ragged, padded_tokens
-from xlret.train.dev import DevSets
-from xlret.train.steps.base import Step
+from xlret.training.dev import DevSets
+from xlret.training.steps.base import Step
 
 
 class RetrieverStep(Step):

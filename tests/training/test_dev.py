@@ -7,7 +7,7 @@ import pytest
 from xlret.data.corpus import ParallelCorpus
 from xlret.evaluation.sets import from_corpus
 from xlret.model.encoder import Encoder
-from xlret.train.dev import DevSets
+from xlret.training.dev import DevSets
 
 
 def test_a_set_of_one_language_leaves_the_metrics_across_languages_to_the_others(corpora: Path, encoder: Path) -> None:

@@ -8,7 +8,7 @@ from xlret.model.losses.contrast import SwitchedContrast
 from xlret.model.losses.infonce import InfoNCE
 from xlret.model.losses.settings import LossSettings
 from xlret.model.settings import EncoderSettings, FreshEncoder
-from xlret.train.steps.retriever import RetrieverStep, encode_sides
+from xlret.training.steps.retriever import RetrieverStep, encode_sides
 
 TEXTS = ["ba ba", "ba", "be bi bo bu ba be bi bo", "bo bo bo", "bu " * 20]
 

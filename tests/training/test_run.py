@@ -9,9 +9,9 @@ import yaml
 from xlret.commands.app import run
 from xlret.errors import CorruptError, UserError
 from xlret.tokens.card import read_card
-from xlret.train.run import train
-from xlret.train.settings import TrainJob
-from xlret.train.setup import check_settings
+from xlret.training.run import train
+from xlret.training.settings import TrainJob
+from xlret.training.setup import check_settings
 
 
 def job(tmp_path: Path, prepared: Path, **changes: object) -> TrainJob:

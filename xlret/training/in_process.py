@@ -11,9 +11,9 @@ import torch
 
 from xlret.batches.assemble import Assembler, Batch
 from xlret.errors import UserError
-from xlret.train.callbacks import RunCallback
-from xlret.train.checkpoint import Progress
-from xlret.train.loop import WorkerTask, training_loop
+from xlret.training.callbacks import RunCallback
+from xlret.training.checkpoint import Progress
+from xlret.training.loop import WorkerTask, training_loop
 
 _AHEAD = 4
 """Batches that wait while one is trained on."""

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from xlret.switch.show import Sample
 from xlret.switch.switched import Switched
-from xlret.train.report import line_chart, write_report
-from xlret.train.settings import TrainJob
+from xlret.training.report import line_chart, write_report
+from xlret.training.settings import TrainJob
 
 
 def test_the_page_of_a_run(tmp_path: Path) -> None:

@@ -7,9 +7,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from xlret.train.callbacks import RunCallback
-from xlret.train.checkpoint import kept_checkpoints
-from xlret.train.log import read_lines
+from xlret.training.callbacks import RunCallback
+from xlret.training.checkpoint import kept_checkpoints
+from xlret.training.log import read_lines
 
 Print = Callable[[str], None]
 

@@ -15,10 +15,10 @@ from ray.train.v2.api.callback import UserCallback
 from xlret.batches.assemble import Assembler, Inputs
 from xlret.errors import DataError, UserError
 from xlret.files import sha256_of
-from xlret.train.in_process import ahead
-from xlret.train.kinds import load_step
-from xlret.train.run import TrainResult, train
-from xlret.train.settings import TrainJob
+from xlret.training.in_process import ahead
+from xlret.training.kinds import load_step
+from xlret.training.run import TrainResult, train
+from xlret.training.settings import TrainJob
 
 STEPS = 12
 
@@ -144,8 +144,8 @@ def test_training_here_imports_no_ray_and_leaves_torch_as_it_was(tmp_path: Path,
     (tmp_path / "job.json").write_text(job(tmp_path, corpora, lexicon, steps=1).model_dump_json())
     script = """
 import sys, pathlib, torch
-from xlret.train.run import train
-from xlret.train.settings import TrainJob
+from xlret.training.run import train
+from xlret.training.settings import TrainJob
 torch.manual_seed(3)
 torch.set_num_threads(2)
 first = torch.rand(1)

@@ -21,13 +21,13 @@ from xlret.batches.assemble import Batch, Inputs
 from xlret.errors import UserError
 from xlret.files import write_error
 from xlret.keys import key_of
-from xlret.train.checkpoint import Progress, checkpoint_path, keep_newest, load_checkpoint, save_checkpoint
-from xlret.train.dev import DevSets
-from xlret.train.kinds import load_step
-from xlret.train.log import MetricLog
-from xlret.train.settings import OptimiserSettings, TrainJob
-from xlret.train.steps.base import Step
-from xlret.train.window import Window
+from xlret.training.checkpoint import Progress, checkpoint_path, keep_newest, load_checkpoint, save_checkpoint
+from xlret.training.dev import DevSets
+from xlret.training.kinds import load_step
+from xlret.training.log import MetricLog
+from xlret.training.settings import OptimiserSettings, TrainJob
+from xlret.training.steps.base import Step
+from xlret.training.window import Window
 
 
 @dataclass(frozen=True)

@@ -17,8 +17,8 @@ from xlret.model.reranker import Reranker, start_reranker
 from xlret.model.settings import EncoderSettings, FreshEncoder
 from xlret.tokens.pairs import Pair
 from xlret.tokens.ragged import Ragged
-from xlret.train.settings import TrainJob
-from xlret.train.steps.reranker import RerankerStep
+from xlret.training.settings import TrainJob
+from xlret.training.steps.reranker import RerankerStep
 
 TEXTS = ["ba ba", "be bi bo bu", "bo bo bo bu ba be", "bu " * 20]
 PAIRS: list[Pair] = [(query, passage) for query in TEXTS for passage in TEXTS][:10]

@@ -17,12 +17,12 @@ from xlret.batches.stream import StreamOptions, batches
 from xlret.errors import UserError, user_error_in
 from xlret.files import write_error
 from xlret.session import ray_session
-from xlret.train.callbacks import RunCallback
-from xlret.train.checkpoint import CHECKPOINTS, Progress, newest_checkpoint
-from xlret.train.gauges import Gauges
-from xlret.train.loop import WorkerTask, training_loop
-from xlret.train.ownership import sole_writer
-from xlret.train.progress import Print, followed
+from xlret.training.callbacks import RunCallback
+from xlret.training.checkpoint import CHECKPOINTS, Progress, newest_checkpoint
+from xlret.training.gauges import Gauges
+from xlret.training.loop import WorkerTask, training_loop
+from xlret.training.ownership import sole_writer
+from xlret.training.progress import Print, followed
 
 Extend = Callable[[RunConfig], RunConfig]
 """Given the run's `RunConfig`, gives it back with more: callbacks, logging, an environment for the workers."""

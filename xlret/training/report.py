@@ -8,8 +8,8 @@ from xlret.config import as_yaml
 from xlret.files import write_text
 from xlret.pages import render
 from xlret.switch.show import Sample, sample_table
-from xlret.train.log import read_lines
-from xlret.train.settings import TrainJob
+from xlret.training.log import read_lines
+from xlret.training.settings import TrainJob
 
 _DEV_METRICS = ("mo", "cr", "mul")
 
@@ -24,7 +24,7 @@ def write_report(directory: Path, job: TrainJob, samples: Sequence[Sample]) -> P
     dev = [line for line in lines if line["group"] == "dev"]
     path = directory / "report.html"
     page = render(
-        "train/report.html",
+        "training/report.html",
         title=f"Run {job.name}",
         steps_done=train[-1]["step"] if train else 0,
         steps=job.steps,

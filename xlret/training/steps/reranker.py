@@ -17,8 +17,8 @@ from xlret.evaluation.sets import RetrievalSet
 from xlret.model.reranker import Reranker
 from xlret.tokens.pairs import PairIds
 from xlret.tokens.ragged import Ragged, padded_tokens
-from xlret.train.dev import DevSets
-from xlret.train.steps.base import Step
+from xlret.training.dev import DevSets
+from xlret.training.steps.base import Step
 
 
 class RerankerStep(Step):

@@ -8,9 +8,9 @@ import pytest
 
 from xlret.errors import UserError
 from xlret.files import write_text
-from xlret.train.checkpoint import checkpoint_path
-from xlret.train.log import MetricLog, read_lines
-from xlret.train.progress import ProgressLines, followed, remaining
+from xlret.training.checkpoint import checkpoint_path
+from xlret.training.log import MetricLog, read_lines
+from xlret.training.progress import ProgressLines, followed, remaining
 
 
 def test_a_log_opened_at_a_step_forgets_what_came_after_it(tmp_path: Path) -> None:

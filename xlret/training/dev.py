@@ -14,7 +14,7 @@ from xlret.evaluation.metrics import mean
 from xlret.evaluation.sets import RetrievalSet, from_corpus
 from xlret.model.encoder import Encoder
 from xlret.text.sides import Side
-from xlret.train.settings import DevSettings
+from xlret.training.settings import DevSettings
 
 Precision = Literal["float32", "bfloat16"]
 

@@ -17,18 +17,18 @@ from typing import TYPE_CHECKING, Any
 
 from xlret.errors import UserError
 from xlret.files import sha256_of, write_json
-from xlret.train.callbacks import RunCallback
-from xlret.train.checkpoint import CHECKPOINTS, WEIGHTS, load_progress, newest_checkpoint
-from xlret.train.in_process import run_in_process
-from xlret.train.log import read_lines
-from xlret.train.ownership import sole_driver, sole_writer
-from xlret.train.progress import Print, ProgressLines
-from xlret.train.report import write_report
-from xlret.train.settings import TrainJob
-from xlret.train.setup import check_settings, set_up
+from xlret.training.callbacks import RunCallback
+from xlret.training.checkpoint import CHECKPOINTS, WEIGHTS, load_progress, newest_checkpoint
+from xlret.training.in_process import run_in_process
+from xlret.training.log import read_lines
+from xlret.training.ownership import sole_driver, sole_writer
+from xlret.training.progress import Print, ProgressLines
+from xlret.training.report import write_report
+from xlret.training.settings import TrainJob
+from xlret.training.setup import check_settings, set_up
 
 if TYPE_CHECKING:
-    from xlret.train.ray_run import Extend
+    from xlret.training.ray_run import Extend
 
 
 @dataclass(frozen=True)
@@ -110,7 +110,7 @@ def _train(
             say(f"going on from {task.resume.name}")
         told = [ProgressLines(job.steps, say), *callbacks]
         if job.ray.workers:
-            from xlret.train.ray_run import run_over_ray
+            from xlret.training.ray_run import run_over_ray
 
             writing.close()  # the first worker takes over
             run_over_ray(task, told, say, run_config)
