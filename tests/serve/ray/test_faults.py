@@ -157,7 +157,7 @@ def test_a_damaged_release_is_refused_and_the_old_one_serves_on(running: Service
         assert refused.status == 422, refused
         assert refused.body["error"]["field"] == "release"
         assert "shard-0002" in refused.body["error"]["message"]
-        for name in ("nowhere", "../one", "one/../two", "current", ""):
+        for name in ("nowhere", "../one", "one/../two", ""):
             assert running.swap(name).status == 422, name
         assert running.admin("POST", "/admin/release", {"release": "two", "force": True}).status == 422
         wrong = running.client().ask("POST", "/admin/release", {"release": "two"}, {"authorization": "Bearer not the key"})

@@ -11,6 +11,11 @@ th, td { text-align: left; vertical-align: top; padding: .3rem .6rem; border-bot
 code { font-family: ui-monospace, monospace; }
 h2 { margin-top: 2.5rem; }
 """
+ERRORS = (
+    "Errors are JSON (ErrorAnswer below). But what is not yet a request HAProxy, where it stands in front, answers itself with a "
+    "short HTML page and closes the connection: a broken request line or header, two Content-Lengths, headers over 63 KB (400), "
+    "headers that are not complete in time (408)."
+)
 
 
 def docs_page(openapi: Mapping[str, Any]) -> str:
@@ -20,6 +25,7 @@ def docs_page(openapi: Mapping[str, Any]) -> str:
         f"<title>{escape(openapi['info']['title'])}: API</title><link rel=stylesheet href=docs/style.css></head><body><main>",
         f"<h1>{escape(openapi['info']['title'])}: API</h1><p>{escape(openapi['info'].get('description', ''))}</p>",
         "<p>For programs: <a href=openapi.json><code>openapi.json</code></a>.</p>",
+        f"<p>{escape(ERRORS)}</p>",
     ]
     for path, methods in openapi["paths"].items():
         for method, about in methods.items():
