@@ -12,9 +12,9 @@ code { font-family: ui-monospace, monospace; }
 h2 { margin-top: 2.5rem; }
 """
 ERRORS = (
-    "Errors are JSON (ErrorAnswer below). But what is not yet a request HAProxy, where it stands in front, answers itself with a "
-    "short HTML page and closes the connection: a broken request line or header, two Content-Lengths, headers over 63 KB (400), "
-    "headers that are not complete in time (408)."
+    "Errors are JSON (ErrorAnswer below). But what is not yet a request HAProxy, where it stands in front, answers itself with "
+    "a short HTML page and closes the connection: a broken request line or header, two Content-Lengths, headers over 63 KB "
+    "(400), headers that are not complete in time (408)."
 )
 
 
