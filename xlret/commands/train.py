@@ -15,7 +15,8 @@ examples:
   xlret train my.yaml
   ray job submit --working-dir . -- python -m jobs.train quickstart
 
-A run that was stopped goes on when it is started again with the same name and XX
+A run that was stopped goes on when it is started again with the same name and
+settings.
 What a recipe may say, each also by --set:
 
 """ + recipe_keys(TrainJob)
