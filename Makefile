@@ -10,7 +10,7 @@ help:  ## this list
 $(STAMP): pyproject.toml constraints.txt
 	@command -v $(PYTHON) >/dev/null || { echo "error: $(PYTHON) not found; install Python 3.11 or say make PYTHON=..."; exit 2; }
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev,segment,serve,bench]'
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev,segment,serve,sweep,bench]'
 	@touch $(STAMP)
 
 install: $(STAMP)  ## make .venv and install xlret with its development tools
