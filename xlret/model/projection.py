@@ -29,7 +29,8 @@ class Projection(nn.Module):
         super().__init__()
         self.linear = nn.Linear(inputs, outputs, bias=bias)
         self._activation = _ACTIVATIONS[activation]()
-        self._name = activation
+        self.activation = activation
+        """Its name, as in torch.nn; Identity is none."""
 
     def forward(self, pooled_BD: Tensor) -> Tensor:
         """The projected vectors, [B, outputs]."""
@@ -39,11 +40,12 @@ class Projection(nn.Module):
     def save(self, directory: Path) -> None:
         """Writes `config.json` and `model.safetensors` as sentence-transformers' Dense reads them."""
         directory.mkdir()
+        package = "linear" if self.activation == "Identity" else "activation"
         config = {
             "in_features": self.linear.in_features,
             "out_features": self.linear.out_features,
             "bias": self.linear.bias is not None,
-            "activation_function": f"torch.nn.modules.{'linear' if self._name == 'Identity' else 'activation'}.{self._name}",
+            "activation_function": f"torch.nn.modules.{package}.{self.activation}",
         }
         (directory / "config.json").write_text(json.dumps(config, indent=2), encoding="utf-8")
         weights = {f"linear.{name}": weight.detach().cpu().contiguous() for name, weight in self.linear.state_dict().items()}

@@ -1,0 +1,1 @@
+"""Taking the language out of vectors, without training."""
