@@ -14,14 +14,22 @@ from pathlib import Path
 import pytest
 
 from xlret.serve.ray.haproxy import install
-from xlret.serve.ray.keeper import STOPPING, noted, stand_in
+from xlret.serve.ray.keeper import CLOSED_S, STAND_IN_S, STOPPING, noted, servers, stand_in
 from xlret.serve.ray.processes import is_alive, name_of
 from xlret.serve.ray.start import free_port
 
 SOON_S = 20.0
 """What takes a moment may take so long on a busy machine."""
+RAYLET = """
+import subprocess, sys, time
+with open("/proc/self/comm", "w") as name:
+    name.write("raylet")
+subprocess.run([sys.executable, "-c", sys.argv[1]])
+time.sleep(600)
+"""
 MANAGER = """
-import subprocess, sys
+import os, subprocess, sys
+print(os.getpid(), flush=True)
 for line in sys.stdin:
     process = subprocess.Popen(line.split())
     print(process.pid, flush=True)
@@ -36,7 +44,7 @@ def until(condition: Callable[[], object]) -> None:
 
 
 class Door:
-    """HAProxy on a port of its own, started by a process that stands for Ray's manager and its raylet."""
+    """HAProxy on a port of its own, started by processes that stand for Ray's raylet and, below it, the manager."""
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory / "node"
@@ -44,13 +52,20 @@ class Door:
         self.port = free_port()
         self.config = self.directory / "haproxy.cfg"
         self.program = install(directory)
-        self.manager = subprocess.Popen(
-            [sys.executable, "-c", MANAGER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True
-        )
+        words = [sys.executable, "-c", RAYLET, MANAGER]
+        self.raylet = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True)
+        assert self.raylet.stdout is not None
+        self.manager = int(self.raylet.stdout.readline())
 
-    def start(self, answer: str | None) -> int:
-        """Starts HAProxy; it answers with `answer`, or as long as there is nothing behind it with 503."""
+    def start(self, answer: str | None, replica: int | None = None) -> int:
+        """Starts HAProxy; it answers with `answer`, or as long as there is nothing behind it with 503.
+
+        Args:
+            answer: None for nothing behind it.
+            replica: a port that a replica is to be on; nobody is sent there.
+        """
         servers = f'backend app\n    http-request return status 200 content-type text/plain string "{answer}"\n'
+        servers += f"    server replica 127.0.0.1:{replica}\n" if replica else ""
         self.config.write_text(
             f"global\n    stats socket {self.directory}/admin.sock mode 666 level admin expose-fd listeners\n    maxconn 100\n"
             "defaults\n    mode http\n    timeout client 5s\n    timeout server 5s\n    timeout connect 5s\n"
@@ -58,11 +73,11 @@ class Door:
             + ("    use_backend app\n" + servers if answer else "    default_backend default_backend\n")
             + "backend default_backend\n    http-request return status 404\n"
         )
-        assert self.manager.stdin is not None
-        assert self.manager.stdout is not None
-        self.manager.stdin.write(f"{self.program} -db -f {self.config} -dR\n")
-        self.manager.stdin.flush()
-        process = int(self.manager.stdout.readline())
+        assert self.raylet.stdin is not None
+        assert self.raylet.stdout is not None
+        self.raylet.stdin.write(f"{self.program} -db -f {self.config} -dR\n")
+        self.raylet.stdin.flush()
+        process = int(self.raylet.stdout.readline())
         until(lambda: name_of(process) == "haproxy")
         return process
 
@@ -86,8 +101,10 @@ def door() -> Iterator[Door]:
         try:
             yield opened
         finally:
-            opened.manager.kill()
-            opened.manager.wait()
+            opened.raylet.kill()
+            opened.raylet.wait()
+            if is_alive(opened.manager):
+                os.kill(opened.manager, signal.SIGKILL)
             until(lambda: opened.says() is None)
 
 
@@ -104,13 +121,28 @@ def test_a_killed_haproxy_is_stood_in_for_and_takes_over_again_and_ends_with_ray
     until(lambda: not is_alive(substitute or 0))
     assert noted(door.directory) == again
     assert door.says() == "first", "it begins with the servers that there were"
-    door.manager.kill()
-    door.manager.wait()
+    door.raylet.kill()
+    door.raylet.wait()
     until(lambda: door.says() is None)
     until(lambda: not is_alive(again))
-    with socket.socket() as listener:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(("127.0.0.1", door.port))
+    socket.create_server(("127.0.0.1", door.port)).close()
+
+
+def test_a_stand_in_outlives_the_manager_and_lets_go_when_the_service_was_shut_down(door: Door) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as replica:
+        process = door.start("first", replica.getsockname()[1])
+        until(lambda: door.says() == "first")
+        os.kill(process, signal.SIGKILL)
+        os.kill(door.manager, signal.SIGKILL)
+        until(lambda: noted(door.directory) != process)
+        time.sleep(CLOSED_S + 1.0)
+        assert door.says() == "first", "the manager merely died"
+    closed = time.monotonic()
+    until(lambda: door.says() is None)
+    assert CLOSED_S - 1.0 < time.monotonic() - closed < STAND_IN_S / 3
+    socket.create_server(("127.0.0.1", door.port)).close()
+    time.sleep(0.5)
+    assert door.says() is None, "nobody stands in again"
 
 
 def test_a_haproxy_that_is_meant_to_end_is_not_stood_in_for(door: Door) -> None:
@@ -130,3 +162,9 @@ def test_a_stand_in_has_an_admin_socket_of_its_own(tmp_path: Path) -> None:
     assert stand_in(config + "defaults\n    load-server-state-from-file global\n", tmp_path) == (
         f"global\n    stats socket {tmp_path}/s.sock mode 600 level admin\n    maxconn 9\ndefaults\n"
     )
+
+
+def test_the_replicas_of_a_configuration(tmp_path: Path) -> None:
+    config = tmp_path / "haproxy.cfg"
+    config.write_text("backend app\n    server a-1 10.0.0.7:30001 check\n    server b [::1]:30002\n    # server c d:1\n")
+    assert servers(config) == [("10.0.0.7", 30001), ("::1", 30002)]

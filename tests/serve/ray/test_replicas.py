@@ -1,6 +1,7 @@
 """A service with two replicas of each kind: one of them killed or stopped is not noticed. And the service on a Ray cluster."""
 
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -107,7 +108,8 @@ def test_serve_deploy_on_a_cluster(releases: Path, tmp_path: Path) -> None:
         environment |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "a-token-for-this-test-only-0123456789"}
         command = [sys.executable, "-m", "jobs.serve", "--environment", f"{temporary}/front"]
         said = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True).stdout
-        environment |= dict(line.removeprefix("export ").split("=", 1) for line in said.splitlines())
+        # As a shell reads it: values are quoted.
+        environment |= dict(shlex.split(line.removeprefix("export "))[0].split("=", 1) for line in said.splitlines())
         ports = {name: free_port() for name in ("port", "dashboard-port", "dashboard-agent-listen-port", "metrics-export-port")}
         head = [ray, "start", "--head", "--block", "--num-cpus=4", "--object-store-memory=300000000", "--disable-usage-stats"]
         head += [f"--{name}={port}" for name, port in ports.items()] + [f"--temp-dir={temporary}/ray"]

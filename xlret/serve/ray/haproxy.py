@@ -151,7 +151,7 @@ def main() -> None:
         config = _harden(path)
         if "use_backend" in config:
             keeper.remember(path.parent, config)
-        keeper.note(path.parent, os.getpid())
+        keeper.note(path.parent, os.getpid(), manager=os.getppid())
         keeper.start(path.parent, program)
     elif "-f" in arguments:
         _harden(Path(arguments[arguments.index("-f") + 1]))

@@ -7,6 +7,8 @@ HAProxy's files; it looks ten times a second:
 - HAProxy is dead: a stand-in with the last configuration answers at once, until HAProxy as Ray starts it takes its listening
   sockets over (`haproxy -sf -x`, as in a reload).
 - The manager is dead: nothing; HAProxy answers on, and the next one takes over from it in the same way.
+- A stand-in's manager is dead and no replica takes connections any more: Ray Serve has been shut down, and the port is free
+  within some seconds. (A manager that died is replaced, and replicas outlive it.)
 - Ray's raylet is dead, and with it all of Ray on this machine: HAProxy is ended, and its port is free.
 
 The stand-in has an admin socket of its own: were it to answer Ray's health checks, its manager would not be replaced.
@@ -17,6 +19,7 @@ import fcntl
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -26,25 +29,32 @@ from xlret.serve.ray.processes import command_of, is_alive, name_of, parent, pro
 
 LOOK_S = 0.1
 STAND_IN_S = 60.0
-"""A stand-in from which nobody has taken over by then is ended: Ray Serve itself has been shut down."""
+"""A stand-in from which nobody has taken over by then is ended, whatever else lives."""
+CLOSED_S = 3.0
+"""How long a stand-in must have been without manager and replicas to be ended: Ray starts a manager that died within it."""
+_CONNECT_S = 0.5
+"""How long a replica may take to accept a connection."""
 STOPPING = "stopping"
 """A file of this name in the service's directory (above HAProxy's): what ends now is meant to end."""
 TRIES = 3
 """Starts of a stand-in in a row that may fail, as where the port belongs to somebody else by now."""
-_PID, _LAST, _CONFIG, _SOCKET, _LOCK = "haproxy.pid", "last.cfg", "standin.cfg", "s.sock", "keeper.lock"
+_PID, _MANAGER, _LAST, _CONFIG = "haproxy.pid", "manager.pid", "last.cfg", "standin.cfg"
+_SOCKET, _LOCK = "s.sock", "keeper.lock"
 
 
-def note(directory: Path, process: int) -> None:
-    """Writes down which process HAProxy is."""
-    fresh = directory / f"{_PID}.{os.getpid()}"
-    fresh.write_text(f"{process} {started(process)}", encoding="utf-8")
-    os.replace(fresh, directory / _PID)
+def note(directory: Path, process: int, manager: int | None = None) -> None:
+    """Writes down which process HAProxy is, and which one manages it; a stand-in has the manager that there was."""
+    for name, number in ((_PID, process), (_MANAGER, manager)):
+        if number is not None:
+            fresh = directory / f"{name}.{os.getpid()}"
+            fresh.write_text(f"{number} {started(number)}", encoding="utf-8")
+            os.replace(fresh, directory / name)
 
 
-def noted(directory: Path) -> int | None:
+def noted(directory: Path, name: str = _PID) -> int | None:
     """The process that HAProxy is or was; None if none was noted, or the number belongs to another process by now."""
     try:
-        process, began = (directory / _PID).read_text(encoding="utf-8").split()
+        process, began = (directory / name).read_text(encoding="utf-8").split()
     except (OSError, ValueError):
         return None
     return int(process) if started(int(process)) in (None, began) else None
@@ -129,6 +139,8 @@ class Keeper:
         self._stand_ins: list[subprocess.Popen[bytes]] = []
         """The newest last. The earlier ones end when those have their answers whom they are connected to."""
         self._since = 0.0
+        self._closed_since: float | None = None
+        """Since when the stand-in has neither manager nor replicas; None while it has."""
         self._tries = 0
         """Stand-ins started since HAProxy itself ran."""
 
@@ -149,13 +161,23 @@ class Keeper:
         if process is None:
             return
         if newest is not None and process == newest.pid:
-            if newest.returncode is None and time.monotonic() - self._since > STAND_IN_S:
+            if newest.returncode is None and (time.monotonic() - self._since > STAND_IN_S or self._is_shut_down()):
+                print(f"nobody takes over from process {newest.pid}, which ends", flush=True)
                 newest.terminate()
                 self._tries = TRIES
         elif is_alive(process):
             self._tries = 0
         if not is_alive(process) and self._tries < TRIES and not (self._directory.parent / STOPPING).exists():
             self._stand_in()
+
+    def _is_shut_down(self) -> bool:
+        """Whether there has been neither a manager nor a replica for `CLOSED_S`."""
+        manager = noted(self._directory, _MANAGER)
+        if (manager is not None and is_alive(manager)) or any(map(_accepts, servers(self._directory / _CONFIG))):
+            self._closed_since = None
+            return False
+        self._closed_since = self._closed_since or time.monotonic()
+        return time.monotonic() - self._closed_since > CLOSED_S
 
     def _stand_in(self) -> None:
         self._tries += 1
@@ -165,7 +187,7 @@ class Keeper:
             return  # nothing was served yet
         (self._directory / _CONFIG).write_text(stand_in(config, self._directory), encoding="utf-8")
         process = subprocess.Popen([self._program, "-db", "-f", str(self._directory / _CONFIG)])
-        self._since = time.monotonic()
+        self._since, self._closed_since = time.monotonic(), None
         self._stand_ins.append(process)
         note(self._directory, process.pid)
         print(f"HAProxy died; process {process.pid} stands in for it", flush=True)
@@ -175,6 +197,20 @@ def stand_in(config: str, directory: Path) -> str:
     """HAProxy's configuration for a stand-in: an admin socket of its own, and servers that count as up."""
     config = re.sub(r"^(\s+stats socket )\S+", rf"\g<1>{directory / _SOCKET}", config, flags=re.MULTILINE)
     return re.sub(r"^\s+(load-server-state-from-file|server-state-\w+) .*\n", "", config, flags=re.MULTILINE)
+
+
+def servers(config: Path) -> list[tuple[str, int]]:
+    """Host and port of each replica in a configuration of HAProxy's."""
+    lines = re.findall(r"^\s+server \S+ (\S+):(\d+)", config.read_text(encoding="utf-8"), re.MULTILINE)
+    return [(host.strip("[]"), int(port)) for host, port in lines]
+
+
+def _accepts(address: tuple[str, int]) -> bool:
+    try:
+        socket.create_connection(address, _CONNECT_S).close()
+    except OSError:
+        return False
+    return True
 
 
 def _is_haproxy(process: int, directory: Path) -> bool:
