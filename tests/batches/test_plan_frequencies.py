@@ -190,9 +190,9 @@ def test_workers_see_the_same_batches_of_several_corpora() -> None:
 
 def test_the_explanation_says_planned_and_realised_shares_of_languages() -> None:
     explained = plan(SEVERAL, regime="mono", batch_size=20).explain(600)
-    by_language = {count.lang: count for count in explained.languages if count.side == "query"}
-    assert sorted(by_language) == ["de", "en", "hi", "ru", "sw", "tr"]
-    assert all(count.rows == 600 * 20 // 6 and count.expected == pytest.approx(2000) for count in by_language.values())
+    queries = explained.shares[0].queries
+    assert [share.name for share in queries] == ["de", "en", "hi", "ru", "sw", "tr"]
+    assert all(share.count == 600 * 20 // 6 and share.planned == pytest.approx(1 / 6) for share in queries)
     text = str(explained)
     assert "planned and realised" in text
     assert text.count("16.7%  16.7%") == 12

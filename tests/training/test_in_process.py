@@ -1,7 +1,9 @@
 """A run in this process: without Ray, the weights of one Ray worker, the same however often it was interrupted."""
 
+import json
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,13 +14,17 @@ import torch.distributed as dist
 from ray.train import RunConfig
 from ray.train.v2.api.callback import UserCallback
 
-from xlret.batches.assemble import Assembler, Inputs
+from xlret.batches.assemble import Assembler, Batch, Inputs
+from xlret.batches.plan import BatchPlan
+from xlret.batches.settings import PlanSettings
+from xlret.data.corpus import ParallelCorpus
 from xlret.errors import DataError, UserError
 from xlret.files import sha256_of
 from xlret.training.in_process import ahead
 from xlret.training.kinds import load_step
 from xlret.training.run import TrainResult, train
 from xlret.training.settings import TrainJob
+from xlret.training.steps.retriever import RetrieverStep
 
 STEPS = 12
 
@@ -49,6 +55,7 @@ class Told:
         self.stop = stop
         self.reports: list[dict[str, Any]] = []
         self.checkpoints: list[tuple[int, str]] = []
+        self.lines: list[str] = []
 
     def on_report(self, step: int, metrics: Mapping[str, Any]) -> None:
         self.reports.append(dict(metrics))
@@ -72,9 +79,25 @@ def told() -> Told:
 
 
 @pytest.fixture(scope="module")
-def result(tmp_path_factory: pytest.TempPathFactory, corpora: Path, lexicon: Path, told: Told) -> TrainResult:
+def trained_on() -> list[Batch]:
+    """The batches that the run of `result` took its gradients from."""
+    return []
+
+
+@pytest.fixture(scope="module")
+def result(
+    tmp_path_factory: pytest.TempPathFactory, corpora: Path, lexicon: Path, told: Told, trained_on: list[Batch]
+) -> TrainResult:
     """A run that nothing happened to."""
-    return train(job(tmp_path_factory.mktemp("plain"), corpora, lexicon), show=None, callbacks=[told])
+    run_step = RetrieverStep.run
+
+    def observed(step: RetrieverStep, batch: Batch, **options: Any) -> dict[str, float]:
+        trained_on.append(batch)
+        return run_step(step, batch, **options)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(RetrieverStep, "run", observed)
+        return train(job(tmp_path_factory.mktemp("plain"), corpora, lexicon), show=told.lines.append, callbacks=[told])
 
 
 def test_weights_and_reports_are_those_of_one_ray_worker(
@@ -96,6 +119,7 @@ def test_weights_and_reports_are_those_of_one_ray_worker(
     assert one_worker.weights_sha256 == result.weights_sha256
     assert sha256_of(one_worker.model / "model.safetensors") == sha256_of(result.model / "model.safetensors")
     assert untimed(here.reports) == untimed(told.reports)
+    assert (tmp_path / "run" / "batches.json").read_text() == (result.run_directory / "batches.json").read_text()
     assert {step for step, _ in here.checkpoints} >= {STEPS}
     dev = {report["step"]: report["mul"] for report in told.reports if report["group"] == "dev"}
     newest = {0: 0, 4: 0, 6: 6, 8: 6, 12: 12}  # step: that of the dev metrics it comes with
@@ -124,6 +148,30 @@ def test_the_mean_loss_is_that_of_its_kinds_of_batch(result: TrainResult) -> Non
         mono = now
         parts = [share * report.get("loss_mono", 0.0), (1 - share) * report.get("loss_cross", 0.0)]
         assert report["loss"] == pytest.approx(sum(parts), rel=1e-9)
+
+
+def test_planned_shares_are_told_at_the_start_and_realised_ones_kept(
+    corpora: Path, result: TrainResult, told: Told, trained_on: list[Batch]
+) -> None:
+    assert told.lines[:3] == [
+        "planned: 24 batches of 8 pairs: 50.0% cross, 50.0% mono",
+        "  mono: 4 languages, each 25.0%",
+        "  cross: 12 pairs, each 8.3%; queries and passages: 4 languages, each 25.0%",
+    ]
+    corpus = ParallelCorpus.open(corpora / "train")
+    plan = BatchPlan([corpus], PlanSettings(batch_size=8))
+    rows: dict[str, Counter[str]] = {"mono": Counter(), "cross": Counter()}
+    for number, batch in enumerate(trained_on):
+        step = plan.step(number)
+        assert (batch.kind, batch.clusters.tolist()) == (step.kind, corpus.clusters(step.group).tolist())
+        rows[step.kind].update(f"{query}>{passage}" for query, passage in zip(step.query_lang, step.passage_lang, strict=True))
+    assert len(trained_on) == 2 * STEPS
+    kept = json.loads((result.run_directory / "batches.json").read_text())
+    for kind, counts in rows.items():
+        pairs = {pair: values for pair, values in kept["pairs"][kind].items() if values["count"]}
+        assert {pair: values["count"] for pair, values in pairs.items()} == counts
+        assert all(values["realised"] == pytest.approx(counts[pair] / counts.total()) for pair, values in pairs.items())
+    assert kept["alpha"] == {"planned": 0.5, "realised": result.history()[-1]["alpha"]}
 
 
 @pytest.mark.parametrize("stop", [4, 6])

@@ -3,6 +3,8 @@
 import json
 from pathlib import Path
 
+from plan_facts import CORPORA, plan
+
 from xlret.switch.show import Sample
 from xlret.switch.switched import Switched
 from xlret.training.report import line_chart, write_report
@@ -18,7 +20,8 @@ def test_the_page_of_a_run(tmp_path: Path) -> None:
         {"step": 1000, "group": "dev", "mo": 0.5, "mul": 0.25, "best": True},
     ]
     (tmp_path / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
-    text = write_report(tmp_path, job, [Sample("1 <b>", "en", Switched("a \ud800<i>", 2, 0))]).read_text(encoding="utf-8")
+    samples = [Sample("1 <b>", "en", Switched("a \ud800<i>", 2, 0))]
+    text = write_report(tmp_path, job, samples, plan(CORPORA["two languages"]).explain(64)).read_text(encoding="utf-8")
     assert "<h1>Run r</h1>" in text
     assert f"1,000 of 2,000 steps, batches of {job.plan.batch_size} pairs" in text
     assert 'points="44.0,44.0 596.0,176.0"' in text
@@ -31,7 +34,10 @@ def test_the_page_of_a_run(tmp_path: Path) -> None:
 
 
 def test_a_run_that_has_not_begun_has_no_chart(tmp_path: Path) -> None:
-    text = write_report(tmp_path, TrainJob.model_validate({"name": "r", "corpora": ["a"]}), []).read_text(encoding="utf-8")
+    job = TrainJob.model_validate({"name": "r", "corpora": ["a"]})
+    planned = plan(CORPORA["two languages"]).explain(1000, walk=False)
+    text = write_report(tmp_path, job, [], planned).read_text(encoding="utf-8")
+    assert "Planned: 1,000 batches of 32 pairs; 50.0% cross, 50.0% mono." in text
     assert "<svg" not in text
     assert "Held-out" not in text
 

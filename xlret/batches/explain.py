@@ -1,11 +1,15 @@
 """What a stretch of a batch plan holds against what to expect of it, for logs and for people."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from math import isnan
+from typing import Any
 
 from rich.console import Console, Group
 from rich.table import Table
 
-from xlret.text.sides import Side
+from xlret.batches.shares import KindShares, Share, planned_line, shares_of
 
 
 @dataclass(frozen=True)
@@ -32,22 +36,12 @@ class PairCount:
 
 
 @dataclass(frozen=True)
-class LanguageCount:
-    """Rows of one language, as query or passage, in batches of one kind from all corpora."""
-
-    kind: str
-    side: Side
-    lang: str
-    rows: int
-    expected: float
-
-
-@dataclass(frozen=True)
 class Explanation:
     """Steps `start` to `start + steps` of a plan.
 
-    `alpha` is the realised share of monolingual steps, `replaced` the number of rows whose group is not the one that its pool's
-    walk had next (batches too large for their pools), `dropped` a sentence for each pool and corpus that was left out.
+    `alpha` is the realised share of monolingual steps (NaN where steps were not walked), `replaced` the number of rows whose
+    group is not the one that its pool's walk had next (batches too large for their pools), `dropped` a sentence for each pool
+    and corpus that was left out.
     """
 
     start: int
@@ -61,36 +55,91 @@ class Explanation:
     dropped: tuple[str, ...]
 
     @property
+    def walked(self) -> bool:
+        """Whether the steps were counted; else only what to expect of them is known."""
+        return not isnan(self.alpha)
+
+    @property
     def end(self) -> int:
         """The step after the last."""
         return self.start + self.steps
 
     @property
-    def languages(self) -> tuple[LanguageCount, ...]:
-        """Rows of each language by kind and side, over all corpora."""
-        sums: dict[tuple[str, Side, str], tuple[int, float]] = {}
-        for pair in self.pairs:
-            sides: tuple[tuple[Side, str], ...] = (("query", pair.query_lang), ("passage", pair.passage_lang))
-            for side, lang in sides:
-                rows, expected = sums.get((pair.kind, side, lang), (0, 0.0))
-                sums[pair.kind, side, lang] = rows + pair.rows, expected + pair.expected
-        return tuple(LanguageCount(*key, *numbers) for key, numbers in sorted(sums.items()))
+    def kind_shares(self) -> tuple[Share, ...]:
+        """The share of the batches that each kind has, over all corpora."""
+        return shares_of((count.kind, count.steps, count.expected) for count in self.kinds)
+
+    @cached_property
+    def shares(self) -> tuple[KindShares, ...]:
+        """The shares of languages and of pairs within each kind of batch, over all corpora."""
+        by_kind = []
+        for kind in dict.fromkeys(count.kind for count in self.kinds):
+            pairs = [pair for pair in self.pairs if pair.kind == kind]
+            queries = shares_of((pair.query_lang, pair.rows, pair.expected) for pair in pairs)
+            passages = shares_of((pair.passage_lang, pair.rows, pair.expected) for pair in pairs)
+            named = shares_of((f"{pair.query_lang}>{pair.passage_lang}", pair.rows, pair.expected) for pair in pairs)
+            by_kind.append(KindShares(kind, queries, passages, named))
+        return tuple(by_kind)
+
+    def planned_lines(self) -> list[str]:
+        """What the batches are to hold, for a person: a line for all of them, then one to three for each kind."""
+        kinds = ", ".join(f"{share.planned:.1%} {share.name}" for share in self.kind_shares)
+        lines = [f"planned: {self.steps:,} batches of {self.batch_size:,} pairs: {kinds}"]
+        for shares in self.shares:
+            queries, passages = planned_line(shares.queries, "languages"), planned_line(shares.passages, "languages")
+            pairs = planned_line(shares.pairs, "pairs")
+            if shares.kind != "cross":
+                lines.append(f"  {shares.kind}: {queries}")
+            elif queries == passages:
+                lines.append(f"  cross: {pairs}; queries and passages: {queries}")
+            else:
+                lines += [f"  cross: {pairs}", f"    queries: {queries}", f"    passages: {passages}"]
+        return lines
+
+    def as_json(self) -> dict[str, Any]:
+        """Planned and realised shares as JSON values; realised ones and counts are null where the steps were not walked."""
+
+        def if_walked(value: float) -> float | None:
+            return value if self.walked else None
+
+        def values(shares: Sequence[Share]) -> dict[str, dict[str, float | None]]:
+            return {
+                share.name: {
+                    "planned": share.planned,
+                    "realised": if_walked(share.realised),
+                    "count": if_walked(share.count),
+                }
+                for share in shares
+            }
+
+        return {
+            "batches": self.steps,
+            "batch_size": self.batch_size,
+            "alpha": {"planned": self.expected_alpha, "realised": if_walked(self.alpha)},
+            "replaced_rows": if_walked(self.replaced),
+            "left_out": list(self.dropped),
+            "kinds": values(self.kind_shares),
+            "query_languages": {shares.kind: values(shares.queries) for shares in self.shares},
+            "passage_languages": {shares.kind: values(shares.passages) for shares in self.shares},
+            "pairs": {shares.kind: values(shares.pairs) for shares in self.shares},
+        }
 
     def language_table(self) -> Table:
         """For `rich.print`: the planned and the realised share of each language in the rows of each kind and side."""
         table = Table("language", title="Languages, planned and realised")
-        rows: dict[str, list[str]] = {count.lang: [] for count in sorted(self.languages, key=lambda count: count.lang)}
-        for kind, side in dict.fromkeys((count.kind, count.side) for count in self.languages):
-            table.add_column(f"{kind} {side}", justify="right")
-            column = {count.lang: count for count in self.languages if (count.kind, count.side) == (kind, side)}
-            planned = sum(count.expected for count in column.values()) or 1.0  # a kind may be planned for later steps
-            realised = sum(count.rows for count in column.values()) or 1
-            for lang, cells in rows.items():
-                count = column.get(lang)
-                cells.append(f"{count.expected / planned:.1%} {count.rows / realised:6.1%}" if count else "-")
-        for lang, cells in rows.items():
-            table.add_row(lang, *cells)
+        titles, rows = self.language_rows()
+        for title in titles:
+            table.add_column(title, justify="right")
+        for lang, shares in rows:
+            table.add_row(lang, *(f"{share.planned:.1%} {share.realised:6.1%}" if share else "-" for share in shares))
         return table
+
+    def language_rows(self) -> tuple[list[str], list[tuple[str, list[Share | None]]]]:
+        """Titles of the columns, a kind and side each; and the shares of each language in them, None where it has no part."""
+        columns = {f"{shares.kind} {side}": part for shares in self.shares for side, part in shares.sides}
+        named = {title: {share.name: share for share in part} for title, part in columns.items()}
+        langs = sorted({share.name for part in columns.values() for share in part})
+        return list(columns), [(lang, [shares.get(lang) for shares in named.values()]) for lang in langs]
 
     def table(self, longest: int = 20) -> Group:
         """For `rich.print`: kinds by corpus, languages, and the `longest` pairs that are farthest from their expectation."""

@@ -13,6 +13,7 @@ import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import nan
 from operator import index
 
 import numpy as np
@@ -116,8 +117,13 @@ class BatchPlan:
         query_lang, passage_lang = zip(*rows, strict=True)
         return StepPlan(t, usable.corpus, kind, query_lang, passage_lang, batch.groups.copy())
 
-    def explain(self, steps: int, start: int = 0) -> Explanation:
+    def explain(self, steps: int, start: int = 0, *, walk: bool = True) -> Explanation:
         """Counts of `steps` steps from `start`, by kind, corpus and pair, beside what to expect. Costs as much as the steps.
+
+        Args:
+            steps: how many.
+            start: the first.
+            walk: False gives what to expect alone, at once: nothing is counted, so that counts are 0 and alpha NaN.
 
         Raises:
             UserError: `steps` is less than 1 or `start` is negative.
@@ -127,13 +133,13 @@ class BatchPlan:
         rows: Counter[tuple[Kind, int, Pair]] = Counter()
         kind_steps: Counter[tuple[Kind, int]] = Counter()
         replaced = 0
-        for t in range(start, start + steps):
+        for t in range(start, start + steps) if walk else ():
             kind, usable, batch = self._draw(t)
             kind_steps[kind, usable.corpus] += 1
             counts = np.bincount(batch.pairs, minlength=len(usable.pairs)).tolist()
             rows.update({(kind, usable.corpus, pair): count for pair, count in zip(usable.pairs, counts, strict=True) if count})
             replaced += batch.replaced
-        mono_steps = float(self._alpha.sum(start + steps) - self._alpha.sum(start))
+        mono_steps = self.mono_steps(start + steps) - self.mono_steps(start)
         kinds: list[KindCount] = []
         pairs: list[PairCount] = []
         for part in self._parts:
@@ -146,17 +152,22 @@ class BatchPlan:
                     expected_rows = expected_steps * self.batch_size * share
                     count = rows[part.kind, usable.corpus, pair]
                     pairs.append(PairCount(part.kind, name, *pair, len(pool), count, expected_rows))
+        realised = sum(count for (kind, _), count in kind_steps.items() if kind == "mono") / steps
         return Explanation(
             start=start,
             steps=steps,
             batch_size=self.batch_size,
-            alpha=sum(count for (kind, _), count in kind_steps.items() if kind == "mono") / steps,
+            alpha=realised if walk else nan,
             expected_alpha=mono_steps / steps,
             kinds=tuple(kinds),
             pairs=tuple(pairs),
             replaced=replaced,
             dropped=tuple(self._dropped),
         )
+
+    def mono_steps(self, steps: int) -> float:
+        """How many of the first `steps` steps are to be monolingual: the sum of alpha over them."""
+        return float(self._alpha.sum(steps))
 
     def _draw(self, t: int) -> tuple[Kind, UsablePools, Batch]:
         """The kind of step `t`, the corpus' pools that it draws from, and the rows."""

@@ -128,6 +128,7 @@ class _Training:
             began = time.perf_counter()
             batch = next(self.batches)
             window.waited += time.perf_counter() - began
+            assert batch.step == step * job.accumulate + part, f"batch {batch.step} at step {step}"  # as the report counts them
             torch.manual_seed(key_of(job.seed, "dropout", step, part, self.worker.rank) % 2**63)
             losses = self.step.run(batch, batches=job.accumulate, sync=part == job.accumulate - 1)
             window.add(batch, losses, self.step.padded_tokens(batch))

@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from xlret.batches.explain import Explanation
 from xlret.config import as_yaml
-from xlret.files import write_text
+from xlret.files import write_json, write_text
 from xlret.pages import render
 from xlret.switch.show import Sample, sample_table
 from xlret.training.log import read_lines
@@ -14,11 +15,16 @@ from xlret.training.settings import TrainJob
 _DEV_METRICS = ("mo", "cr", "mul")
 
 
-def write_report(directory: Path, job: TrainJob, samples: Sequence[Sample]) -> Path:
-    """Writes `report.html` from the run's `metrics.jsonl`, some of its training texts and its settings; returns its path.
+def write_report(directory: Path, job: TrainJob, samples: Sequence[Sample], batches: Explanation) -> Path:
+    """Writes `report.html` and `batches.json`, when the run begins and again when it ends; returns the page's path.
 
-    The page needs no other file. Written when the run begins and again when it ends.
+    Args:
+        directory: of the run, whose `metrics.jsonl` the curves are from. The page needs no other file.
+        job: its settings.
+        samples: texts of its batches.
+        batches: what its batches are planned to hold and, when it has ended, do hold.
     """
+    write_json(directory / "batches.json", batches.as_json())
     lines = read_lines(directory / "metrics.jsonl")
     train = [line for line in lines if line["group"] == "train"]
     dev = [line for line in lines if line["group"] == "dev"]
@@ -32,6 +38,7 @@ def write_report(directory: Path, job: TrainJob, samples: Sequence[Sample]) -> P
         loss_chart=line_chart([(line["step"], line["loss"]) for line in train]) if len(train) > 1 else None,
         dev_lines=[{"best": False, **line} for line in dev],
         dev_metrics=[name for name in _DEV_METRICS if dev and name in dev[0]],
+        batches=batches,
         samples=sample_table(samples),
         settings=as_yaml(job),
     )

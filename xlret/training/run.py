@@ -4,7 +4,8 @@ runs/<name>/
   config.yaml      every setting            run.json      versions, data, hardware, commit; the outcome at the end
   start/           the model it began with    model/      the best model (the last one without dev corpora)
   metrics.jsonl    every report             tensorboard/  the same as events
-  checkpoints/     what a run goes on from   report.html   curves, sample texts, settings
+  checkpoints/     what a run goes on from   report.html   curves, shares of languages, sample texts, settings
+  batches.json     planned and realised shares of kinds of batch, languages and language pairs
 """
 
 import json
@@ -104,8 +105,12 @@ def _train(
         if (finished := _finished(directory)) is not None:
             return finished
         _clear(directory)
-        task, samples = set_up(job, directory)
-        write_report(directory, job, samples)
+        task, plan, samples = set_up(job, directory)
+        batches = job.steps * job.accumulate
+        planned = plan.explain(batches, walk=False)
+        for line in planned.planned_lines():
+            say(line)
+        write_report(directory, job, samples, planned)
         if task.resume is not None:
             say(f"going on from {task.resume.name}")
         told = [ProgressLines(job.steps, say), *callbacks]
@@ -124,13 +129,13 @@ def _train(
     outcome = {name: value for name, value in asdict(result).items() if name != "run_directory"}
     run = json.loads((directory / "run.json").read_text(encoding="utf-8"))
     write_json(directory / "run.json", {**run, "finished": outcome})
-    say(f"report: {write_report(directory, job, samples)}")
+    say(f"report: {write_report(directory, job, samples, plan.explain(batches))}")
     return result
 
 
 def _clear(directory: Path) -> None:
     """Removes what a killed process left half-written in a run's directory (nobody else writes to it now)."""
-    files = ("config.yaml", "run.json", "metrics.jsonl", "report.html", "start", "model")
+    files = ("config.yaml", "run.json", "batches.json", "metrics.jsonl", "report.html", "start", "model")
     ours = [path for name in files for path in directory.glob(f".{name}.*")]
     for unfinished in [*ours, *(directory / CHECKPOINTS).glob(".step-*")]:
         if unfinished.is_dir():

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import yaml
@@ -31,10 +31,17 @@ _SAMPLED_STEPS, _SAMPLED_ROWS = 4, 3
 """Of the texts that a run's report shows."""
 
 
-def set_up(job: TrainJob, directory: Path) -> tuple[WorkerTask, list[Sample]]:
-    """Writes the start model, `config.yaml` and `run.json`, and makes one batch so that bad input shows before workers start.
+class SetUp(NamedTuple):
+    """What a run knows before its first step."""
 
-    Returns the workers' task, and a few texts as they will be trained on.
+    task: WorkerTask
+    plan: BatchPlan
+    samples: list[Sample]
+    """A few texts as they will be trained on."""
+
+
+def set_up(job: TrainJob, directory: Path) -> SetUp:
+    """Writes the start model, `config.yaml` and `run.json`, and makes one batch so that bad input shows before workers start.
 
     Raises:
         UserError: something that the run needs cannot be used.
@@ -55,7 +62,7 @@ def set_up(job: TrainJob, directory: Path) -> tuple[WorkerTask, list[Sample]]:
     write_text(directory / "config.yaml", as_yaml(job))
     write_json(directory / "run.json", _facts(job, corpora, plan, start_weights))
     task = WorkerTask(job, directory, inputs, fingerprint(job, plan, start_weights), newest_checkpoint(directory))
-    return task, assemble.samples(range(min(_SAMPLED_STEPS, job.steps)), _SAMPLED_ROWS)
+    return SetUp(task, plan, assemble.samples(range(min(_SAMPLED_STEPS, job.steps)), _SAMPLED_ROWS))
 
 
 def fingerprint(job: TrainJob, plan: BatchPlan, start_weights: str) -> str:
