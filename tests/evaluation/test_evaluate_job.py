@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import ir_measures
 import numpy as np
 import pytest
 import pytrec_eval
@@ -25,7 +26,8 @@ def test_a_corpus_is_evaluated_and_everything_written(
 ) -> None:
     out = tmp_path / "out"
     arguments = ["--encoder", str(encoder), "--corpus", str(corpora / "dev"), "--out", str(out), "--held-out", "tr"]
-    assert main(["evaluate", *arguments, "--run-depth", "160"]) == 0
+    measures = ["--measure", "nDCG@20", "AP(rel=2)@100", "MRR@5"]
+    assert main(["evaluate", *arguments, "--run-depth", "160", *measures]) == 0
     shown = capsys.readouterr().out
     found = json.loads((out / "evaluation.json").read_text())
     assert f"{found['mo']:.4f}"[1:] in shown
@@ -51,6 +53,14 @@ def test_a_corpus_is_evaluated_and_everything_written(
         assert np.mean([row[name] for row in theirs.values()]) == pytest.approx(found["means"]["micro"][ours], abs=1e-12)
     assert found["micro"] == found["means"]["micro"]["mul"]
     assert "heat" in (out / "report.html").read_text()
+    for measure, value in ir_measures.calc_aggregate([ir_measures.nDCG @ 20, ir_measures.RR @ 5], qrels, run).items():
+        assert value == pytest.approx(found["means"]["micro"][str(measure)], abs=1e-9)
+    assert found["sets"][0]["measures"] == found["settings"]["measure"] == ["nDCG@20", "AP(rel=2)@100", "RR@5"]
+    assert f"{found['nDCG@20']:.4f}"[1:] in shown.split("measures over the pooled corpus")[1]
+    assert found["AP(rel=2)@100"] == 0  # nothing has a grade of 2
+    columns = (out / "queries.csv").read_text().splitlines()[0].split(",")
+    assert columns[:5] == ["id", "lang", "group", "average_precision", "rank_distance"]
+    assert {"nDCG@20", "RR@5", "recall@10"} <= set(columns)
 
     # again: not over what is there; with --replace; and compared with itself
     with pytest.raises(UserError, match="exists already; choose another place, or add --replace"):
@@ -169,6 +179,7 @@ def test_a_benchmark_of_several_sets_is_averaged(tmp_path: Path, encoder: Path, 
         (["--benchmark", "squad", "--data", "."], "unknown benchmark 'squad'"),
         (["--corpus", "x", "--precision", "int4"], "--precision is int4"),
         (["--corpus", "x", "--languages", "qq1"], "unknown language code 'qq1'"),
+        (["--corpus", "x", "--measure", "nDGC@3"], "unknown measure 'nDGC@3'.*such as nDCG@20"),
         (["--corpus", "x", "--balance", "fair"], "--balance is fair"),
         (["--corpus", "x", "--calibration", "c.json"], "choose balance calibrated or quota"),
         (["--corpus", "x", "--balance", "quota", "--calibration", "nowhere.json"], "cannot read calibration .*nowhere.json"),

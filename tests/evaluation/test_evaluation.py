@@ -56,10 +56,10 @@ def test_by_hand() -> None:
     assert found.cr == (0.5 + 0.75) / 2
     # Pooled ranks: en0 1, 3; en1 2, 4; de0 4, 1; de1 2, 4.
     pooled = {"en0": (1 + 2 / 3) / 2, "en1": 0.5, "de0": (1 + 2 / 4) / 2, "de1": 0.5}
-    assert found.average_precision_Q.tolist() == pytest.approx(list(pooled.values()))
+    assert found.values_Q["mul"].tolist() == pytest.approx(list(pooled.values()))
     assert found.by_language["en"]["mul"] == pytest.approx((pooled["en0"] + pooled["en1"]) / 2)
     assert found.mul == pytest.approx(sum(pooled.values()) / 4)
-    assert found.rank_distance_Q.tolist() == [2, 2, 3, 2]
+    assert found.values_Q["rank_distance"].tolist() == [2, 2, 3, 2]
     assert found.rank_distance == (2 + 2.5) / 2
     assert found.pooled["mrr@10"] == pytest.approx((1 + 0.5 + 1 + 0.5) / 4)
     assert found.pooled["recall@1"] == 0.25
@@ -191,7 +191,7 @@ def test_perfect_vectors_give_one_and_the_least_distance(made: Callable[..., Any
     )
     assert (found.mo, found.cr, found.mul, found.micro) == (1, 1, 1, 1)
     several = [len(answers) - 1 for answers in one.relevant if len(answers) > 1]
-    assert np.nansum(found.rank_distance_Q) == sum(several)
+    assert np.nansum(found.values_Q["rank_distance"]) == sum(several)
 
 
 def test_questions_without_an_answer_are_skipped() -> None:

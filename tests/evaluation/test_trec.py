@@ -24,7 +24,7 @@ def test_trec_eval_sees_our_order_in_spite_of_ties(tmp_path: Path, made: Callabl
     run, qrels = read_run(tmp_path / "run.trec"), read_qrels(tmp_path / "qrels.trec")
     theirs = pytrec_eval.RelevanceEvaluator(qrels, {"map", "recip_rank"}).evaluate(run)
     assert len(theirs) == sum(len(answers) > 0 for answers in one.relevant)
-    for query_id, value in zip(one.query_ids, found.average_precision_Q, strict=True):
+    for query_id, value in zip(one.query_ids, found.values_Q["mul"], strict=True):
         if not np.isnan(value):
             assert theirs[query_id]["map"] == pytest.approx(value, abs=1e-9)
 

@@ -11,7 +11,7 @@ import pytest
 
 from xlret.commands.app import main
 from xlret.errors import CorruptError, UserError
-from xlret.evaluation.evaluate import POOLED
+from xlret.evaluation.named_measures import POOLED
 from xlret.release import resolve, verify_release
 from xlret.release.alias import history
 from xlret.release.quality import GATES

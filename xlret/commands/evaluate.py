@@ -23,6 +23,8 @@ examples:
       --split test --lang en
 
 and, besides:
+  --measure nDCG@20 "AP(rel=2)@100" R@100 RR@10
+      more measures, by their names in ir_measures, of the pooled ranking
   --balance calibrated
       what the server's balance of languages does to the ranking
   --translate-test ../shared/data/lexicons/muse

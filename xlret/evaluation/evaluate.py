@@ -1,48 +1,19 @@
 """Evaluation of one encoder on one retrieval set: Mo / Cr / Mul, the matrix of all language pairs, rank distance."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from xlret.evaluation import metrics
 from xlret.evaluation.bias import peer, rank_distance
 from xlret.evaluation.metrics import mean
+from xlret.evaluation.named_measures import POOLED, Hits, NamedMeasure, library_values
 from xlret.evaluation.retrieve import Reorder, Retrieved, retrieve
 from xlret.evaluation.sets import Judgements, RetrievalSet
 from xlret.shapes import FloatArray, FloatMatrix, IntArray
-
-
-class Hits(NamedTuple):
-    """The passages with a grade above 0 in some rankings."""
-
-    query_N: IntArray
-    """Which ranking each is in."""
-    rank_N: IntArray
-    grade_N: FloatArray
-    rankings: int
-
-    def relevant(self) -> tuple[IntArray, IntArray, IntArray]:
-        """Ranking and rank of those with a grade of 1 or more, and how many each ranking has."""
-        is_relevant = self.grade_N >= 1
-        query_N = self.query_N[is_relevant]
-        return query_N, self.rank_N[is_relevant], np.bincount(query_N, minlength=self.rankings)
-
-
-POOLED: Mapping[str, Callable[[Hits], FloatArray]] = {
-    "mul": lambda hits: metrics.average_precision(*hits.relevant()),
-    "map@20": lambda hits: metrics.average_precision(*hits.relevant(), 20),
-    "ndcg@10": lambda hits: metrics.ndcg(hits.query_N, hits.rank_N, hits.grade_N, hits.rankings, 10),
-    "mrr@10": lambda hits: metrics.reciprocal_rank(*hits.relevant(), 10),
-    "recall@1": lambda hits: metrics.recall(*hits.relevant(), 1),
-    "recall@10": lambda hits: metrics.recall(*hits.relevant(), 10),
-    "recall@100": lambda hits: metrics.recall(*hits.relevant(), 100),
-}
-"""Metrics over the pooled corpus by name. `mul` is un-truncated AP."""
 
 Matrix = Mapping[str, Mapping[str, float]]
 """Query language -> passage language -> a number."""
@@ -73,15 +44,15 @@ class Evaluation:
     rank_correlation: float
     """MRC over the whole pool, see `bias.RankCorrelation`; NaN unless asked for."""
     pooled: Mapping[str, float]
-    """Macro means: over query languages, of the mean of every metric of `POOLED`."""
+    """Macro means: over query languages, of the mean of every metric of `POOLED` and every named measure."""
     micro_means: Mapping[str, float]
-    """Means over all questions of all languages, of every metric of `POOLED`, rank distance and PEER: trec_eval's `all`."""
+    """The same of rank distance and PEER too, as means over all questions of all languages: trec_eval's `all`."""
     matrix: Matrix
     """mAP of queries in one language over passages of one language alone."""
     matrices: Mapping[str, Matrix]
-    """The same of every metric of `POOLED`; mAP is called `map`."""
+    """The same of every metric that follows from ranks alone; mAP is called `map`."""
     by_language: Mapping[str, Mapping[str, float]]
-    """Query language -> `queries`, `mo`, `cr` (from it to the others), `rank_distance`, `peer` and every metric of `POOLED`."""
+    """Query language -> `queries`, `mo`, `cr` (from it to the others), `rank_distance`, `peer` and all of `pooled`."""
     queries: int
     passages: int
     skipped: int
@@ -94,9 +65,10 @@ class Evaluation:
     """What of the published files is not in the set -> how many."""
     caution: str | None
     """Why these numbers are not what they seem."""
-    average_precision_Q: FloatArray = field(repr=False)
-    """Pooled AP of each query, in the order of the set."""
-    rank_distance_Q: FloatArray = field(repr=False)
+    measures: tuple[str, ...]
+    """The named measures, in the order they were asked for."""
+    values_Q: Mapping[str, FloatArray] = field(repr=False)
+    """Every number of `micro_means` for each query, in the order of the set."""
     retrieved: Retrieved = field(repr=False)
     """Ranks of all relevant passages and, where asked for, the best passages of each query."""
 
@@ -128,6 +100,7 @@ def evaluate(
     depth: int = 0,
     reorder: Reorder | None = None,
     correlation: bool = False,
+    measures: Sequence[NamedMeasure] = (),
 ) -> Evaluation:
     """Searches the whole pool exactly for every query and takes all metrics from the ranks of the relevant passages.
 
@@ -138,11 +111,13 @@ def evaluate(
         depth: how many best passages of each query to keep in `retrieved`, for a TREC run.
         reorder: changes the scores before they are ranked, see `retrieve`.
         correlation: whether to take MRC, where the set knows which queries ask the same.
+        measures: what to measure besides, see `named_measures`.
 
     Cost: see `retrieve`; 13,000 queries against 13,000 passages in 11 languages take some 8 s on two cores.
 
     Raises:
         ValueError: vectors that do not fit the set or are not finite.
+        UserError: a measure that cannot be taken of this set.
     """
     judged = retrieval_set.judged
     graded = [Judgements(query.passages[query.grades > 0], query.grades[query.grades > 0]) for query in judged]
@@ -151,7 +126,7 @@ def evaluate(
         passage_vectors_PD,
         [query.passages for query in graded],
         retrieval_set.passage_langs,
-        depth,
+        max([depth, *(measure.depth for measure in measures)]),
         reorder,
         retrieval_set.query_groups if correlation else (),
     )
@@ -164,7 +139,12 @@ def evaluate(
 
     judged_Q = np.array([len(query.passages) > 0 for query in judged], dtype=np.bool_)
     hits = Hits(retrieved.query_N, retrieved.pooled_rank_N, grade_N, n_queries)
-    values = {name: _zero_where(judged_Q, metric(hits)) for name, metric in POOLED.items()}
+    of_hits = dict(POOLED) | {measure.name: measure.of_hits for measure in measures if measure.of_hits is not None}
+    values = {name: _zero_where(judged_Q, metric(hits)) for name, metric in of_hits.items()}
+    values |= {
+        measure.name: library_values(measure, judged, retrieved.top_QK) for measure in measures if measure.of_hits is None
+    }
+    pooled_names = list(values)
     is_relevant = grade_N >= 1
     values["rank_distance"] = rank_distance(
         retrieved.query_N[is_relevant], retrieved.pooled_rank_N[is_relevant], lang_N[is_relevant], n_queries
@@ -179,7 +159,7 @@ def evaluate(
     own_hits = Hits(retrieved.query_N * len(langs) + lang_N, retrieved.own_rank_N, grade_N, cells)
     matrices = {
         name: _means_by_language(_zero_where(judged_cells, metric(own_hits)).reshape(n_queries, -1), query_lang_Q, len(langs))
-        for name, metric in POOLED.items()
+        for name, metric in of_hits.items()
     }
     matrix = matrices["mul"]
     off_diagonal = np.where(np.eye(len(langs), dtype=np.bool_), np.nan, matrix)
@@ -205,7 +185,7 @@ def evaluate(
         rank_distance=macro["rank_distance"],
         peer=macro["peer"],
         rank_correlation=retrieved.rank_correlation,
-        pooled={name: macro[name] for name in POOLED},
+        pooled={name: macro[name] for name in pooled_names},
         micro_means={name: mean(value_Q) for name, value_Q in values.items()},
         matrix=_as_matrix(matrix, langs),
         matrices={"map" if name == "mul" else name: _as_matrix(numbers, langs) for name, numbers in matrices.items()},
@@ -217,8 +197,8 @@ def evaluate(
         grades=dict(sorted(grades.items(), key=lambda count: float(count[0]))),
         left_out=dict(retrieval_set.left_out),
         caution=retrieval_set.caution,
-        average_precision_Q=values["mul"],
-        rank_distance_Q=values["rank_distance"],
+        measures=tuple(measure.name for measure in measures),
+        values_Q=values,
         retrieved=retrieved,
     )
 

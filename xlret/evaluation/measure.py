@@ -12,6 +12,7 @@ from typing import Literal
 from xlret.evaluation.balance_effect import TOP, calibration_of
 from xlret.evaluation.balanced_ranking import BalancedRanking
 from xlret.evaluation.evaluate import Evaluation, evaluate
+from xlret.evaluation.named_measures import NamedMeasure
 from xlret.evaluation.rerank import reranking
 from xlret.evaluation.retrieve import Reorder
 from xlret.evaluation.sets import RetrievalSet
@@ -38,6 +39,8 @@ class Method:
     """Passages of each query that the reranker orders anew."""
     depth: int = 0
     """Best passages of each query to keep in `Evaluation.retrieved`."""
+    measures: tuple[NamedMeasure, ...] = ()
+    """What to measure besides the numbers of every table."""
     progress: bool = False
     """Whether to draw progress bars."""
 
@@ -81,7 +84,13 @@ def measure(encoder: Encoder, retrieval_set: RetrievalSet, method: Method) -> Me
 
     def ranked(reorder: Reorder | None = None) -> Evaluation:
         return evaluate(
-            retrieval_set, queries_QD, passages_PD, depth=depth, reorder=reorder, correlation=not changed or reorder is not None
+            retrieval_set,
+            queries_QD,
+            passages_PD,
+            depth=depth,
+            reorder=reorder,
+            correlation=not changed or reorder is not None,
+            measures=method.measures,
         )
 
     rankings: dict[str, Evaluation] = {}

@@ -1,4 +1,4 @@
-"""Retrieval metrics from the ranks of the relevant passages: AP, nDCG, MRR, recall.
+"""Retrieval metrics from the ranks of the relevant passages: AP, nDCG, MRR, recall, precision, success.
 
 All functions here take a flat list of hits (a hit is a relevant passage that was retrieved) and give one value a query:
 
@@ -18,11 +18,13 @@ from numpy.typing import NDArray
 from xlret.shapes import FloatArray, IntArray
 
 
-def average_precision(query_N: IntArray, rank_N: IntArray, relevant_Q: IntArray, k: int | None = None) -> FloatArray:
+def average_precision(
+    query_N: IntArray, rank_N: IntArray, relevant_Q: IntArray, k: int | None = None, *, over_all: bool = False
+) -> FloatArray:
     """AP = (1 / min(R, k)) * sum over hits within the first k of the precision at the hit; shape [Q].
 
     Without `k` it is trec_eval's `map`. With `k` the divisor is min(R, k), as in XTREME-R (k = 20), so that a perfect
-    ranking has 1; trec_eval's `map_cut` divides by R instead.
+    ranking has 1; `over_all` divides by R, as trec_eval's `map_cut` does.
 
     >>> average_precision(np.array([0, 0]), np.array([1, 4]), np.array([2, 0])).tolist()
     [0.75, nan]
@@ -32,7 +34,7 @@ def average_precision(query_N: IntArray, rank_N: IntArray, relevant_Q: IntArray,
     nth_N = np.arange(len(query_N)) - np.searchsorted(query_N, query_N) + 1
     kept = slice(None) if k is None else rank_N <= _checked(k)
     total_Q = np.bincount(query_N[kept], (nth_N / rank_N)[kept], minlength=len(relevant_Q))
-    return _over(total_Q, relevant_Q if k is None else np.minimum(relevant_Q, k))
+    return _over(total_Q, relevant_Q if k is None or over_all else np.minimum(relevant_Q, k))
 
 
 def ndcg(query_N: IntArray, rank_N: IntArray, grade_N: FloatArray, n_queries: int, k: int) -> FloatArray:
@@ -83,6 +85,35 @@ def recall(query_N: IntArray, rank_N: IntArray, relevant_Q: IntArray, k: int) ->
     """
     hits_Q = np.bincount(query_N[rank_N <= _checked(k)], minlength=len(relevant_Q)).astype(np.float64)
     return _over(hits_Q, relevant_Q)
+
+
+def precision(query_N: IntArray, rank_N: IntArray, relevant_Q: IntArray, k: int) -> FloatArray:
+    """Relevant passages within the first k over k, however many passages there are (trec_eval's `P_k`); shape [Q].
+
+    >>> precision(np.array([0, 0]), np.array([1, 7]), np.array([2, 0]), k=5).tolist()
+    [0.2, nan]
+    """
+    hits_Q = np.bincount(query_N[rank_N <= _checked(k)], minlength=len(relevant_Q)) / k
+    return np.where(relevant_Q > 0, hits_Q, np.nan)
+
+
+def r_precision(query_N: IntArray, rank_N: IntArray, relevant_Q: IntArray) -> FloatArray:
+    """The share of relevant passages among the first R of a query with R of them (trec_eval's `Rprec`); shape [Q].
+
+    >>> r_precision(np.array([0, 0]), np.array([2, 3]), np.array([2])).tolist()
+    [0.5]
+    """
+    hits_Q = np.bincount(query_N[rank_N <= relevant_Q[query_N]], minlength=len(relevant_Q))
+    return _over(hits_Q, relevant_Q)
+
+
+def success(query_N: IntArray, rank_N: IntArray, relevant_Q: IntArray, k: int) -> FloatArray:
+    """1 where a relevant passage is within the first k, else 0 (trec_eval's `success_k`); shape [Q].
+
+    >>> success(np.array([0, 1]), np.array([3, 9]), np.array([1, 1]), k=5).tolist()
+    [1.0, 0.0]
+    """
+    return np.ceil(reciprocal_rank(query_N, rank_N, relevant_Q, k))
 
 
 def mean(values: FloatArray) -> float:

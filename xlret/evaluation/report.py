@@ -38,6 +38,7 @@ def as_json(evaluation: Evaluation) -> dict[str, Any]:
     )
     values = {name: getattr(evaluation, name) for name in names}
     values["mrc"] = evaluation.rank_correlation
+    values["measures"] = list(evaluation.measures)
     values["means"] = {"macro": macro_means(evaluation), "micro": evaluation.micro_means}
     plain: dict[str, Any] = without_nan(values)
     return plain
@@ -70,6 +71,8 @@ def print_evaluation(evaluation: Evaluation, *, held_out: Sequence[str] = (), co
         markup=False,
     )
     print_rows(*language_rows(evaluation, held_out), None, console)
+    if evaluation.measures:
+        print_rows(*measure_rows(evaluation, held_out), "measures over the pooled corpus", console)
     bias = [f"{name} {value}" for name, value, _ in bias_rows(evaluation)[1][1:]]
     if bias:
         console.print(f"bias in the pooled corpus: {', '.join(bias)} (1 is fair)", markup=False)
@@ -144,6 +147,18 @@ def language_rows(evaluation: Evaluation, held_out: Sequence[str] = ()) -> Rows:
         starred = evaluation.means_over(held_out)
         rows.append(["* held out", "", *(number(starred.get(key, nan)) for key in keys)])
     return ["queries in", "n", *HEADLINE.values(), *_POOLED.values()], rows
+
+
+def measure_rows(evaluation: Evaluation, held_out: Sequence[str] = ()) -> Rows:
+    """The named measures: a row a query language, then the means over languages and over all queries."""
+    rows = [
+        [_starred(lang, held_out), *(number(row[name]) for name in evaluation.measures)]
+        for lang, row in evaluation.by_language.items()
+        if row["queries"]
+    ]
+    rows.append(["macro mean", *(number(evaluation.pooled[name]) for name in evaluation.measures)])
+    rows.append(["micro mean", *(number(evaluation.micro_means[name]) for name in evaluation.measures)])
+    return ["queries in", *evaluation.measures], rows
 
 
 def bias_rows(evaluation: Evaluation) -> Rows:

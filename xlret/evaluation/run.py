@@ -126,6 +126,7 @@ def _method(settings: EvaluateSettings, depth: int) -> Method:
         reranker=None if settings.reranker is None else Reranker.load(settings.reranker, device=_device()),
         rerank_depth=settings.rerank_depth,
         depth=depth,
+        measures=settings.measures(),
         progress=True,
     )
 

@@ -17,7 +17,8 @@ from xlret.evaluation.trec import write_qrels, write_run
 from xlret.files import directory_beside, write_json, write_text
 
 Done = Sequence[tuple[RetrievalSet, Evaluation]]
-_COLUMNS = ("id", "lang", "group", "average_precision", "rank_distance")
+_COLUMNS = {"average_precision": "mul", "rank_distance": "rank_distance"}
+"""Columns of queries.csv that are not called as in `Evaluation.values_Q`."""
 
 
 def write_evaluation(
@@ -68,7 +69,7 @@ def scores_of(done: Done) -> dict[str, QueryScore]:
             queries.query_ids,
             queries.query_langs,
             queries.query_groups or queries.query_ids,
-            evaluation.average_precision_Q,
+            evaluation.values_Q["mul"],
             strict=True,
         )
     }
@@ -94,13 +95,17 @@ def read_scores(path: Path) -> dict[str, QueryScore]:
 
 
 def _write_queries(path: Path, done: Done) -> None:
-    scores = scores_of(done)
-    distances = (float(value) for _, evaluation in done for value in evaluation.rank_distance_Q)
+    """A row a query: who it is, then every number that it has, an empty cell where it has none."""
+    names = [] if not done else [name for name in done[0][1].values_Q if name not in _COLUMNS.values()]
+    columns = _COLUMNS | {name: name for name in names}
     with open(path, "w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(_COLUMNS)
-        for (query_id, score), distance in zip(scores.items(), distances, strict=True):
-            writer.writerow([query_id, score.lang, score.group, _value(score.value), _value(distance)])
+        writer.writerow(["id", "lang", "group", *columns])
+        for retrieval_set, evaluation in done:
+            scores = scores_of([(retrieval_set, evaluation)])
+            values_QN = zip(*(evaluation.values_Q[name].tolist() for name in columns.values()), strict=True)
+            for (query_id, score), values in zip(scores.items(), values_QN, strict=True):
+                writer.writerow([query_id, score.lang, score.group, *map(_value, values)])
 
 
 def _value(value: float) -> str:

@@ -6,7 +6,9 @@ from pydantic import Field, field_validator, model_validator
 
 from xlret.config import PathSetting, Settings
 from xlret.data.rows import BadRowPolicy
+from xlret.errors import UserError
 from xlret.evaluation.benchmarks import benchmark
+from xlret.evaluation.named_measures import NamedMeasure, named_measures
 from xlret.model.settings import EncoderOverrides
 from xlret.search.balance import Balance
 from xlret.text.languages import LanguageCodes, language
@@ -29,6 +31,8 @@ class EvaluateSettings(Settings):
     """Whether bad rows of `custom` are an error, or (`skip`) left out and counted."""
     corpus: PathSetting | None = None
     """A prepared corpus, as its own benchmark."""
+    measure: tuple[str, ...] = ()
+    """Measures to take besides, by their names in ir_measures, such as nDCG@20 or AP(rel=2)@100."""
     groups: int | None = Field(None, ge=1)
     """At most so many groups of the corpus."""
     languages: LanguageCodes | None = None
@@ -69,6 +73,14 @@ class EvaluateSettings(Settings):
     def _code(cls, code: str | None) -> str | None:
         return code if code is None else language(code)
 
+    @field_validator("measure", mode="after")
+    @classmethod
+    def _known_measures(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        try:
+            return tuple(measure.name for measure in named_measures(names))
+        except UserError as error:
+            raise ValueError(str(error)) from error
+
     @model_validator(mode="after")
     def _sets_and_ranking(self) -> "EvaluateSettings":
         if self.calibration is not None and self.balance == "none":
@@ -85,6 +97,11 @@ class EvaluateSettings(Settings):
             if any(getattr(self, name) != type(self).model_fields[name].default for name in given):
                 raise ValueError(f"{', '.join(sorted(given))}: only for benchmark custom")
         return self
+
+    def measures(self) -> tuple[NamedMeasure, ...]:
+        """Those that were asked for, after those that the benchmark is reported by."""
+        usual = () if self.benchmark is None else benchmark(self.benchmark).measures
+        return named_measures((*usual, *self.measure))
 
     def overrides(self) -> EncoderOverrides:
         """What is to differ from the encoder's own files."""

@@ -9,9 +9,9 @@ import numpy as np
 from xlret.evaluation import report
 from xlret.evaluation.balance_effect import effect_json
 from xlret.evaluation.benchmarks import benchmark
-from xlret.evaluation.evaluate import POOLED
 from xlret.evaluation.measure import Measured
 from xlret.evaluation.metrics import mean
+from xlret.evaluation.named_measures import POOLED
 from xlret.evaluation.settings import EvaluateSettings
 from xlret.files import expand_path, sha256_of
 from xlret.provenance import hardware, versions
@@ -40,7 +40,10 @@ def summary(encoder: str, settings: EvaluateSettings, measured: Sequence[Measure
             for name in ("mo", "cr", "mul", "micro", "rank_distance", "peer")
         },
         "mrc": mean(np.array([each.rank_correlation for each in evaluations])),
-        **{name: mean(np.array([each.pooled[name] for each in evaluations])) for name in POOLED},
+        **{
+            name: mean(np.array([each.pooled[name] for each in evaluations]))
+            for name in (*POOLED, *(measure.name for measure in settings.measures()))
+        },
         "means": {
             "macro": _mean_of_sets([report.macro_means(each) for each in evaluations]),
             "micro": _mean_of_sets([each.micro_means for each in evaluations]),

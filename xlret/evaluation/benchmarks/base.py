@@ -28,6 +28,8 @@ class Benchmark:
     """What a directory of it holds."""
     read: Callable[[Path, tuple[str, ...]], Iterator[RetrievalSet]]
     """Its retrieval sets, for a directory and some of its languages."""
+    measures: tuple[str, ...] = ()
+    """What it is reported by besides the numbers of every table, by the names of `ir_measures`."""
 
     def load(self, directory: Path, languages: Iterable[str] | None = None) -> Iterator[RetrievalSet]:
         """The retrieval sets of a directory with the published files, one at a time.
