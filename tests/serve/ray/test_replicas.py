@@ -15,6 +15,7 @@ import yaml
 from made_releases import make_releases
 from processes import ADMIN_KEY, LONG, Client, Load, Service, alive, service
 
+from xlret.serve.ray.keeper import STAND_IN_S
 from xlret.serve.ray.start import free_port
 
 pytestmark = pytest.mark.slow
@@ -136,6 +137,9 @@ def test_serve_deploy_on_a_cluster(releases: Path, tmp_path: Path) -> None:
             assert one.swap("two").status == 200
             assert client.search("anything").body["release"] == "two"
             assert one.find("/haproxy -db")
+            shutdown = [serve, "shutdown", "-y", *deploy[2:4]]
+            subprocess.run(shutdown, env=environment, cwd=ROOT, capture_output=True, check=True)
+            one.until(lambda: client.ask("GET", "/healthz").status == "ConnectionRefusedError", STAND_IN_S / 2)
         finally:
             everything = list(Service(process, "", []).descendants())
             process.send_signal(signal.SIGTERM)

@@ -27,6 +27,8 @@ import stat
 import sys
 from pathlib import Path
 
+from pydantic import ValidationError
+
 from xlret.serve.ray import keeper
 from xlret.serve.settings import ConnectionSettings
 
@@ -159,7 +161,14 @@ def main() -> None:
 
 
 def _harden(path: Path) -> str:
-    connections = ConnectionSettings.model_validate_json(os.environ.get(CONNECTIONS, "{}"))
+    given = os.environ.get(CONNECTIONS, "{}")
+    try:
+        connections = ConnectionSettings.model_validate_json(given)
+    except ValidationError as error:  # Ray hands the last line on; without it a proxy would stay in its start and say nothing
+        sys.exit(
+            f"error: the environment variable {CONNECTIONS} is {given!r:.200} ({error.errors()[0]['msg']}); "
+            "set it as a shell reads the lines of xlret serve --environment, quotes removed"
+        )
     write_errors(path.parent)
     config = hardened(path.read_text(encoding="utf-8"), path.parent, connections)
     _replace(path, config)
