@@ -218,9 +218,9 @@ class Service:
 
 
 @contextmanager
-def service(release: Path, *settings: str) -> Iterator[Service]:
+def service(release: Path, *settings: str, port: int = 0) -> Iterator[Service]:
     """A service of a release or a directory of releases; every process of it is gone at the end."""
-    command = [sys.executable, "-m", "jobs.serve", "--release", str(release), "--port", "0"]
+    command = [sys.executable, "-m", "jobs.serve", "--release", str(release), "--port", str(port)]
     command += [word for setting in settings for word in ("--set", setting)]
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("RAY_", "XLRET_API"))}
     with tempfile.TemporaryDirectory(prefix="xr-") as temporary:  # short: there will be sockets in it

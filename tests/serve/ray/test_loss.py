@@ -1,9 +1,10 @@
-"""A service whose Ray is gone, or whose parts hang: it ends, says so, and leaves nothing."""
+"""A service whose Ray is gone, or whose parts hang: it ends, says so, and leaves nothing; a killed one is followed at once."""
 
 import os
 import signal
 import time
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from made_releases import make_releases
@@ -54,3 +55,16 @@ def test_a_stop_is_bounded_whatever_hangs(releases: Path, command: str) -> None:
         running.process.send_signal(signal.SIGTERM)
         assert running.process.wait(25) in (0, 1)
         await_nobody(token, 10)
+
+
+def test_a_service_killed_with_sigkill_is_followed_at_once_by_another_on_its_port(releases: Path) -> None:
+    with service(releases, "health_s=1") as killed:
+        killed.whole()
+        token, port = token_of(killed), urlsplit(killed.address).port
+        assert port is not None
+        killed.process.send_signal(signal.SIGKILL)
+        killed.process.wait()
+        with service(releases, "health_s=1", port=port) as following:  # as systemd does
+            await_nobody(token, 15)
+            assert following.address == killed.address
+            following.whole()
