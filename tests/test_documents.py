@@ -5,7 +5,6 @@ import os
 import re
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -44,22 +43,25 @@ def test_the_notebook_is_the_script() -> None:
     assert "\n".join(cells).split() == script.split()
 
 
-def test_the_ten_line_example_runs(tmp_path: Path) -> None:
-    """With fewer steps, whose number decides nothing here but the time it takes."""
+@pytest.mark.parametrize("steps", [12, pytest.param(200, marks=pytest.mark.slow)])
+def test_the_ten_line_example_runs(tmp_path: Path, steps: int) -> None:
+    """With fewer steps, whose number decides nothing here but the time it takes; as it stands its answers are right, too."""
     script = (ROOT / "docs/examples/ten_lines.py").read_text(encoding="utf-8")
-    assert script.count("steps=250") == 1
-    (tmp_path / "example.py").write_text(script.replace("steps=250", "steps=12"), encoding="utf-8")
+    assert script.count("steps=200") == 1
+    (tmp_path / "example.py").write_text(script.replace("steps=200", f"steps={steps}"), encoding="utf-8")
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    began = time.monotonic()
     done = subprocess.run(
         [sys.executable, "example.py"], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=400, check=False
     )
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
-    assert any(line.startswith("mAP within a language 0.") for line in lines), f"{done.stdout} {time.monotonic() - began:.0f} s"
-    hits = [re.match(r"-?[01]\.\d{3}  (\w\w)  \S", line) for line in lines[-5:]]
+    assert any(line.startswith("mAP within a language 0.") for line in lines), done.stdout
+    hits = [re.fullmatch(r"-?[01]\.\d{3}  (\w\w)  (\S.*)", line) for line in lines[-5:]]
     assert all(hits), done.stdout
     assert len({hit[1] for hit in hits if hit}) > 1, "quota lets languages take turns"
+    if steps == 200:
+        answers = {hit[1] for hit in hits if hit and re.search("Keny|Кени|肯尼亚|केन्या|كيني|Κένυα|เคนยา", hit[2])}
+        assert len(answers) > 1, done.stdout
 
 
 def test_the_reference_is_built_from_docstrings(tmp_path: Path) -> None:

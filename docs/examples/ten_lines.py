@@ -7,11 +7,12 @@ from xlret.data.atlas import build_atlas
 
 # Facts of Unicode CLDR in 14 languages. For data of your own: xlret.Corpus.from_rows(rows).
 build_atlas(Path("atlas"), replace=True)
-start = {"start": "fresh", "fresh": {"layers": 2, "feed_forward": 384}, "max_query_tokens": 32, "max_passage_tokens": 48}
+small = {"vocabulary": 8000, "layers": 2, "hidden": 128, "heads": 4, "feed_forward": 256}
+start = {"start": "fresh", "fresh": small, "max_query_tokens": 32, "max_passage_tokens": 48}
 switch = {"policy": "ml", "lexicons": ["atlas/lexicon"]}
-trained = xlret.train(start, "atlas/train", plan={"alpha": 0.3}, switch=switch, steps=250, optimiser={"learning_rate": 1.5e-3})
+trained = xlret.train(start, "atlas/train", plan={"alpha": 0.3}, switch=switch, steps=200, optimiser={"learning_rate": 3e-3})
 [scores] = xlret.evaluate(trained.encoder, "atlas/test", groups=60)
 print(f"mAP within a language {scores.mo:.3f}, across {scores.cr:.3f}, over all at once {scores.mul:.3f}")
 index = xlret.Index.build(trained.encoder, xlret.Corpus.open(Path("atlas/test")))
-for hit in index.search("What is the currency of Japan?", k=5, balance="quota"):
+for hit in index.search("Which currency is legal tender in Kenya?", k=5, balance="quota"):
     print(f"{hit.score:.3f}  {hit.lang}  {hit.text}")
