@@ -10,7 +10,7 @@ from sentence_transformers import SentenceTransformer
 
 from xlret.errors import CorruptError, UserError
 from xlret.model.debias import estimate
-from xlret.model.debias.component import METHODS, LanguageComponent
+from xlret.model.debias.component import METHODS, LanguageComponent, component_or_method
 from xlret.model.debias.estimate import LanguageMeans, component_from, estimate_component, language_means
 from xlret.model.debias.linear import with_projection
 from xlret.model.encoder import Encoder
@@ -216,12 +216,21 @@ def test_damaged_files(tmp_path: Path, change: dict[str, object], message: str) 
         LanguageComponent.load(tmp_path / "none.json")
 
 
+def test_a_flag_names_a_method_or_a_file(tmp_path: Path) -> None:
+    component = estimate_component(texts(), "shift")
+    component.save(tmp_path / "mine.json")
+    assert component_or_method("shift") == "shift"
+    assert component_or_method(str(tmp_path / "mine.json")) == component
+    with pytest.raises(UserError, match=r"'center' is neither .* centre, shift, shift-passages, project"):
+        component_or_method("center")
+
+
 def test_a_component_of_another_encoder_is_refused() -> None:
     component = LanguageComponent(method="centre", offsets={"de": (1.0,)}, texts={}, encoder={"model.safetensors": "a"})
-    component.check_encoder({"model.safetensors": "a"}, "debias.json")
-    component.check_encoder({}, "debias.json")
+    component.check_encoder({"model.safetensors": "a"})
+    component.check_encoder({})
     with pytest.raises(UserError, match="another encoder"):
-        component.check_encoder({"model.safetensors": "b"}, "debias.json")
+        component.check_encoder({"model.safetensors": "b"})
 
 
 SENTENCES = ["bada kelo ?", "kelo miru bada tosa.", "x", "tosa " * 40]

@@ -2,6 +2,8 @@
 
 import sys
 from collections.abc import Sequence
+from functools import partial
+from importlib.metadata import version
 from typing import NoReturn
 
 from cyclopts import App
@@ -22,6 +24,7 @@ COMMANDS = {
     "recipes": "List the recipes that come with xlret, or show one.",
     "train": "Train a retriever or a reranker.",
     "evaluate": "Measure an encoder within, across and over all languages.",
+    "debias": "Find what language does to an encoder's vectors, to take it out.",
     "variants": "Train and evaluate variants of a recipe over seeds, and print their table.",
     "index": "Build an index of passages; add to it, delete from it, search it.",
     "release": "Make releases of encoder and index, check them, say which is served.",
@@ -29,16 +32,10 @@ COMMANDS = {
 }
 
 
-def _version() -> str:
-    from importlib.metadata import version  # with all of email behind it
-
-    return version("xlret")
-
-
 def _app() -> App:
     app = frame.new_app("xlret", "Zero-shot cross-lingual retrieval on Ray.", EPILOGUE)
     app.version_flags = ["--version"]
-    app.version = _version
+    app.version = partial(version, "xlret")
     for name, description in COMMANDS.items():
         app.command(f"xlret.commands.{name}:app", name=name, help=description)
     app.register_install_completion_command(add_to_startup=False, help="Install completion for the shell in use.")

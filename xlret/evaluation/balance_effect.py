@@ -69,8 +69,4 @@ def effect_json(retrieval_set: RetrievalSet, evaluations: Mapping[str, Evaluatio
 
 def calibration_of(retrieval_set: RetrievalSet, passages_PD: Vector) -> Calibration:
     """A calibration of a set from its passages alone, as an index makes it: no query and no relevance is used."""
-    rows: dict[str, list[int]] = {}
-    for row, lang in enumerate(retrieval_set.passage_langs):
-        rows.setdefault(lang, []).append(row)
-    by_language = {lang: passages_PD[np.array(members)] for lang, members in rows.items()}
-    return estimate_calibration(by_language, made_from=f"passages of {retrieval_set.name}")
+    return estimate_calibration(retrieval_set.by_passage_language(passages_PD), made_from=f"passages of {retrieval_set.name}")

@@ -11,11 +11,13 @@ from typing import Literal
 
 from xlret.evaluation.balance_effect import TOP, calibration_of
 from xlret.evaluation.balanced_ranking import BalancedRanking
+from xlret.evaluation.debias.choice import component_of_set, without_language
 from xlret.evaluation.evaluate import Evaluation, evaluate
 from xlret.evaluation.named_measures import NamedMeasure
 from xlret.evaluation.rerank import reranking
 from xlret.evaluation.retrieve import Reorder
 from xlret.evaluation.sets import RetrievalSet
+from xlret.model.debias.component import DebiasMethod, LanguageComponent
 from xlret.model.encoder import Encoder
 from xlret.model.reranker import Reranker
 from xlret.search.balance import Balance
@@ -39,6 +41,8 @@ class Method:
     """Passages of each query that the reranker orders anew."""
     depth: int = 0
     """Best passages of each query to keep in `Evaluation.retrieved`."""
+    debias: LanguageComponent | DebiasMethod | None = None
+    """What is taken out of all vectors before anything is ranked; a method is estimated from the passages of each set."""
     measures: tuple[NamedMeasure, ...] = ()
     """What to measure besides the numbers of every table."""
     progress: bool = False
@@ -56,6 +60,8 @@ class Measured:
     """Where a balance or a reranker changed the ranking: the one before and the one after, by their names in tables."""
     calibrated_from: str | None
     """What the calibration of a balance was made from."""
+    component: LanguageComponent | None
+    """What was taken out of the vectors."""
     encoding_seconds: float
     search_seconds: float
 
@@ -79,6 +85,8 @@ def measure(encoder: Encoder, retrieval_set: RetrievalSet, method: Method) -> Me
     queries_QD = encoded(encoder, retrieval_set.query_texts, "query", method, f"{retrieval_set.name}: queries")
     passages_PD = encoded(encoder, retrieval_set.passage_texts, "passage", method, f"{retrieval_set.name}: passages")
     encoded_at = time.monotonic()
+    component = component_of_set(retrieval_set, passages_PD, method.debias) if isinstance(method.debias, str) else method.debias
+    queries_QD, passages_PD = without_language(component, retrieval_set, queries_QD, passages_PD)
     depth = max(method.depth, TOP)
     changed = method.balance != "none" or method.reranker is not None
 
@@ -105,7 +113,8 @@ def measure(encoder: Encoder, retrieval_set: RetrievalSet, method: Method) -> Me
         score = partial(method.reranker.score, tokens_per_batch=method.tokens_per_batch, precision=method.precision)
         rankings["encoder alone"] = evaluation
         rankings["reranked"] = evaluation = ranked(reranking(retrieval_set, score, method.rerank_depth))
-    return Measured(retrieval_set, evaluation, rankings, calibrated_from, encoded_at - began, time.monotonic() - encoded_at)
+    seconds = (encoded_at - began, time.monotonic() - encoded_at)
+    return Measured(retrieval_set, evaluation, rankings, calibrated_from, component, *seconds)
 
 
 def encoded(encoder: Encoder, texts: Sequence[str], side: Side, method: Method, title: str) -> FloatMatrix:

@@ -1,6 +1,6 @@
 """Evaluates an encoder from its name to the tables and files that an evaluation leaves."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace as with_changes
 from pathlib import Path
 from typing import Any
@@ -21,10 +21,11 @@ from xlret.evaluation.save import read_scores, scores_of, write_evaluation
 from xlret.evaluation.sets import RetrievalSet, from_corpus
 from xlret.evaluation.settings import EvaluateSettings
 from xlret.evaluation.significance import Difference, QueryScore, compare
-from xlret.evaluation.summary import summary
+from xlret.evaluation.summary import fingerprint, summary
 from xlret.evaluation.translate_test import translated
 from xlret.files import expand_path
 from xlret.lexicon.lexicon import Lexicon
+from xlret.model.debias.component import LanguageComponent, component_or_method
 from xlret.model.encoder import Encoder
 from xlret.model.reranker import Reranker
 from xlret.search.calibration import Calibration
@@ -39,7 +40,6 @@ def evaluate_encoder(
     replace: bool = False,
     compare_with: Path | None = None,
     console: Console | None = None,
-    sets: Sequence[RetrievalSet] | None = None,
 ) -> list[Evaluation]:
     """Evaluates an encoder on every set of a benchmark, prints the tables and writes `out`, in one step at the end.
 
@@ -51,8 +51,7 @@ def evaluate_encoder(
         out: directory for evaluation.json and its kin; None only prints.
         replace: whether an earlier evaluation in `out` gives way.
         compare_with: `evaluation.json` of another encoder on the same set.
-        console: where to print; standard output by default. One that is quiet gets no progress bars either.
-        sets: what `retrieval_sets` gives, where it was read already.
+        console: where to print; standard output by default.
 
     Raises:
         UserError: something of these cannot be used.
@@ -60,11 +59,11 @@ def evaluate_encoder(
     console = console or Console(highlight=False)
     out = None if out is None else _checked_out(expand_path(out), replace)
     earlier = None if compare_with is None else read_scores(expand_path(compare_with))
-    method = _method(settings, depth=settings.run_depth if out else 0, progress=not console.quiet)
-    prepared = _prepared_sets(settings, retrieval_sets(settings) if sets is None else sets)
+    method = _method(encoder, settings, depth=settings.run_depth if out else 0)
+    sets = _prepared_sets(settings)
     model = Encoder.load(encoder, device=_device(), **settings.overrides())
     measured = []
-    for retrieval_set in prepared:
+    for retrieval_set in sets:
         measured.append(measure(model, retrieval_set, method))
         _print_measured(measured[-1], settings, console)
     values = summary(encoder, settings, measured)
@@ -119,7 +118,10 @@ def _checked_out(out: Path, replace: bool) -> Path:
     return out
 
 
-def _method(settings: EvaluateSettings, depth: int, progress: bool) -> Method:
+def _method(encoder: str, settings: EvaluateSettings, depth: int) -> Method:
+    debias = None if settings.debias is None else component_or_method(settings.debias)
+    if isinstance(debias, LanguageComponent):
+        debias.check_encoder(fingerprint(encoder) or {})
     return Method(
         precision=settings.precision,
         tokens_per_batch=settings.tokens_per_batch,
@@ -128,17 +130,18 @@ def _method(settings: EvaluateSettings, depth: int, progress: bool) -> Method:
         reranker=None if settings.reranker is None else Reranker.load(settings.reranker, device=_device()),
         rerank_depth=settings.rerank_depth,
         depth=depth,
+        debias=debias,
         measures=settings.measures(),
-        progress=progress,
+        progress=True,
     )
 
 
-def _prepared_sets(settings: EvaluateSettings, sets: Iterable[RetrievalSet]) -> Iterable[RetrievalSet]:
+def _prepared_sets(settings: EvaluateSettings) -> Iterable[RetrievalSet]:
     """The sets as they will be encoded; translated all before the first is, so that a missing language shows at once."""
     if settings.translate_test is None:
-        return sets
+        return retrieval_sets(settings)
     lexicon = Lexicon.load([settings.translate_test])
-    return [translated(each, WordTranslator(lexicon, "en", each.languages)) for each in sets]
+    return [translated(each, WordTranslator(lexicon, "en", each.languages)) for each in retrieval_sets(settings)]
 
 
 def _differences(

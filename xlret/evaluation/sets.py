@@ -11,7 +11,7 @@ from xlret.data.corpus import ParallelCorpus
 from xlret.data.sources.judged import JudgedSet
 from xlret.errors import UserError
 from xlret.keys import generator
-from xlret.shapes import FloatArray, IntArray
+from xlret.shapes import FloatArray, FloatMatrix, IntArray
 from xlret.text.languages import language
 from xlret.text.sides import SIDES, Side
 
@@ -67,6 +67,13 @@ class RetrievalSet:
             raise ValueError(f"{self.name}: judgements of {len(self.judgements)} queries, where there are {queries}")
         if len(set(self.query_ids)) != queries or len(set(self.passage_ids)) != passages:
             raise ValueError(f"{self.name}: an id is there twice")
+
+    def by_passage_language(self, passages_PD: FloatMatrix) -> dict[str, FloatMatrix]:
+        """Language -> the rows of its passages, in the order of the pool."""
+        rows: dict[str, list[int]] = {}
+        for row, lang in enumerate(self.passage_langs):
+            rows.setdefault(lang, []).append(row)
+        return {lang: passages_PD[np.array(members)] for lang, members in rows.items()}
 
     @property
     def judged(self) -> list[Judgements]:

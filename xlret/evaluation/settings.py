@@ -61,6 +61,9 @@ class EvaluateSettings(Settings):
     """How rankings over several languages are balanced, see `xlret.search.balance`."""
     calibration: PathSetting | None = None
     """calibration.json of an index; by default one is made from the passages of each set."""
+    debias: str | None = None
+    """Take the language out of all vectors first: centre, shift, shift-passages or project, estimated from the passages of
+    each set, or a file that `xlret debias` or an index has made."""
     translate_test: PathSetting | None = None
     """Lexicons to translate all queries and passages word by word into English with, before they are encoded."""
     reranker: PathSetting | None = None
@@ -87,6 +90,8 @@ class EvaluateSettings(Settings):
             raise ValueError("a calibration changes nothing with balance none; choose balance calibrated or quota")
         if self.reranker is not None and self.balance != "none":
             raise ValueError("both change the ranking, and not together; choose balance or reranker")
+        if self.debias is not None and self.translate_test is not None:
+            raise ValueError("after translate_test all texts are in one language; leave debias out")
         if (self.benchmark is None) == (self.corpus is None):
             raise ValueError("give either a benchmark with its data or a corpus")
         about = None if self.benchmark is None else benchmark(self.benchmark)

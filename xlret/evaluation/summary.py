@@ -14,6 +14,7 @@ from xlret.evaluation.metrics import mean
 from xlret.evaluation.named_measures import POOLED
 from xlret.evaluation.settings import EvaluateSettings
 from xlret.files import expand_path, sha256_of
+from xlret.model.debias.component import LanguageComponent
 from xlret.provenance import hardware, versions
 from xlret.search.vectors.fingerprint import encoder_files
 from xlret.tokens.card import CARD
@@ -57,8 +58,9 @@ def summary(encoder: str, settings: EvaluateSettings, measured: Sequence[Measure
         },
         "versions": versions(_PACKAGES),
         "hardware": hardware(),
-        "encoder_files": _fingerprint(encoder),
+        "encoder_files": fingerprint(encoder),
         "balance": None if settings.balance == "none" else _balance(settings, measured),
+        "debias": None if settings.debias is None else {each.evaluation.name: _debias(each.component) for each in measured},
         "reranker": None if settings.reranker is None else _reranking(settings.reranker, measured),
     }
 
@@ -71,12 +73,16 @@ def _balance(settings: EvaluateSettings, measured: Sequence[Measured]) -> dict[s
     }
 
 
+def _debias(component: LanguageComponent | None) -> dict[str, Any] | None:
+    return None if component is None else component.model_dump(mode="json", include={"method", "texts", "made_from"})
+
+
 def _reranking(directory: Path, measured: Sequence[Measured]) -> dict[str, Any]:
     effects = {result.evaluation.name: effect_json(result.retrieval_set, result.rankings) for result in measured}
     return {"sha256": sha256_of(directory / "model.safetensors"), "effects": effects}
 
 
-def _fingerprint(encoder: str) -> dict[str, str] | None:
+def fingerprint(encoder: str) -> dict[str, str] | None:
     """Checksums of an encoder that xlret saved, so that a release knows whose numbers these are; None for any other."""
     directory = expand_path(Path(encoder))
     return encoder_files(directory) if (directory / CARD).is_file() else None

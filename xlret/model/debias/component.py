@@ -1,6 +1,6 @@
 """The language component of vectors: what a vector has because of its language, and how it is taken out."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Literal, get_args
@@ -10,19 +10,35 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from xlret.artifacts import first_fault
 from xlret.errors import CorruptError, UserError
-from xlret.files import write_text
+from xlret.files import expand_path, write_text
 from xlret.shapes import FloatArray, FloatMatrix
 from xlret.text.languages import languages_meant
 from xlret.text.sides import Side
 
-Method = Literal["centre", "shift", "shift-passages", "project"]
-METHODS: tuple[Method, ...] = get_args(Method)
+DebiasMethod = Literal["centre", "shift", "shift-passages", "project"]
+METHODS: tuple[DebiasMethod, ...] = get_args(DebiasMethod)
 DEBIAS = "debias.json"
 """What the file is called in an index."""
 _SHORTEST = 1e-6
 """A vector of which less than this is left is all language; it stays as it is, since it has no other direction."""
 
 Finite = Annotated[float, Field(allow_inf_nan=False)]
+
+
+def component_or_method(choice: str) -> "LanguageComponent | DebiasMethod":
+    """What a flag `--debias` names: a method, whose component is then estimated from the passages at hand, or a file.
+
+    Raises:
+        UserError: neither a method nor a file that can be read.
+        CorruptError: the file is no language component.
+    """
+    for method in METHODS:
+        if choice == method:
+            return method
+    path = expand_path(Path(choice))
+    if not path.is_file():
+        raise UserError(f"debias {choice!r} is neither a method nor a file; methods are {', '.join(METHODS)}")
+    return LanguageComponent.load(path)
 
 
 class LanguageComponent(BaseModel):
@@ -41,7 +57,7 @@ class LanguageComponent(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     format: Literal[1] = 1
-    method: Method
+    method: DebiasMethod
     offsets: dict[str, tuple[Finite, ...]] = {}
     """Language -> D numbers that are taken off the vectors of its texts, alpha already in them. None with `project`."""
     directions: tuple[tuple[Finite, ...], ...] = ()
@@ -101,18 +117,20 @@ class LanguageComponent(BaseModel):
         length_N = np.linalg.norm(left_ND, axis=1, keepdims=True)
         return np.where(length_N < _SHORTEST, exact_ND, left_ND / np.maximum(length_N, _SHORTEST)).astype(np.float32)
 
-    def check_encoder(self, files: dict[str, str], where: str) -> None:
+    def check_encoder(self, files: Mapping[str, str]) -> None:
         """Checks that vectors of an encoder with these files are what the component was made for.
 
         Args:
             files: name -> SHA-256; empty where they are not known.
-            where: the component's file, to be named in errors.
 
         Raises:
             UserError: it was made for another encoder.
         """
         if self.encoder and files and self.encoder != files:
-            raise UserError(f"{where} was made with another encoder; make it anew with this one: xlret debias ENCODER ...")
+            raise UserError(
+                f"the language component was made from {self.made_from or 'texts'} with another encoder; "
+                "make it anew with this one: xlret debias ENCODER ..."
+            )
 
     def _check(self, vectors_ND: FloatMatrix, langs: Sequence[str | None]) -> None:
         if vectors_ND.ndim != 2 or vectors_ND.shape[1] != self.dimension:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from xlret.errors import UserError
-from xlret.model.debias.component import METHODS, LanguageComponent, Method
+from xlret.model.debias.component import METHODS, DebiasMethod, LanguageComponent
 from xlret.shapes import FloatArray, FloatMatrix
 
 LEAST = 20
@@ -77,7 +77,7 @@ def language_means(texts: Mapping[str, FloatMatrix]) -> LanguageMeans:
 
 def component_from(
     means: LanguageMeans,
-    method: Method,
+    method: DebiasMethod,
     *,
     alpha: float | None = None,
     directions: int | None = None,
@@ -125,7 +125,7 @@ def component_from(
 
 def estimate_component(
     texts: Mapping[str, FloatMatrix],
-    method: Method,
+    method: DebiasMethod,
     *,
     made_from: str = "",
     encoder: Mapping[str, str] | None = None,

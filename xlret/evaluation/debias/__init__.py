@@ -1,0 +1,1 @@
+"""Making and choosing language components of encoders, and measuring without them."""
