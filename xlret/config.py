@@ -75,6 +75,18 @@ def read_recipe(kind: type[S], recipe: str | Path | None, overrides: Iterable[st
     return settings_from(kind, values)
 
 
+def changed_recipe(kind: type[S], recipe: str | Path, changes: Mapping[str, Any]) -> S:
+    """As `read_recipe`, with overrides as plain values: `{"plan.alpha": 0.3}`.
+
+    Raises:
+        UserError: as `read_recipe`.
+    """
+    values = _read(recipe_path(recipe))
+    for key, value in changes.items():
+        _assign(values, key, value, f"{key}: {value!r}")
+    return settings_from(kind, values)
+
+
 def settings_from(kind: type[S], values: Mapping[str, Any]) -> S:
     """`kind` from plain values, with pydantic's errors as one line that names the key, the value and what is allowed."""
     try:
@@ -127,7 +139,12 @@ def _apply(values: dict[str, Any], override: str) -> None:
         value = yaml.safe_load(text)
     except (yaml.YAMLError, ValueError) as error:
         raise UserError(f"--set {override!r}: the value is not YAML: {error}") from error
-    *parents, last = key.strip().split(".")
+    _assign(values, key.strip(), value, f"--set {override!r}")
+
+
+def _assign(values: dict[str, Any], key: str, value: Any, said: str) -> None:
+    """Sets `a.b.c` in nested mappings and lists. `said` is what the user gave, for errors."""
+    *parents, last = key.split(".")
     inner: Any = values
     for parent in parents:
         step = int(parent) if isinstance(inner, list) and parent.isdecimal() else parent
@@ -138,10 +155,10 @@ def _apply(values: dict[str, Any], override: str) -> None:
         elif isinstance(inner, list) and isinstance(step, int) and step < len(inner):
             inner = inner[step]
         else:
-            raise UserError(f"--set {override!r}: there is no {parent!r} to set something in")
+            raise UserError(f"{said}: there is no {parent!r} to set something in")
     if isinstance(inner, list):
         if not last.isdecimal() or int(last) >= len(inner):
-            raise UserError(f"--set {override!r}: {last!r} is not a position in a list of {len(inner)}")
+            raise UserError(f"{said}: {last!r} is not a position in a list of {len(inner)}")
         inner[int(last)] = value
     else:
         inner[last] = value

@@ -1,5 +1,6 @@
 """The alpha schedule's sum, and monolingual steps that follow it."""
 
+from collections import Counter
 from fractions import Fraction
 from math import cos, pi
 
@@ -7,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import chisquare
 
 from xlret.batches.alpha import WINDOW, Alpha, Kinds
 from xlret.batches.settings import AlphaSchedule
@@ -84,3 +86,70 @@ def test_kinds_are_not_a_fixed_pattern() -> None:
     flags = np.array([Kinds(Alpha(0.5), 5).at(t)[0] for t in range(64)])
     assert flags.sum() == 32
     assert 15 < (flags[1:] != flags[:-1]).sum() < 49  # 63 if they took turns
+
+
+BLOCKS = st.integers(2, 40)
+
+
+@settings(max_examples=60)
+@given(block=BLOCKS, data=st.data(), seed=st.integers(0, 2**64 - 1), first=st.integers(0, 50) | st.integers(0, 10**12))
+def test_every_stratified_block_holds_exactly_alpha_of_its_steps(
+    block: int, data: st.DataObject, seed: int, first: int
+) -> None:
+    mono = data.draw(st.integers(0, block))
+    kinds = Kinds(Alpha(round(mono / block, 12)), seed, block, 0.5)
+    for start in range(first * block, (first + 5) * block, block):
+        assert sum(kinds.at(t)[0] for t in range(start, start + block)) == mono
+
+
+@settings(max_examples=60)
+@given(schedule=SCHEDULES, block=BLOCKS, seed=st.integers(0, 2**64 - 1), number=st.integers(0, 200) | st.integers(0, 10**10))
+def test_what_rounding_leaves_over_goes_to_the_next_stratified_block(
+    schedule: float | AlphaSchedule, block: int, seed: int, number: int
+) -> None:
+    """So that no stretch of blocks is off by more than half a step, and all seeds have the same number."""
+    alpha, start = Alpha(schedule), number * block
+    is_mono, before = Kinds(alpha, seed, block, 0.5).at(start)
+    mono = before if is_mono else start - before
+    assert abs(mono - alpha.sum(start)) <= Fraction(1, 2) + Fraction(1, 10**6)
+    is_mono, before = Kinds(alpha, seed + 1, block, 0.5).at(start)
+    assert mono == (before if is_mono else start - before)
+
+
+@settings(max_examples=15)
+@given(schedule=SCHEDULES, block=BLOCKS, seed=st.integers(0, 2**64 - 1), start=st.integers(0, 10**12))
+def test_a_stratified_step_alone_is_that_of_the_sequence(
+    schedule: float | AlphaSchedule, block: int, seed: int, start: int
+) -> None:
+    alpha = Alpha(schedule)
+    in_order = Kinds(alpha, seed, block, 0.5)
+    sequence = [in_order.at(t) for t in range(start, start + 100)]
+    counts = {True: sequence[0][1], False: start - sequence[0][1]} if sequence[0][0] else {True: start - sequence[0][1]}
+    counts.setdefault(False, start - counts[True])
+    for t in np.random.default_rng(block).permutation(100).tolist()[:10]:
+        assert Kinds(alpha, seed, block, 0.5).at(start + t) == sequence[t]
+    for is_mono, before in sequence:
+        assert before == counts[is_mono]
+        counts[is_mono] += 1
+
+
+def test_all_orders_of_a_stratified_block_are_equally_likely() -> None:
+    """Over seeds, and over the blocks of one seed: 2 of 5 steps have ten orders."""
+    for draws in (
+        [Kinds(Alpha(0.4), 7919 * seed, 5, 0.5) for seed in range(600)],
+        [Kinds(Alpha(0.4), 11, 5, 0.5)] * 600,
+    ):
+        blocks = range(0, 3000, 5) if draws[0] is draws[1] else [0] * 600
+        orders = Counter(
+            tuple(kinds.at(t)[0] for t in range(start, start + 5)) for kinds, start in zip(draws, blocks, strict=True)
+        )
+        assert len(orders) == 10
+        assert chisquare(list(orders.values())).pvalue > 1e-4
+
+
+def test_a_stratified_schedule_is_certain_where_alpha_is() -> None:
+    schedule = AlphaSchedule(shape="linear", start=1, end=0, steps=45)
+    for seed in range(50):
+        kinds = Kinds(Alpha(schedule), seed, 10, 0.5)
+        assert not any(kinds.at(t)[0] for t in range(45, 200))
+        assert sum(kinds.at(t)[0] for t in range(10)) == 9

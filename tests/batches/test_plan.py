@@ -313,3 +313,23 @@ def test_batches_are_what_they_always_were() -> None:
         (1, 0, "cross", [("zh", "el", 28), ("ru", "th", 155), ("es", "el", 147)]),
         (10**9, 0, "mono", [("es", "es", 238), ("es", "es", 135), ("es", "es", 74)]),
     ]
+
+
+def test_a_choice_of_alpha_draws_left_older_plans_their_fingerprints() -> None:
+    made = plan(CORPORA["parallel"], batch_size=3, seed=1)
+    assert made.fingerprint == "1021f97459d411bc23d7a463dade46b9"  # before there was `alpha_draw`
+    stratified = [plan(CORPORA["parallel"], batch_size=3, seed=1, alpha_draw="stratified", alpha_block=k) for k in (8, 10)]
+    assert len({made.fingerprint, *(other.fingerprint for other in stratified)}) == 3
+
+
+def test_a_stratified_plan_draws_within_each_kind_what_the_other_does() -> None:
+    """Which steps are monolingual differs; the k-th batch of a kind is the same."""
+    walked: dict[str, dict[str, list[Any]]] = {}
+    for draw in ("bernoulli", "stratified"):
+        made = plan(CORPORA["ragged"], alpha=0.3, alpha_draw=draw, seed=5)
+        walked[draw] = {"mono": [], "cross": []}
+        for step in map(made.step, range(200)):
+            walked[draw][step.kind].append(rows(step))
+    assert len(walked["stratified"]["mono"]) == 60
+    for kind in ("mono", "cross"):
+        assert all(left == right for left, right in zip(walked["bernoulli"][kind], walked["stratified"][kind], strict=False))

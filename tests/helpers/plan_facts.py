@@ -20,6 +20,7 @@ REGIMES = [
     {"regime": "hybrid", "alpha": 0.3},
     {"regime": "hybrid", "alpha": 0.5, "pair_per": "batch", "language_tau": 0.5},
     {"regime": "hybrid", "alpha": {"shape": "linear", "start": 1, "end": 0, "steps": 300}, "language_tau": 1},
+    {"regime": "hybrid", "alpha": {"shape": "cosine", "start": 0.1, "end": 0.9, "steps": 90}, "alpha_draw": "stratified"},
 ]
 
 

@@ -11,7 +11,7 @@ from xlret.batches.settings import AlphaSchedule
 from xlret.batches.stratify import Recent
 
 WINDOW = 64
-"""Steps over which the number of monolingual ones is kept to its expectation."""
+"""Steps over which the number of monolingual ones is kept to its expectation, unless fewer are asked for."""
 
 _UNIT = 1 << 40
 _COSINE_PIECES = 256
@@ -53,27 +53,38 @@ class Alpha:
 class Kinds:
     """Says of each step whether it is monolingual, and how many of its kind came before.
 
-    Step t is monolingual with probability exactly alpha(t) over seeds, and the number of monolingual steps before each
-    multiple of 64 is its expectation rounded up or down (systematic sampling, in random order within a window of 64 steps).
+    Systematic sampling, in random order within each window: by default step t is monolingual with probability exactly alpha(t)
+    over keys, and the number of monolingual steps before each multiple of 64 is its expectation rounded up or down.
+
+    Args:
+        alpha: the schedule.
+        key: 64-bit key of the draws.
+        window: steps that are drawn together.
+        offset: what is added to the expected number before it is rounded down, 0 to 1. None: drawn by the key. One half: each
+            window's number is the same for all keys, that of the rounded expectations before its end and before its start.
+
+    >>> kinds = Kinds(Alpha(0.3), key=5, window=10, offset=0.5)
+    >>> [sum(kinds.at(t)[0] for t in range(start, start + 10)) for start in range(0, 40, 10)]
+    [3, 3, 3, 3]
     """
 
-    def __init__(self, alpha: Alpha, key: int) -> None:
-        self._alpha, self._key = alpha, key
-        self._offset = int(subkeys(key, 0)[0]) % _UNIT
+    def __init__(self, alpha: Alpha, key: int, window: int = WINDOW, offset: float | None = None) -> None:
+        self._alpha, self._key, self._length = alpha, key, window
+        self._offset = int(subkeys(key, 0)[0]) % _UNIT if offset is None else int(offset * _UNIT)
         self._windows = Recent(self._window, keep=2)
 
     def at(self, t: int) -> tuple[bool, int]:
         """Whether step `t` is monolingual, and the number of steps of the same kind before it."""
-        number, turn = divmod(t, WINDOW)
+        number, turn = divmod(t, self._length)
         flags, before = self._windows(number)
         return flags[turn], before[turn] if flags[turn] else t - before[turn]
 
     def _window(self, number: int) -> tuple[list[bool], list[int]]:
         """For each step of a window: whether it is monolingual, and how many monolingual steps came before it."""
-        start = number * WINDOW
-        sums = [int(self._alpha.sum(t) * _UNIT) for t in range(start, start + WINDOW + 1)]
-        order = permute(np.arange(WINDOW), WINDOW, subkeys(self._key, number + 1)).tolist()
-        flags = [False] * WINDOW
+        start = number * self._length
+        sums = [int(self._alpha.sum(t) * _UNIT) for t in range(start, start + self._length + 1)]
+        order = permute(np.arange(self._length), self._length, subkeys(self._key, number + 1)).tolist()
+        flags = [False] * self._length
         level = sums[0] + self._offset
         for turn in order:
             higher = level + sums[turn + 1] - sums[turn]

@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import nan
 from operator import index
+from typing import Any
 
 import numpy as np
 
@@ -91,14 +92,13 @@ class BatchPlan:
             raise UserError("a batch plan needs at least one corpus; none was given")
         self.settings, self.batch_size = settings, settings.batch_size
         self._corpora = tuple(corpora)
-        content = json.dumps(
-            [_VERSION, [corpus.fingerprint for corpus in corpora], settings.model_dump(mode="json")], sort_keys=True
-        )
+        content = json.dumps([_VERSION, [corpus.fingerprint for corpus in corpora], _deciding(settings)], sort_keys=True)
         self.fingerprint = hashlib.blake2b(content.encode(), digest_size=16).hexdigest()
         self._languages = plan_languages(corpora, settings)
         self._dropped: list[str] = []
         self._alpha = Alpha({"mono": 1.0, "cross": 0.0, "mixed": 0.0}.get(settings.regime, settings.alpha))
-        self._kinds = Kinds(self._alpha, key_of(settings.seed, "plan", "kinds") & ((1 << 64) - 1))
+        stratified = {"window": settings.alpha_block, "offset": 0.5} if settings.alpha_draw == "stratified" else {}
+        self._kinds = Kinds(self._alpha, key_of(settings.seed, "plan", "kinds") & ((1 << 64) - 1), **stratified)
         kinds: list[Kind] = ["mono"] if self._alpha.highest > 0 else []
         if self._alpha.lowest < 1:
             kinds.append("mixed" if settings.regime == "mixed" else "cross")
@@ -213,3 +213,11 @@ class BatchPlan:
             f"{', '.join(str(corpus.path) for corpus in self._corpora)} has {needed} among "
             f"{', '.join(sorted(self._languages))}.{left_out} Use other languages or corpora, or plan.regime {instead}"
         )
+
+
+def _deciding(settings: PlanSettings) -> dict[str, Any]:
+    """What of the settings decides the batches. Plans from before there was a choice of alpha draws keep their fingerprints."""
+    values = settings.model_dump(mode="json")
+    if settings.alpha_draw == "bernoulli":
+        del values["alpha_draw"], values["alpha_block"]
+    return values

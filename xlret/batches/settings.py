@@ -29,6 +29,12 @@ class PlanSettings(Settings):
     hybrid: each batch is mono with probability alpha, else cross."""
     alpha: float | AlphaSchedule = 0.5
     """Share of monolingual batches of the hybrid regime, or how it changes with the steps."""
+    alpha_draw: Literal["bernoulli", "stratified"] = "bernoulli"
+    """bernoulli: each step is mono with probability alpha, over seeds, and 64 steps hold their share; a shorter stretch may be
+    far off. stratified: every `alpha_block` steps hold exactly alpha of them, whatever the seed, in an order that is drawn;
+    what rounding leaves over goes to the next block, under schedules too."""
+    alpha_block: int = Field(10, ge=2, le=4096)
+    """Steps of a block of stratified draws, counted from step 0."""
     pair_per: Literal["example", "batch"] = "example"
     """Whether the language pair of a cross batch is drawn for each example or once for the batch."""
     batch_size: int = Field(64, ge=2)

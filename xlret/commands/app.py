@@ -2,8 +2,6 @@
 
 import sys
 from collections.abc import Sequence
-from functools import partial
-from importlib.metadata import version
 from typing import NoReturn
 
 from cyclopts import App
@@ -32,10 +30,16 @@ COMMANDS = {
 }
 
 
+def _version() -> str:
+    from importlib.metadata import version  # with all of email behind it
+
+    return version("xlret")
+
+
 def _app() -> App:
     app = frame.new_app("xlret", "Zero-shot cross-lingual retrieval on Ray.", EPILOGUE)
     app.version_flags = ["--version"]
-    app.version = partial(version, "xlret")
+    app.version = _version
     for name, description in COMMANDS.items():
         app.command(f"xlret.commands.{name}:app", name=name, help=description)
     app.register_install_completion_command(add_to_startup=False, help="Install completion for the shell in use.")

@@ -1,6 +1,6 @@
 """Evaluates an encoder from its name to the tables and files that an evaluation leaves."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace as with_changes
 from pathlib import Path
 from typing import Any
@@ -40,6 +40,7 @@ def evaluate_encoder(
     replace: bool = False,
     compare_with: Path | None = None,
     console: Console | None = None,
+    sets: Sequence[RetrievalSet] | None = None,
 ) -> list[Evaluation]:
     """Evaluates an encoder on every set of a benchmark, prints the tables and writes `out`, in one step at the end.
 
@@ -51,7 +52,8 @@ def evaluate_encoder(
         out: directory for evaluation.json and its kin; None only prints.
         replace: whether an earlier evaluation in `out` gives way.
         compare_with: `evaluation.json` of another encoder on the same set.
-        console: where to print; standard output by default.
+        console: where to print; standard output by default. One that is quiet gets no progress bars either.
+        sets: what `retrieval_sets` gives, where it was read already.
 
     Raises:
         UserError: something of these cannot be used.
@@ -59,11 +61,11 @@ def evaluate_encoder(
     console = console or Console(highlight=False)
     out = None if out is None else _checked_out(expand_path(out), replace)
     earlier = None if compare_with is None else read_scores(expand_path(compare_with))
-    method = _method(encoder, settings, depth=settings.run_depth if out else 0)
-    sets = _prepared_sets(settings)
+    method = _method(encoder, settings, depth=settings.run_depth if out else 0, progress=not console.quiet)
+    prepared = _prepared_sets(settings, retrieval_sets(settings) if sets is None else sets)
     model = Encoder.load(encoder, device=_device(), **settings.overrides())
     measured = []
-    for retrieval_set in sets:
+    for retrieval_set in prepared:
         measured.append(measure(model, retrieval_set, method))
         _print_measured(measured[-1], settings, console)
     values = summary(encoder, settings, measured)
@@ -118,7 +120,7 @@ def _checked_out(out: Path, replace: bool) -> Path:
     return out
 
 
-def _method(encoder: str, settings: EvaluateSettings, depth: int) -> Method:
+def _method(encoder: str, settings: EvaluateSettings, depth: int, progress: bool) -> Method:
     debias = None if settings.debias is None else component_or_method(settings.debias)
     if isinstance(debias, LanguageComponent):
         debias.check_encoder(fingerprint(encoder) or {})
@@ -132,16 +134,16 @@ def _method(encoder: str, settings: EvaluateSettings, depth: int) -> Method:
         depth=depth,
         debias=debias,
         measures=settings.measures(),
-        progress=True,
+        progress=progress,
     )
 
 
-def _prepared_sets(settings: EvaluateSettings) -> Iterable[RetrievalSet]:
+def _prepared_sets(settings: EvaluateSettings, sets: Iterable[RetrievalSet]) -> Iterable[RetrievalSet]:
     """The sets as they will be encoded; translated all before the first is, so that a missing language shows at once."""
     if settings.translate_test is None:
-        return retrieval_sets(settings)
+        return sets
     lexicon = Lexicon.load([settings.translate_test])
-    return [translated(each, WordTranslator(lexicon, "en", each.languages)) for each in retrieval_sets(settings)]
+    return [translated(each, WordTranslator(lexicon, "en", each.languages)) for each in sets]
 
 
 def _differences(

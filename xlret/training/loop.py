@@ -30,6 +30,10 @@ from xlret.training.steps.base import Step
 from xlret.training.window import Window
 
 
+class DivergedError(UserError):
+    """The loss is no number, or has grown instead of falling."""
+
+
 @dataclass(frozen=True)
 class WorkerTask:
     """What the driver tells every worker."""
@@ -66,7 +70,8 @@ def training_loop(task: WorkerTask, worker: Worker) -> None:
     """Trains until the last step, with a checkpoint every `checkpoint_every` steps and at the end.
 
     Raises:
-        UserError: a batch cannot be made, the loss is no number, a checkpoint cannot be used, the disk is full.
+        UserError: a batch cannot be made, a checkpoint cannot be used, the disk is full.
+        DivergedError: the loss is no number.
     """
     try:
         with _exact_arithmetic(worker.device, task.job.ray.threads_per_worker):
@@ -135,7 +140,7 @@ class _Training:
             total += losses["loss"] / job.accumulate
             mono += batch.kind == "mono"
         if not math.isfinite(total):
-            raise UserError(f"the loss of step {step} is {total}; lower optimiser.learning_rate or use float32")
+            raise DivergedError(f"the loss of step {step} is {total}; lower optimiser.learning_rate or use float32")
         nn.utils.clip_grad_norm_(self.step.parameters(), job.optimiser.clip)
         for group in self.optimiser.param_groups:
             group["lr"] = learning_rate(job.optimiser, step, job.steps)

@@ -1,0 +1,38 @@
+"""A small sweep in this process, over a tiny encoder and a made-up corpus."""
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from xlret.config import settings_from
+from xlret.sweep.configuration import configuration
+from xlret.sweep.settings import SweepJob
+
+ML = configuration("ml", {"switch.policy": "ml", "switch.p": 1.0})
+
+
+def sweep_job(tmp_path: Path, corpora: Path, lexicon: Path, encoder: Path, **settings: Any) -> SweepJob:
+    """Two points, one of them untrained; `settings` in place of its own."""
+    base = {
+        "name": "base",
+        "corpora": [str(corpora / "train")],
+        "steps": 6,
+        "log_every": 2,
+        "checkpoint_every": 2,
+        "plan": {"batch_size": 16, "regime": "mono", "languages": ["en"]},
+        "switch": {"policy": "none", "lexicons": [str(lexicon)]},
+        "encoder": {"start": str(encoder), "max_query_tokens": 16, "max_passage_tokens": 24},
+        "optimiser": {"learning_rate": 1.0e-3},
+        "dev": {"corpora": [str(corpora / "dev")], "every": 2, "groups": 10},
+        "ray": {"workers": 0},
+    }
+    (tmp_path / "base.yaml").write_text(yaml.safe_dump(base, sort_keys=False), encoding="utf-8")
+    values = {
+        "name": "tiny",
+        "base": str(tmp_path / "base.yaml"),
+        "out": str(tmp_path / "out"),
+        "evaluation": {"corpus": str(corpora / "dev"), "run_depth": 0},
+        "points": {"start": {"untrained": True}, "ml": dict(ML.settings)},
+    }
+    return settings_from(SweepJob, {**values, **settings})
