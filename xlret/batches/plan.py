@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from xlret.batches.alpha import Alpha, Kinds
+from xlret.batches.alpha import WINDOW, Alpha, Kinds
 from xlret.batches.draw import Draws, PoolDraws, RowDraws
 from xlret.batches.explain import Explanation, KindCount, PairCount
 from xlret.batches.permute import LARGEST
@@ -97,8 +97,8 @@ class BatchPlan:
         self._languages = plan_languages(corpora, settings)
         self._dropped: list[str] = []
         self._alpha = Alpha({"mono": 1.0, "cross": 0.0, "mixed": 0.0}.get(settings.regime, settings.alpha))
-        stratified = {"window": settings.alpha_block, "offset": 0.5} if settings.alpha_draw == "stratified" else {}
-        self._kinds = Kinds(self._alpha, key_of(settings.seed, "plan", "kinds") & ((1 << 64) - 1), **stratified)
+        window, offset = (settings.alpha_block, 0.5) if settings.alpha_draw == "stratified" else (WINDOW, None)
+        self._kinds = Kinds(self._alpha, key_of(settings.seed, "plan", "kinds") & ((1 << 64) - 1), window, offset)
         kinds: list[Kind] = ["mono"] if self._alpha.highest > 0 else []
         if self._alpha.lowest < 1:
             kinds.append("mixed" if settings.regime == "mixed" else "cross")
