@@ -65,6 +65,8 @@ class Evaluation:
     """What of the published files is not in the set -> how many."""
     caution: str | None
     """Why these numbers are not what they seem."""
+    read_from: str | None
+    """Which files of the hub the set was read from, as `repository@commit`."""
     measures: tuple[str, ...]
     """The named measures, in the order they were asked for."""
     values_Q: Mapping[str, FloatArray] = field(repr=False)
@@ -197,6 +199,7 @@ def evaluate(
         grades=dict(sorted(grades.items(), key=lambda count: float(count[0]))),
         left_out=dict(retrieval_set.left_out),
         caution=retrieval_set.caution,
+        read_from=retrieval_set.read_from,
         measures=tuple(measure.name for measure in measures),
         values_Q=values,
         retrieved=retrieved,

@@ -33,7 +33,7 @@ def number(value: float, digits: int = 4) -> str:
 def as_json(evaluation: Evaluation) -> dict[str, Any]:
     """Every number of an evaluation as JSON values; what has no queries to stand on is null."""
     names = (
-        *("name", "languages", "queries", "passages", "skipped", "unanswered", "grades", "left_out", "caution"),
+        *("name", "languages", "queries", "passages", "skipped", "unanswered", "grades", "left_out", "caution", "read_from"),
         *("mo", "cr", "mul", "micro", "rank_distance", "peer", "pooled", "by_language", "matrix", "matrices"),
     )
     values = {name: getattr(evaluation, name) for name in names}

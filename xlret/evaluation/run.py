@@ -101,6 +101,8 @@ def retrieval_sets(settings: EvaluateSettings) -> Iterator[RetrievalSet]:
     if settings.benchmark == "custom" and settings.data is not None:
         names = ("split", "lang", "passage_lang", "languages", "on_bad_row")
         return iter([custom_set(settings.data, **{name: getattr(settings, name) for name in names})])
+    if settings.benchmark is not None and settings.hub:
+        return benchmark(settings.benchmark).load_from_hub(settings.languages, settings.hub_revision)
     if settings.benchmark is not None and settings.data is not None:
         return benchmark(settings.benchmark).load(settings.data, settings.languages)
     assert settings.corpus is not None

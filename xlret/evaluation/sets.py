@@ -48,6 +48,8 @@ class RetrievalSet:
     """What of the published files is not in this set, such as passages that come twice -> how many."""
     caution: str | None = None
     """Why its numbers are not what they seem."""
+    read_from: str | None = None
+    """Which files of the hub it was read from, as `repository@commit`."""
     judgements: list[Judgements] = field(default_factory=list)
     """For each query all that was judged, of which `relevant` are those with a grade of 1 or more. Empty: every relevant
     passage has grade 1, and nothing else was judged."""

@@ -21,6 +21,10 @@ class EvaluateSettings(Settings):
     """One of the benchmarks by name; or else `corpus`."""
     data: PathSetting | None = None
     """Directory with the benchmark's published files, or your own for `custom`."""
+    hub: bool = False
+    """Fetch the files from the Hugging Face hub instead, at the commit that the benchmark names; choose `languages` with it."""
+    hub_revision: str | None = None
+    """Another commit of the hub."""
     split: str = "test"
     """Which judgements of `custom`, where there are several."""
     lang: str | None = None
@@ -95,8 +99,13 @@ class EvaluateSettings(Settings):
         if (self.benchmark is None) == (self.corpus is None):
             raise ValueError("give either a benchmark with its data or a corpus")
         about = None if self.benchmark is None else benchmark(self.benchmark)
-        if about is not None and self.data is None:
-            raise ValueError(f"benchmark {about.name} needs data: a directory with {about.files} from {about.source}")
+        if about is not None and self.data is None and not self.hub:
+            fetched = " (or fetch it with --hub)" if about.hub else ""
+            raise ValueError(f"benchmark {about.name} needs data: a directory with {about.files} from {about.source}{fetched}")
+        if self.hub and (about is None or self.data is not None):
+            raise ValueError("hub fetches the files of a benchmark; give it with a benchmark and without data")
+        if self.hub_revision is not None and not self.hub:
+            raise ValueError("hub_revision goes with hub")
         if self.benchmark != "custom":
             given = {"split", "lang", "passage_lang", "on_bad_row"} & self.model_fields_set
             if any(getattr(self, name) != type(self).model_fields[name].default for name in given):

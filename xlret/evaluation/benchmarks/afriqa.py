@@ -10,6 +10,7 @@ from xlret.data.rows import ReadingReport
 from xlret.errors import DataError, UserError
 from xlret.evaluation.benchmarks.base import Benchmark
 from xlret.evaluation.sets import RetrievalSet
+from xlret.hub import HubRepository
 from xlret.text.languages import language
 
 _START = "gold_span_passages.afriqa."
@@ -22,7 +23,7 @@ def _sets(directory: Path, languages: tuple[str, ...]) -> Iterator[RetrievalSet]
     A question's passage may be another's too. Questions without a passage, which the data set has, are kept and skipped by
     the evaluation.
     """
-    files = {lang: sorted(directory.glob(f"{_START}{_FILES[lang]}.*.test.json")) for lang in languages}
+    files = {lang: sorted(directory.rglob(f"{_START}{_FILES[lang]}.*.test.json")) for lang in languages}
     missing = [lang for lang, paths in files.items() if not paths]
     if len(missing) == len(files) or (missing and languages != AFRIQA.languages):
         raise UserError(f"there is no {_START}{_FILES[missing[0]]}.*.test.json in {directory}")
@@ -65,5 +66,19 @@ AFRIQA = Benchmark(
     source="https://huggingface.co/datasets/masakhane/afriqa-gold-passages",
     revision="2023, as published",
     files=f"{_START}LANG.PIVOT.test.json",
+    citation="""@inproceedings{ogundepo2023afriqa,
+  title = {{AfriQA}: Cross-lingual Open-Retrieval Question Answering for {A}frican Languages},
+  author = {Ogundepo, Odunayo and Gwadabe, Tajuddeen R. and Rivera, Clara E. and Clark, Jonathan H. and Ruder, Sebastian and
+    Adelani, David Ifeoluwa and others},
+  booktitle = {Findings of EMNLP},
+  year = {2023}
+}""",
     read=_sets,
+    hub=(
+        HubRepository(
+            "masakhane/afriqa-gold-passages",
+            None,
+            lambda languages: [f"*{_START}{_FILES[lang]}.*.test.json" for lang in languages],
+        ),
+    ),
 )

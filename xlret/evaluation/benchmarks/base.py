@@ -1,11 +1,13 @@
 """What a benchmark is: a closed description and a reader of its published files."""
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 from xlret.errors import UserError
 from xlret.evaluation.sets import RetrievalSet
+from xlret.hub import HubRepository, download
 from xlret.text.languages import language
 
 
@@ -26,10 +28,16 @@ class Benchmark:
     revision: str
     files: str
     """What a directory of it holds."""
+    citation: str
+    """BibTeX."""
     read: Callable[[Path, tuple[str, ...]], Iterator[RetrievalSet]]
     """Its retrieval sets, for a directory and some of its languages."""
     measures: tuple[str, ...] = ()
     """What it is reported by besides the numbers of every table, by the names of `ir_measures`."""
+
+    hub: tuple[HubRepository, ...] = ()
+    """Where the hub has these files in the same form; none: they are fetched by hand."""
+    task: Literal["retrieval", "bitext retrieval", "entity retrieval"] = "retrieval"
 
     def load(self, directory: Path, languages: Iterable[str] | None = None) -> Iterator[RetrievalSet]:
         """The retrieval sets of a directory with the published files, one at a time.
@@ -39,12 +47,41 @@ class Benchmark:
         """
         if not Path(directory).exists():
             raise UserError(f"{self.name}: no such directory: {directory}; it should hold {self.files} from {self.source}")
+        return self.read(Path(directory), self.chosen(languages))
+
+    def load_from_hub(self, languages: Iterable[str] | None = None, revision: str | None = None) -> Iterator[RetrievalSet]:
+        """The same with the files of the hub, whose commits stand in `read_from` of each set.
+
+        Args:
+            languages: only these; whole repositories can be tens of gigabytes.
+            revision: another commit than the pinned one, of a benchmark that is one repository.
+
+        Raises:
+            UserError: the hub does not have it, a language that it lacks, or see `hub.download`.
+        """
+        if not self.hub:
+            raise UserError(f"{self.name} is not on the hub in this form; fetch {self.files} from {self.source}, give --data")
+        if revision is not None and len(self.hub) > 1:
+            raise UserError(f"{self.name} is {len(self.hub)} repositories of the hub; a revision can be given for one alone")
+        repositories = self.hub if revision is None else (replace(self.hub[0], revision=revision),)
+        chosen = self.chosen(languages)
+        files = download(repositories, chosen)
+        read_from = ", ".join(f"{name}@{commit}" for name, commit in files.commits.items())
+        for retrieval_set in self.load(files.directory, chosen):
+            yield replace(retrieval_set, read_from=read_from)
+
+    def chosen(self, languages: Iterable[str] | None) -> tuple[str, ...]:
+        """The languages to read, sorted; all by default.
+
+        Raises:
+            UserError: one that the benchmark lacks, or none at all.
+        """
         chosen = self.languages if languages is None else tuple(sorted({language(code) for code in languages}))
         unknown = sorted(set(chosen) - set(self.languages))
         if self.languages and (unknown or not chosen):
             wrong = ", ".join(unknown) or "empty list of languages"
             raise UserError(f"{self.name} has no {wrong}; it has {', '.join(self.languages)}")
-        return self.read(Path(directory), chosen)
+        return chosen
 
 
 def first_existing(directory: Path, *names: str) -> Path:

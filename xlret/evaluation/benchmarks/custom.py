@@ -87,5 +87,6 @@ CUSTOM = Benchmark(
         "corpus.jsonl, queries.jsonl and qrels/SPLIT.tsv (BEIR), collection.tsv, queries.SPLIT.tsv and qrels.SPLIT.tsv "
         "(MS MARCO), topics*, qrels* and docs* (TREC), or be one SQuAD file"
     ),
+    citation="none: it is your own",
     read=_sets,
 )

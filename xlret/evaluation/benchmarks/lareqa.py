@@ -14,6 +14,14 @@ from xlret.errors import DataError
 from xlret.evaluation.benchmarks.base import first_existing
 from xlret.evaluation.sets import RetrievalSet
 
+LAREQA = """@inproceedings{roy2020lareqa,
+  title = {{LAReQA}: Language-Agnostic Answer Retrieval from a Multilingual Pool},
+  author = {Roy, Uma and Constant, Noah and Al-Rfou, Rami and Barua, Aditya and Phillips, Aaron and Yang, Yinfei},
+  booktitle = {Proceedings of EMNLP},
+  year = {2020}
+}"""
+"""How its authors want to be cited."""
+
 
 def lareqa_set(name: str, directory: Path, languages: tuple[str, ...]) -> RetrievalSet:
     """One retrieval set of the files `LANG.json` or `LANG.json.gz`.

@@ -10,6 +10,7 @@ from xlret.data.sources.texts import json_texts, tsv_texts
 from xlret.errors import DataError, UserError
 from xlret.evaluation.benchmarks.base import Benchmark
 from xlret.evaluation.sets import RetrievalSet, from_judged
+from xlret.hub import HubRepository
 
 
 def _sets(directory: Path, languages: tuple[str, ...]) -> Iterator[RetrievalSet]:
@@ -48,5 +49,26 @@ MIRACL = Benchmark(
     source="https://huggingface.co/datasets/miracl/miracl and miracl/miracl-corpus",
     revision="v1.0",
     files="miracl-v1.0-LANG/{topics,qrels} and miracl-corpus-v1.0-LANG/docs-*.jsonl.gz",
+    citation="""@article{zhang2023miracl,
+  title = {{MIRACL}: A Multilingual Retrieval Dataset Covering 18 Diverse Languages},
+  author = {Zhang, Xinyu and Thakur, Nandan and Ogundepo, Odunayo and Kamalloo, Ehsan and Alfonso-Hermelo, David and
+    Li, Xiaoguang and Liu, Qun and Rezagholizadeh, Mehdi and Lin, Jimmy},
+  journal = {Transactions of the Association for Computational Linguistics},
+  volume = {11},
+  pages = {1114--1131},
+  year = {2023}
+}""",
     read=_sets,
+    hub=(
+        HubRepository(
+            "miracl/miracl",
+            None,
+            lambda languages: [f"miracl-v1.0-{lang}/*/*-dev.tsv" for lang in languages],
+        ),
+        HubRepository(
+            "miracl/miracl-corpus",
+            None,
+            lambda languages: [f"miracl-corpus-v1.0-{lang}/*" for lang in languages],
+        ),
+    ),
 )

@@ -1,7 +1,7 @@
 """MLQA-R: questions in seven languages, only partly parallel, over 1,800 to 6,300 sentences a language."""
 
 from xlret.evaluation.benchmarks.base import Benchmark
-from xlret.evaluation.benchmarks.lareqa import lareqa_set
+from xlret.evaluation.benchmarks.lareqa import LAREQA, lareqa_set
 
 MLQA_R = Benchmark(
     name="mlqa-r",
@@ -12,5 +12,6 @@ MLQA_R = Benchmark(
     source="https://github.com/google-research-datasets/lareqa",
     revision="2020-04, as published",
     files="LANG.json or LANG.json.gz",
+    citation=LAREQA,
     read=lambda directory, languages: iter([lareqa_set("mlqa-r", directory, languages)]),
 )

@@ -62,5 +62,14 @@ TATOEBA = Benchmark(
     source="https://github.com/facebookresearch/LASER/tree/main/data/tatoeba/v1",
     revision="v1",
     files="tatoeba.XXX-eng.XXX and tatoeba.XXX-eng.eng",
+    citation="""@article{artetxe2019laser,
+  title = {Massively Multilingual Sentence Embeddings for Zero-Shot Cross-Lingual Transfer and Beyond},
+  author = {Artetxe, Mikel and Schwenk, Holger},
+  journal = {Transactions of the Association for Computational Linguistics},
+  volume = {7},
+  pages = {597--610},
+  year = {2019}
+}""",
     read=_sets,
+    task="bitext retrieval",
 )

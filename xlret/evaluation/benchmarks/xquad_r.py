@@ -1,7 +1,7 @@
 """XQuAD-R: 1,190 questions in each of eleven languages, fully parallel, over some 1,200 sentences a language."""
 
 from xlret.evaluation.benchmarks.base import Benchmark
-from xlret.evaluation.benchmarks.lareqa import lareqa_set
+from xlret.evaluation.benchmarks.lareqa import LAREQA, lareqa_set
 
 XQUAD_R = Benchmark(
     name="xquad-r",
@@ -12,5 +12,6 @@ XQUAD_R = Benchmark(
     source="https://github.com/google-research-datasets/lareqa",
     revision="2020-04, as published",
     files="LANG.json or LANG.json.gz",
+    citation=LAREQA,
     read=lambda directory, languages: iter([lareqa_set("xquad-r", directory, languages)]),
 )

@@ -1,0 +1,67 @@
+"""`xlret benchmarks`: which evaluation sets xlret knows, under what terms, and what of them is on this machine."""
+
+import json as as_json
+
+from cyclopts import App
+from rich.console import Console
+
+from xlret.commands.frame import new_app
+from xlret.evaluation.benchmarks import BENCHMARKS, Benchmark, benchmark
+from xlret.evaluation.report import print_rows
+from xlret.files import shared_directory
+from xlret.hub import cached_bytes
+
+EPILOGUE = """\
+examples:
+  xlret benchmarks
+  xlret benchmarks miracl-hard
+  xlret evaluate --encoder NAME --benchmark belebele --hub --languages en de sw
+
+Benchmarks of which "hub" is said can be fetched by name: evaluate --hub takes the
+files that the languages need, at the commit that is named here, into the cache
+of the hub (HF_HOME); HF_HUB_OFFLINE=1 takes what is there and asks nobody. All
+others are fetched by hand from their source; --data names the folder.
+"on disk" looks into that cache and into $XLRET_SHARED/data/NAME.
+"""
+app: App = new_app("benchmarks", "List the benchmarks, their licences, and which are on this machine.", EPILOGUE)
+
+
+@app.default
+def benchmarks(name: str | None = None, /, *, json: bool = False) -> int:
+    """Prints a row a benchmark, or all about one.
+
+    Args:
+        name: all about this one, with its files and its BibTeX
+        json: print JSON
+    """
+    about = [_facts(each) for each in ([benchmark(name)] if name else BENCHMARKS.values())]
+    if json:
+        print(as_json.dumps(about, ensure_ascii=False, indent=2))
+    elif name:
+        for key, value in about[0].items():
+            print(f"{key}: {', '.join(value) if isinstance(value, list) else value}")
+    else:
+        columns = ("name", "task", "languages", "metric", "licence", "hub", "on disk")
+        rows = [[str(len(row[key])) if key == "languages" else str(row[key]) for key in columns] for row in about]
+        print_rows(columns, rows, None, Console(highlight=False, width=200))
+    return 0
+
+
+def _facts(about: Benchmark) -> dict[str, str | list[str]]:
+    folder = shared_directory() / "data" / about.name
+    on_disk = [f"$XLRET_SHARED/data/{about.name}"] if folder.is_dir() else []
+    cached = sum(cached_bytes(repository) for repository in about.hub)
+    return {
+        "name": about.name,
+        "title": about.title,
+        "task": about.task,
+        "languages": list(about.languages),
+        "metric": about.metric,
+        "licence": about.licence,
+        "source": about.source,
+        "revision": about.revision,
+        "files": about.files,
+        "hub": ", ".join(repository.name for repository in about.hub) or "-",
+        "on disk": "; ".join([*on_disk, *([f"{cached / 1e6:,.1f} MB in the hub's cache"] if cached else [])]) or "-",
+        "citation": about.citation,
+    }

@@ -1,0 +1,72 @@
+"""Mewsli-X (Ruder et al. 2021): mentions in the news of eleven languages, a million entities in fifty."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from xlret.data.read import read_records
+from xlret.data.rows import ReadingReport
+from xlret.errors import DataError
+from xlret.evaluation.benchmarks.base import Benchmark, first_existing
+from xlret.evaluation.benchmarks.parallel import ParallelTexts
+from xlret.evaluation.sets import RetrievalSet
+from xlret.text.languages import language
+
+
+def _sets(directory: Path, languages: tuple[str, ...]) -> Iterator[RetrievalSet]:
+    """One set: the test mentions of the chosen languages over all 1,003,893 candidates, whatever their language.
+
+    The query is the mention's sentence with `[ ]` around the mention; XTREME-R leaves that form to the system. Passages are
+    title and description, some 700 MB. The texts of the articles are put into `wikinews_mentions-test.jsonl` by the data set's
+    own script; those of `..._no_text-test.jsonl` cannot be used.
+    """
+    texts, report = ParallelTexts(), ReadingReport()
+    for where, record in read_records(first_existing(directory, "candidate_set_entities.jsonl"), report):
+        try:
+            text = f"{record['title']} {record['description']}"
+            texts.add_passage(record["entity_id"], language(record["description_language"]), text)
+        except KeyError as error:
+            raise DataError(f"{where}: not an entity: no {error}; found: {', '.join(record)}") from error
+    for where, record in read_records(first_existing(directory, "wikinews_mentions-test.jsonl"), report):
+        try:
+            lang = language(record["context"]["language"])
+            for mention in record["mentions"] if lang in languages else ():
+                query = _marked(record["context"], mention["mention_span"])
+                texts.add_query(str(mention["example_id"]), lang, query, (mention["entity_id"],))
+        except (KeyError, TypeError, ValueError) as error:
+            raise DataError(f"{where}: not an article with mentions: {error!r}") from error
+    yield texts.retrieval_set("mewsli-x")
+
+
+def _marked(context: dict[str, Any], span: dict[str, Any]) -> str:
+    """The sentence of a mention, the mention in brackets; the whole text where no sentence holds it."""
+    text, start, end = context["text"], span["start"], span["end"]
+    if text[start:end] != span["text"]:
+        raise ValueError(
+            f"the text has {text[start:end]!r} where the mention {span['text']!r} should be; is the text filled in?"
+        )
+    sentences = [each for each in context["sentence_spans"] if each["start"] <= start and end <= each["end"]]
+    first, last = (sentences[0]["start"], sentences[0]["end"]) if sentences else (0, len(text))
+    return f"{text[first:start]}[ {span['text']} ]{text[end:last]}".strip()
+
+
+MEWSLI_X = Benchmark(
+    name="mewsli-x",
+    title="Mewsli-X, test mentions to entities",
+    languages=("ar", "de", "en", "es", "fa", "ja", "pl", "ro", "ta", "tr", "uk"),
+    metric="RR@20",
+    measures=("RR@20",),
+    licence="CC BY-SA 3.0 (Wikipedia) and CC BY 2.5 (WikiNews)",
+    source="https://github.com/google-research/google-research/tree/master/dense_representations_for_entity_retrieval",
+    revision="mewsli-x_20220518_6",
+    files="candidate_set_entities.jsonl and wikinews_mentions-test.jsonl",
+    citation="""@inproceedings{ruder2021xtremer,
+  title = {{XTREME-R}: Towards More Challenging and Nuanced Multilingual Evaluation},
+  author = {Ruder, Sebastian and Constant, Noah and Botha, Jan and Siddhant, Aditya and Firat, Orhan and Fu, Jinlan and
+    Liu, Pengfei and Hu, Junjie and Garrette, Dan and Neubig, Graham and Johnson, Melvin},
+  booktitle = {Proceedings of EMNLP},
+  year = {2021}
+}""",
+    read=_sets,
+    task="entity retrieval",
+)

@@ -1,0 +1,92 @@
+"""Data sets from the Hugging Face hub: chosen files of named repositories, each at one commit, in the hub's own cache."""
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import huggingface_hub
+from huggingface_hub import constants, errors
+
+from xlret.errors import UserError
+
+
+@dataclass(frozen=True)
+class HubRepository:
+    """Some files of a data set on the hub."""
+
+    name: str
+    """Such as `miracl/miracl`."""
+    revision: str | None
+    """The commit; None where nobody has checked one: the newest is taken, and which it was is said."""
+    files: Callable[[tuple[str, ...]], Sequence[str]]
+    """Patterns of the files that are needed for some languages (BCP-47)."""
+
+
+@dataclass(frozen=True)
+class HubFiles:
+    """Where downloaded files are, and what they are."""
+
+    directory: Path
+    """Holds the files of all repositories under their names there."""
+    commits: Mapping[str, str]
+    """The commit of each repository."""
+
+
+def download(repositories: Sequence[HubRepository], languages: tuple[str, ...]) -> HubFiles:
+    """The files of some repositories for some languages; what the cache has is not fetched again.
+
+    `HF_HUB_OFFLINE=1` takes what the cache has and asks nobody; `HF_HOME`, `HF_ENDPOINT` and `HF_TOKEN` are honoured too. No
+    code of a repository is run.
+
+    Raises:
+        UserError: no such repository or commit, the hub cannot be reached, or the cache lacks it while offline.
+    """
+    snapshots = {repository.name: _snapshot(repository, languages) for repository in repositories}
+    commits = {name: path.name for name, path in snapshots.items()}
+    if len(snapshots) == 1:
+        return HubFiles(next(iter(snapshots.values())), commits)
+    return HubFiles(_together(snapshots), commits)
+
+
+def cached_bytes(repository: HubRepository) -> int:
+    """How much of a repository is in the cache, in bytes, all commits together; 0 if nothing."""
+    folder = Path(constants.HF_HUB_CACHE) / f"datasets--{repository.name.replace('/', '--')}" / "blobs"
+    return sum(path.stat().st_size for path in folder.iterdir() if path.is_file()) if folder.is_dir() else 0
+
+
+def _snapshot(repository: HubRepository, languages: tuple[str, ...]) -> Path:
+    try:
+        return Path(
+            huggingface_hub.snapshot_download(
+                repository.name,
+                repo_type="dataset",
+                revision=repository.revision,
+                allow_patterns=list(repository.files(languages)),
+            )
+        )
+    except errors.RevisionNotFoundError as error:
+        raise UserError(
+            f"the hub's data set {repository.name} has no commit {repository.revision}; fetch the files by hand and give --data"
+        ) from error
+    except (errors.RepositoryNotFoundError, errors.GatedRepoError, errors.HFValidationError) as error:
+        raise UserError(
+            f"the hub has no data set {repository.name!r}, or does not show it to you ({type(error).__name__}); "
+            "check the name, or log in with `hf auth login`"
+        ) from error
+    except (errors.HfHubHTTPError, errors.LocalEntryNotFoundError, errors.OfflineModeIsEnabled, OSError) as error:
+        offline = "HF_HUB_OFFLINE is set and the cache lacks it" if constants.HF_HUB_OFFLINE else str(error).split("\n")[0]
+        raise UserError(f"the hub's data set {repository.name} cannot be had: {offline}; give a directory instead") from error
+
+
+def _together(snapshots: Mapping[str, Path]) -> Path:
+    """A directory with links to what stands at the top of each snapshot; made once for the same commits."""
+    named = "+".join(f"{name.replace('/', '--')}@{path.name[:12]}" for name, path in snapshots.items())
+    directory = Path(constants.HF_HUB_CACHE) / "xlret" / named
+    directory.mkdir(parents=True, exist_ok=True)
+    for path in snapshots.values():
+        for entry in path.iterdir():
+            with suppress(FileExistsError):
+                os.symlink(entry, directory / entry.name)
+    return directory
