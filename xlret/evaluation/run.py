@@ -62,7 +62,7 @@ def evaluate_encoder(
     out = None if out is None else _checked_out(expand_path(out), replace)
     earlier = None if compare_with is None else read_scores(expand_path(compare_with))
     method = _method(encoder, settings, depth=settings.run_depth if out else 0, progress=not console.quiet)
-    prepared = _prepared_sets(settings, retrieval_sets(settings) if sets is None else sets)
+    prepared = _prepared_sets(settings, sets)
     model = Encoder.load(encoder, device=_device(), **settings.overrides())
     measured = []
     for retrieval_set in prepared:
@@ -140,12 +140,11 @@ def _method(encoder: str, settings: EvaluateSettings, depth: int, progress: bool
     )
 
 
-def _prepared_sets(settings: EvaluateSettings, sets: Iterable[RetrievalSet]) -> Iterable[RetrievalSet]:
+def _prepared_sets(settings: EvaluateSettings, sets: Sequence[RetrievalSet] | None) -> Iterable[RetrievalSet]:
     """The sets as they will be encoded; translated all before the first is, so that a missing language shows at once."""
-    if settings.translate_test is None:
-        return sets
-    lexicon = Lexicon.load([settings.translate_test])
-    return [translated(each, WordTranslator(lexicon, "en", each.languages)) for each in sets]
+    lexicon = None if settings.translate_test is None else Lexicon.load([settings.translate_test])
+    given = retrieval_sets(settings) if sets is None else sets
+    return given if lexicon is None else [translated(each, WordTranslator(lexicon, "en", each.languages)) for each in given]
 
 
 def _differences(

@@ -1,21 +1,15 @@
-"""TREC run and qrels files, out and in, so that trec_eval and its kin can check every number."""
+"""TREC run and qrels files, so that trec_eval and its kin can check every number."""
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from xlret.data.read import read_lines
-from xlret.data.rows import ReadingReport
-from xlret.errors import DataError
 from xlret.evaluation.retrieve import Retrieved
 from xlret.evaluation.sets import RetrievalSet
 
 _IN_AN_ID = re.compile(r"[\s%]")
-Number = TypeVar("Number", int, float)
 Scores = NDArray[np.float32]
 
 
@@ -47,38 +41,6 @@ def write_qrels(path: Path, retrieval_set: RetrievalSet) -> None:
             )
 
 
-def read_run(path: Path) -> dict[str, dict[str, float]]:
-    """Query id -> passage id -> score, for files with the six columns of a TREC run. Ids are taken as they are written.
-
-    Raises:
-        DataError: a line has another form or repeats a passage.
-        UserError: no such file.
-    """
-    run: dict[str, dict[str, float]] = {}
-    for where, (query_id, _, passage_id, _, score, _) in _columns(path, 6):
-        try:
-            value = float(score)
-        except ValueError as error:
-            raise DataError(f"{where}: score {score!r} is not a number") from error
-        _put(run, query_id, passage_id, value, where)
-    return run
-
-
-def read_qrels(path: Path) -> dict[str, dict[str, int]]:
-    """Query id -> passage id -> grade, for files with the four columns of TREC qrels. Ids are taken as they are written.
-
-    Raises:
-        DataError: a line has another form or repeats a passage.
-        UserError: no such file.
-    """
-    qrels: dict[str, dict[str, int]] = {}
-    for where, (query_id, _, passage_id, grade) in _columns(path, 4):
-        if not re.fullmatch(r"-?\d+", grade):
-            raise DataError(f"{where}: grade {grade!r} is not a whole number")
-        _put(qrels, query_id, passage_id, int(grade), where)
-    return qrels
-
-
 def strictly_falling(scores_K: Scores) -> Scores:
     """Falling float32 scores with ties broken by the smallest possible steps down.
 
@@ -91,23 +53,6 @@ def strictly_falling(scores_K: Scores) -> Scores:
             falling[position] = np.nextafter(falling[position - 1], np.float32(-np.inf))
             position += 1
     return falling
-
-
-def _columns(path: Path, width: int) -> Iterator[tuple[str, list[str]]]:
-    for where, line in read_lines(path, ReadingReport()):
-        values = line.split()
-        if not values:
-            continue
-        if len(values) != width:
-            raise DataError(f"{where}: {len(values)} columns; needed are {width}")
-        yield where, values
-
-
-def _put(table: dict[str, dict[str, Number]], query_id: str, passage_id: str, value: Number, where: str) -> None:
-    row = table.setdefault(query_id, {})
-    if passage_id in row:
-        raise DataError(f"{where}: passage {passage_id!r} is there twice for query {query_id!r}")
-    row[passage_id] = value
 
 
 def _written(identifier: str) -> str:
