@@ -8,7 +8,7 @@ import httpx
 import numpy as np
 from stand_in import House, vector, world
 
-from xlret.serve.schema import SearchAnswer
+from xlret.serve.schema.answers import SearchAnswer
 
 Test = Callable[[httpx.AsyncClient, House], Coroutine[Any, Any, None]]
 

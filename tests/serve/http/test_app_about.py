@@ -14,7 +14,7 @@ from xlret.errors import UserError
 from xlret.serve.engine.local import LocalControl
 from xlret.serve.http.access import Keys
 from xlret.serve.http.app import build_app
-from xlret.serve.schema import Info
+from xlret.serve.schema.answers import Info
 
 
 def test_info_tells_what_can_be_asked_for() -> None:

@@ -9,7 +9,7 @@ import pytest
 from asking import in_house
 from stand_in import House, until, vector
 
-from xlret.serve.schema import EmbeddingsAnswer, ModelList, RerankAnswer
+from xlret.serve.schema.answers import EmbeddingsAnswer, ModelList, RerankAnswer
 
 
 def test_embeddings_as_floats_and_base64() -> None:

@@ -8,7 +8,8 @@ import httpx
 import pytest
 from stand_in import House
 
-from xlret.serve.schema import EmbeddingsRequest, ErrorAnswer, RerankRequest, SearchRequest
+from xlret.serve.schema.answers import ErrorAnswer
+from xlret.serve.schema.requests import EmbeddingsRequest, RerankRequest, SearchRequest
 
 OK = {"query": "cat"}
 SEARCH: list[tuple[int, Any]] = [

@@ -13,20 +13,19 @@ from xlret.serve.engine.hits import reason, sigmoid
 from xlret.serve.engine.live import Live, now
 from xlret.serve.errors import ApiError
 from xlret.serve.record import RequestRecord
-from xlret.serve.schema import (
+from xlret.serve.schema.answers import (
     ApiVersion,
     Embedding,
     EmbeddingsAnswer,
-    EmbeddingsRequest,
     EmbeddingUsage,
     ModelCard,
     ModelList,
     RerankAnswer,
     RerankMeta,
-    RerankRequest,
     RerankResult,
     RerankUsage,
 )
+from xlret.serve.schema.requests import EmbeddingsRequest, RerankRequest
 
 _ALIASES = (None, "", CURRENT_ALIAS)
 _PART = 128

@@ -8,7 +8,7 @@ from xlret.search.filters import check_filter
 from xlret.search.query import SearchOptions, check_options, indexed_languages
 from xlret.serve.engine.info import ReleaseInfo
 from xlret.serve.errors import ApiError
-from xlret.serve.schema import SearchRequest
+from xlret.serve.schema.requests import SearchRequest
 from xlret.serve.settings import LimitSettings
 from xlret.text.languages import language
 

@@ -21,17 +21,17 @@ from xlret.serve.engine.live import Live, now
 from xlret.serve.engine.options import check_size, code_of, search_options
 from xlret.serve.errors import ApiError
 from xlret.serve.record import RequestRecord
-from xlret.serve.schema import (
+from xlret.serve.schema.answers import (
     Highlight,
     LanguageShare,
     QueryLanguage,
     SearchAnswer,
     SearchHit,
-    SearchRequest,
     SearchResult,
     ShardCount,
     Took,
 )
+from xlret.serve.schema.requests import SearchRequest
 
 _SEARCH_SHARE = 0.8
 """Of the time left after encoding, for the shards; the rest is for reading texts and writing the answer."""

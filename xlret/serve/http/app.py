@@ -28,9 +28,8 @@ from xlret.serve.http.sources import Sources
 from xlret.serve.http.strict import StrictRequest
 from xlret.serve.record import Observer, RequestRecord
 from xlret.serve.request_log import RequestLog
-from xlret.serve.schema import (
+from xlret.serve.schema.answers import (
     EmbeddingsAnswer,
-    EmbeddingsRequest,
     EncoderInfo,
     ErrorAnswer,
     IndexInfo,
@@ -39,11 +38,9 @@ from xlret.serve.schema import (
     ModelCard,
     ModelList,
     RerankAnswer,
-    RerankRequest,
     SearchAnswer,
-    SearchRequest,
-    SwapRequest,
 )
+from xlret.serve.schema.requests import EmbeddingsRequest, RerankRequest, SearchRequest, SwapRequest
 
 _WHEN = {
     400: "The body is not JSON, or asks for what OpenAI's API has and this one has not.",
