@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -10,6 +11,9 @@ from hypothesis import settings
 
 from xlret.data.corpus import ParallelCorpus, Row, write_corpus
 from xlret.model.settings import EncoderSettings, FreshEncoder
+
+if TYPE_CHECKING:  # only tests of pages need playwright
+    from browsing import Browser
 
 # No deadline: how long an example takes says nothing on a shared machine. The same examples each time: whether main works
 # must not depend on the draw; `HYPOTHESIS_PROFILE=search make test` looks for new ones.
@@ -72,3 +76,16 @@ def lexicon(tmp_path_factory: pytest.TempPathFactory) -> Path:
         lines = (f"{word('en', index)}{separator}{word(lang, index)}\n" for index in range(300))
         (directory / f"en-{lang}.txt").write_text("".join(lines), encoding="utf-8")
     return directory
+
+
+@pytest.fixture(scope="module")
+def browser() -> "Iterator[Browser]":
+    """Chromium; skips where there is none."""
+    from browsing import ARGUMENTS, CHROMIUM, PATIENCE, sync_api
+
+    if CHROMIUM is None:
+        pytest.skip("no chromium on PATH or in /usr/bin (Debian: apt install chromium)")
+    with sync_api.sync_playwright() as playwright:
+        launched = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS.split(), timeout=PATIENCE * 1000)
+        yield launched
+        launched.close()

@@ -98,12 +98,21 @@ class Scale:
         if self.first == self.last:
             values = [self.first]
         elif self.log:
-            values = [self.first * (self.last / self.first) ** (number / (_TICKS - 2)) for number in range(_TICKS - 1)]
+            ratio = (self.last / self.first) ** (1 / (_TICKS - 2))
+            values = [float(f"{self.first * ratio**number:.3g}") for number in range(_TICKS - 1)]
         else:
             step = round_step(self.first, self.last)
             numbers = range(math.ceil(self.first / step - 1e-9), math.floor(self.last / step + 1e-9) + 1)
             values = [number * step for number in numbers]
-        return tuple(Tick(self(value), f"{value:.4g}" if not percent else f"{100 * value:.4g}%") for value in values)
+        return tuple(Tick(self(value), f"{100 * value:.4g}%" if percent else number_text(value)) for value in values)
+
+
+def number_text(value: float) -> str:
+    """
+    >>> number_text(12000), number_text(0.1 + 0.2), number_text(1e-7)
+    ('12,000', '0.3', '1e-07')
+    """
+    return f"{value:,.0f}" if float(value).is_integer() and abs(value) < 1e9 else f"{value:.5g}"
 
 
 def round_step(low: float, high: float) -> float:
@@ -161,7 +170,7 @@ def chart(
     upwards = Scale(low, high, BOTTOM, TOP)
     if categories is None:
         distinct = sorted(set(xs))
-        x_ticks = tuple(Tick(across(x), f"{x:.4g}") for x in distinct) if len(distinct) <= 12 else across.ticks()
+        x_ticks = tuple(Tick(across(x), number_text(x)) for x in distinct) if len(distinct) <= 12 else across.ticks()
     else:
         x_ticks = tuple(Tick(across(x), categories[int(x)]) for x in sorted(set(xs)))
     drawn = [

@@ -28,19 +28,6 @@ def server(release: Path) -> Iterator[str]:
         yield address
 
 
-@pytest.fixture(scope="module")
-def browser() -> "Iterator[Browser]":
-    """Chromium; skips where there is none."""
-    from browsing import ARGUMENTS, CHROMIUM, sync_api
-
-    if CHROMIUM is None:
-        pytest.skip("no chromium on PATH or in /usr/bin (Debian: apt install chromium)")
-    with sync_api.sync_playwright() as playwright:
-        found = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS.split(), timeout=PATIENCE * 1000)
-        yield found
-        found.close()
-
-
 @pytest.fixture
 def context(browser: "Browser") -> "Iterator[BrowserContext]":
     """A fresh profile with an ordinary window."""

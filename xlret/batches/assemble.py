@@ -1,6 +1,6 @@
 """From a step of the plan to token ids: fetch texts, switch words, tokenise. A pure function of (inputs, step, rank, world)."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -15,9 +15,9 @@ from xlret.errors import DataError, UserError
 from xlret.lexicon.lexicon import Lexicon
 from xlret.shapes import IntArray
 from xlret.switch.settings import SwitchSettings
-from xlret.switch.show import Sample
 from xlret.switch.switched import Switched
 from xlret.switch.switcher import Key, Switcher
+from xlret.text.sides import Side
 from xlret.tokens.pairs import PairTokeniser
 from xlret.tokens.ragged import Ragged
 from xlret.tokens.texts import Tokeniser
@@ -107,19 +107,15 @@ class Assembler:
                 f"groups {groups}, ...: {type(error).__name__}: {error}"
             ) from error
 
-    def samples(self, steps: Iterable[int], rows: int) -> list[Sample]:
-        """The texts of the first `rows` rows of some steps, as training sees them, for a person to look at."""
-        samples = []
-        for step in steps:
-            plan = self.plan.step(step)
-            share = plan.worker(0, len(plan.group) // min(rows, len(plan.group)))
-            sides = zip(("query", "passage"), (share.query_lang, share.passage_lang), self._texts(share, 0)[1], strict=True)
-            samples += [
-                Sample(f"step {step}, {share.kind}, {side} {row}", lang, text)
-                for side, langs, texts in sides
-                for row, (lang, text) in enumerate(zip(langs, texts, strict=True))
-            ]
-        return samples
+    def may_switch(self, lang: str, side: Side) -> bool:
+        """Whether words of that language are switched on that side at all."""
+        return self._switcher is not None and self._switcher.may_switch(lang, side)
+
+    def switched_texts(self, step: int) -> tuple[StepPlan, list[Switched], list[Switched]]:
+        """The whole batch of a step, for a person: its plan, its queries and its passages after switching."""
+        plan = self.plan.step(step)
+        _, (queries, passages) = self._texts(plan, 0)
+        return plan, queries, passages
 
     def _texts(self, share: StepPlan, first_row: int) -> tuple[list[str], tuple[list[Switched], list[Switched]]]:
         """The queries as they are, and both sides after switching."""

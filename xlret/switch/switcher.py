@@ -97,6 +97,10 @@ class Switcher:
         )
         return Switched("".join(after)[:-1], words, switched, units, after, changes)
 
+    def may_switch(self, lang: str, side: Side) -> bool:
+        """Whether texts of that language are switched on that side: the settings say so, and there is a lexicon."""
+        return self.settings.side in (side, "both") and self._vocabulary(lang, side) is not None
+
     def switch_pairs(
         self,
         queries: Sequence[str],

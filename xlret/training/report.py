@@ -1,43 +1,52 @@
-"""A run as one HTML page: how it went, what its batches looked like, and what it was told."""
+"""A run as one HTML page: how it went, what its batches held against what was planned, its texts, and what it was told."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from xlret.batches.explain import Explanation
+from xlret.batches.plan import BatchPlan
 from xlret.config import as_yaml
 from xlret.files import write_json, write_text
 from xlret.pages import render
+from xlret.switch.settings import SwitchSettings
 from xlret.switch.show import Sample, sample_table
+from xlret.training.curves import DEV_METRICS, Report, run_charts
 from xlret.training.log import read_lines
 from xlret.training.settings import TrainJob
 
-_DEV_METRICS = ("mo", "cr", "mul")
 
-
-def write_report(directory: Path, job: TrainJob, samples: Sequence[Sample], batches: Explanation) -> Path:
-    """Writes `report.html` and `batches.json`, when the run begins and again when it ends; returns the page's path.
+def write_report(directory: Path, job: TrainJob, plan: BatchPlan, samples: Sequence[Sample], *, ended: bool) -> Path:
+    """Writes `report.html` and `batches.json`, when the run begins and again when it has ended; returns the page's path.
 
     Args:
         directory: of the run, whose `metrics.jsonl` the curves are from. The page needs no other file.
         job: its settings.
+        plan: of its batches.
         samples: texts of its batches.
-        batches: what its batches are planned to hold and, when it has ended, do hold.
+        ended: whether all its batches were trained on, so that what they hold is counted: 0.1 ms or more a batch.
     """
-    write_json(directory / "batches.json", batches.as_json())
     lines = read_lines(directory / "metrics.jsonl")
     train = [line for line in lines if line["group"] == "train"]
     dev = [line for line in lines if line["group"] == "dev"]
+    batches = plan.explain(job.steps * job.accumulate, walk=ended)
+    write_json(directory / "batches.json", batches.as_json())
     path = directory / "report.html"
+
+    def planned_alpha(steps: int) -> float:
+        return plan.mono_steps(steps * job.accumulate) / (steps * job.accumulate)
+
     page = render(
         "training/report.html",
         title=f"Run {job.name}",
         steps_done=train[-1]["step"] if train else 0,
         steps=job.steps,
         batch_size=job.plan.batch_size,
-        loss_chart=line_chart([(line["step"], line["loss"]) for line in train]) if len(train) > 1 else None,
-        dev_lines=[{"best": False, **line} for line in dev],
-        dev_metrics=[name for name in _DEV_METRICS if dev and name in dev[0]],
+        facts=_facts(job.switch, batches, train),
+        charts=run_charts(train, dev, planned_alpha),
+        dev_lines=dev,
+        dev_metrics={name: title for name, title in DEV_METRICS.items() if dev and name in dev[0]},
+        best_step=max((line["step"] for line in dev if line.get("best")), default=None),
         batches=batches,
         samples=sample_table(samples),
         settings=as_yaml(job),
@@ -46,33 +55,33 @@ def write_report(directory: Path, job: TrainJob, samples: Sequence[Sample], batc
     return path
 
 
-@dataclass(frozen=True)
-class LineChart:
-    """A line with its lowest and highest values at the axes, for the template to draw. Lengths are in pixels."""
+class Fact(NamedTuple):
+    """A row of the table of what was planned and what came of it."""
 
-    points: str
-    """`x,y` of each point, as SVG has it."""
-    low: str
-    high: str
-    first: str
-    last: str
-    width: int = 640
-    height: int = 220
-    left: int = 44
-    top: int = 44
-    right: int = 640 - 44
-    bottom: int = 220 - 44
+    name: str
+    planned: str
+    realised: str
 
 
-def line_chart(values: Sequence[tuple[float, float]]) -> LineChart:
-    """Points (x, y) stretched to fill a chart; one value alone on an axis lies at its start.
+def _facts(switch: SwitchSettings, batches: Explanation, train: Sequence[Report]) -> list[Fact]:
+    """Kinds of batch, switching, speed; a dash for what is not known (yet) or was not planned."""
 
-    >>> line_chart([(0, 2.0), (10, 1.0)]).points
-    '44.0,44.0 596.0,176.0'
-    """
-    xs, ys = [x for x, _ in values], [y for _, y in values]
-    first, last, low, high = min(xs), max(xs), min(ys), max(ys)
-    across = (LineChart.right - LineChart.left) / ((last - first) or 1)
-    upwards = (LineChart.bottom - LineChart.top) / ((high - low) or 1)
-    points = [f"{LineChart.left + (x - first) * across:.1f},{LineChart.bottom - (y - low) * upwards:.1f}" for x, y in values]
-    return LineChart(" ".join(points), f"{low:.3g}", f"{high:.3g}", f"{first:,}", f"{last:,}")
+    def mean(name: str) -> float | None:
+        """Over the run's time, from the reports."""
+        seconds = sum(line["seconds"] for line in train)
+        return sum(line[name] * line["seconds"] for line in train) / seconds if seconds else None
+
+    facts = [
+        Fact(f"{share.name} batches", f"{share.planned:.1%}", f"{share.realised:.1%}" if batches.walked else "–")
+        for share in batches.kind_shares
+    ]
+    highest = max(switch.p) if isinstance(switch.p, tuple) else switch.p
+    chance = f"at most {highest * switch.rows:.0%}" if switch.policy != "none" else "0%"
+    facts.append(Fact("switched words, of those in languages with a lexicon", chance, _percent(mean("switch_ratio"))))
+    speed = mean("pairs_per_second")
+    facts.append(Fact("pairs a second", "–", "–" if speed is None else f"{speed:,.1f}"))
+    return [*facts, Fact("time spent waiting for batches", "–", _percent(mean("data_wait_share")))]
+
+
+def _percent(share: float | None) -> str:
+    return "–" if share is None else f"{share:.1%}"

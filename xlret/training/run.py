@@ -106,11 +106,9 @@ def _train(
             return finished
         _clear(directory)
         task, plan, samples = set_up(job, directory)
-        batches = job.steps * job.accumulate
-        planned = plan.explain(batches, walk=False)
-        for line in planned.planned_lines():
+        for line in plan.explain(job.steps * job.accumulate, walk=False).planned_lines():
             say(line)
-        write_report(directory, job, samples, planned)
+        write_report(directory, job, plan, samples, ended=False)
         if task.resume is not None:
             say(f"going on from {task.resume.name}")
         told = [ProgressLines(job.steps, say), *callbacks]
@@ -129,7 +127,7 @@ def _train(
     outcome = {name: value for name, value in asdict(result).items() if name != "run_directory"}
     run = json.loads((directory / "run.json").read_text(encoding="utf-8"))
     write_json(directory / "run.json", {**run, "finished": outcome})
-    say(f"report: {write_report(directory, job, samples, plan.explain(batches))}")
+    say(f"report: {write_report(directory, job, plan, samples, ended=True)}")
     return result
 
 

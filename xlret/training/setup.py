@@ -10,6 +10,7 @@ import yaml
 
 from xlret.batches.assemble import Assembler, Inputs
 from xlret.batches.plan import BatchPlan
+from xlret.batches.samples import sample_texts
 from xlret.batches.usable import plan_languages
 from xlret.config import as_yaml, settings_from
 from xlret.data.corpus import ParallelCorpus
@@ -26,9 +27,6 @@ from xlret.training.settings import TrainJob
 
 # Settings that say how a run is carried out, not what it computes: they may differ when it is continued.
 _HOW = ("ray", "storage", "log_every", "keep_checkpoints")
-
-_SAMPLED_STEPS, _SAMPLED_ROWS = 4, 3
-"""Of the texts that a run's report shows."""
 
 
 class SetUp(NamedTuple):
@@ -62,7 +60,7 @@ def set_up(job: TrainJob, directory: Path) -> SetUp:
     write_text(directory / "config.yaml", as_yaml(job))
     write_json(directory / "run.json", _facts(job, corpora, plan, start_weights))
     task = WorkerTask(job, directory, inputs, fingerprint(job, plan, start_weights), newest_checkpoint(directory))
-    return SetUp(task, plan, assemble.samples(range(min(_SAMPLED_STEPS, job.steps)), _SAMPLED_ROWS))
+    return SetUp(task, plan, sample_texts(assemble, job.steps * job.accumulate))
 
 
 def fingerprint(job: TrainJob, plan: BatchPlan, start_weights: str) -> str:
