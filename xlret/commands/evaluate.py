@@ -53,6 +53,17 @@ what the table shows, mAP over exact rankings of all passages:
 
   macro, micro mean
        over query languages; over all queries, as trec_eval has it
+  languages in the pooled ranking
+       same@10, cross@10: recall of relevant passages in the query's language,
+       and in others; Comp@10: share of queries with every version of the
+       answer within ten; Max@R: the worst rank of a version (log: 0 best, 1
+       worst); TLR: share of the query's language among the first ten over its
+       share of the pool; LPR: how often the query's language wins among
+       equally relevant passages (.5 is fair); L-nDCG: nDCG that wants it
+       first; pool, relevant: how far the languages of the first ten are from
+       those of the pool and of the relevant passages (0 the same, 1 none in
+       common). --pool mono, cross or pooled makes other sets of the same data
+
   PEER the chance of such ranks of relevant passages if no language is
        preferred (Yang et al. 2024); MRC how alike the rankings of a question
        in two languages are; 1 is fair

@@ -9,13 +9,12 @@ import numpy as np
 from xlret.evaluation import report
 from xlret.evaluation.evaluate import Evaluation
 from xlret.evaluation.metrics import mean
+from xlret.evaluation.pool_measures import TOP
 from xlret.evaluation.sets import RetrievalSet
 from xlret.search.balance import LanguageQuota, language_share, share_distance
 from xlret.search.calibration import Calibration, Vector, estimate_calibration
 
 _POOLED = {"ndcg@10": "nDCG@10", "mrr@10": "MRR@10", "recall@10": "R@10", "recall@100": "R@100"}
-TOP = 10
-"""Hits of each query whose languages are counted."""
 
 
 @dataclass(frozen=True)

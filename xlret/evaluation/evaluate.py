@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from xlret.evaluation.bias import peer, rank_distance
 from xlret.evaluation.metrics import mean
 from xlret.evaluation.named_measures import POOLED, Hits, NamedMeasure, library_values
+from xlret.evaluation.pool_measures import SHARES, pool_measures, share_distances
 from xlret.evaluation.retrieve import Reorder, Retrieved, retrieve
 from xlret.evaluation.sets import Judgements, RetrievalSet
 from xlret.shapes import FloatArray, FloatMatrix, IntArray
@@ -47,12 +48,14 @@ class Evaluation:
     """Macro means: over query languages, of the mean of every metric of `POOLED` and every named measure."""
     micro_means: Mapping[str, float]
     """The same of rank distance and PEER too, as means over all questions of all languages: trec_eval's `all`."""
+    pool: Mapping[str, float]
+    """Macro means of what `pool_measures` says of languages in the pooled ranking; empty for passages in one language."""
     matrix: Matrix
     """mAP of queries in one language over passages of one language alone."""
     matrices: Mapping[str, Matrix]
     """The same of every metric that follows from ranks alone; mAP is called `map`."""
     by_language: Mapping[str, Mapping[str, float]]
-    """Query language -> `queries`, `mo`, `cr` (from it to the others), `rank_distance`, `peer` and all of `pooled`."""
+    """Query language -> `queries`, `mo`, `cr` (from it to the others), `rank_distance`, `peer`, all of `pooled` and `pool`."""
     queries: int
     passages: int
     skipped: int
@@ -152,6 +155,9 @@ def evaluate(
         retrieved.query_N[is_relevant], retrieved.pooled_rank_N[is_relevant], lang_N[is_relevant], n_queries
     )
     values["peer"] = _peer(hits, lang_N)
+    in_pool = (hits, lang_N, query_lang_Q, passage_lang_P, retrieved.top_QK)
+    of_pool = pool_measures(*in_pool)
+    values |= of_pool
 
     # One ranking for each query and passage language.
     cells = n_queries * len(langs)
@@ -171,10 +177,14 @@ def evaluate(
             "mo": float(matrix[row, row]),
             "cr": mean(off_diagonal[row]),
             **{name: mean(value_Q[query_lang_Q == row]) for name, value_Q in values.items()},
+            **share_distances(*in_pool, row),
         }
         for lang, row in number.items()
     }
-    macro = {name: mean(np.array([numbers[name] for numbers in by_language.values()])) for name in values}
+    macro = {
+        name: mean(np.array([numbers[name] for numbers in by_language.values()]))
+        for name in (*values, *(SHARES if of_pool else ()))
+    }
     relevant_Q = hits.relevant()[2]
     grades = Counter(f"{grade:g}" for query in judged for grade in query.grades.tolist())
     return Evaluation(
@@ -189,6 +199,7 @@ def evaluate(
         rank_correlation=retrieved.rank_correlation,
         pooled={name: macro[name] for name in pooled_names},
         micro_means={name: mean(value_Q) for name, value_Q in values.items()},
+        pool={name: macro[name] for name in (*of_pool, *(SHARES if of_pool else ()))},
         matrix=_as_matrix(matrix, langs),
         matrices={"map" if name == "mul" else name: _as_matrix(numbers, langs) for name, numbers in matrices.items()},
         by_language=by_language,

@@ -9,11 +9,15 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Literal
 
-from xlret.evaluation.balance_effect import TOP, calibration_of
+import numpy as np
+from numpy.typing import NDArray
+
+from xlret.evaluation.balance_effect import calibration_of
 from xlret.evaluation.balanced_ranking import BalancedRanking
 from xlret.evaluation.debias.choice import component_of_set, without_language
 from xlret.evaluation.evaluate import Evaluation, evaluate
 from xlret.evaluation.named_measures import NamedMeasure
+from xlret.evaluation.pool_measures import TOP
 from xlret.evaluation.rerank import reranking
 from xlret.evaluation.retrieve import Reorder
 from xlret.evaluation.sets import RetrievalSet
@@ -79,11 +83,20 @@ def evaluate_sets(encoder: Encoder, sets: Iterable[RetrievalSet], method: Method
     return [measure(encoder, retrieval_set, method or Method()).evaluation for retrieval_set in sets]
 
 
-def measure(encoder: Encoder, retrieval_set: RetrievalSet, method: Method) -> Measured:
-    """Encodes a set and ranks its passages for every query, with and without the change that the method asks for."""
+KnownVectors = dict[tuple[Side, str], NDArray[np.float32]]
+"""The vectors of texts that sets share, by side and text."""
+
+
+def measure(encoder: Encoder, retrieval_set: RetrievalSet, method: Method, known: KnownVectors | None = None) -> Measured:
+    """Encodes a set and ranks its passages for every query, with and without the change that the method asks for.
+
+    Args:
+        encoder, retrieval_set, method: what is measured, on what, and how.
+        known: vectors that are not made again, see `encoded`.
+    """
     began = time.monotonic()
-    queries_QD = encoded(encoder, retrieval_set.query_texts, "query", method, f"{retrieval_set.name}: queries")
-    passages_PD = encoded(encoder, retrieval_set.passage_texts, "passage", method, f"{retrieval_set.name}: passages")
+    queries_QD = encoded(encoder, retrieval_set.query_texts, "query", method, f"{retrieval_set.name}: queries", known)
+    passages_PD = encoded(encoder, retrieval_set.passage_texts, "passage", method, f"{retrieval_set.name}: passages", known)
     encoded_at = time.monotonic()
     component = component_of_set(retrieval_set, passages_PD, method.debias) if isinstance(method.debias, str) else method.debias
     queries_QD, passages_PD = without_language(component, retrieval_set, queries_QD, passages_PD)
@@ -117,15 +130,29 @@ def measure(encoder: Encoder, retrieval_set: RetrievalSet, method: Method) -> Me
     return Measured(retrieval_set, evaluation, rankings, calibrated_from, component, *seconds)
 
 
-def encoded(encoder: Encoder, texts: Sequence[str], side: Side, method: Method, title: str) -> FloatMatrix:
-    """A vector for each text, [N, D]; texts that are equal are encoded once and get the same vector, bit for bit."""
+def encoded(
+    encoder: Encoder, texts: Sequence[str], side: Side, method: Method, title: str, known: KnownVectors | None = None
+) -> FloatMatrix:
+    """A vector for each text, [N, D]; texts that are equal are encoded once and get the same vector, bit for bit.
+
+    Args:
+        encoder, method: what encodes, and how.
+        texts: any strings.
+        side: which prompt they get.
+        title: of the progress bar.
+        known: vectors of earlier calls with this encoder, which are not made again; gets the new ones.
+    """
     row_of_text: dict[str, int] = {}
     rows = [row_of_text.setdefault(text, len(row_of_text)) for text in texts]
+    fresh = [text for text in row_of_text if known is None or (side, text) not in known]
     vectors_UD = encoder.encode(
-        list(row_of_text),
+        fresh,
         side,
         precision=method.precision,
         tokens_per_batch=method.tokens_per_batch,
-        progress=title if method.progress else None,
+        progress=title if method.progress and fresh else None,
     )
-    return vectors_UD[rows]
+    if known is None:
+        return vectors_UD[rows]
+    known.update({(side, text): vector_D for text, vector_D in zip(fresh, vectors_UD, strict=True)})
+    return np.stack([known[side, text] for text in texts])

@@ -10,6 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from xlret.evaluation.evaluate import Evaluation, Matrix
+from xlret.evaluation.pool_measures import POOL_MEASURES, SHARES
 from xlret.evaluation.significance import Difference
 
 HEADLINE = {"mo": "Mo", "cr": "Cr", "mul": "Mul", "rank_distance": "rank dist."}
@@ -34,7 +35,7 @@ def as_json(evaluation: Evaluation) -> dict[str, Any]:
     """Every number of an evaluation as JSON values; what has no queries to stand on is null."""
     names = (
         *("name", "languages", "queries", "passages", "skipped", "unanswered", "grades", "left_out", "caution", "read_from"),
-        *("mo", "cr", "mul", "micro", "rank_distance", "peer", "pooled", "by_language", "matrix", "matrices"),
+        *("mo", "cr", "mul", "micro", "rank_distance", "peer", "pooled", "pool", "by_language", "matrix", "matrices"),
     )
     values = {name: getattr(evaluation, name) for name in names}
     values["mrc"] = evaluation.rank_correlation
@@ -46,7 +47,9 @@ def as_json(evaluation: Evaluation) -> dict[str, Any]:
 
 def macro_means(evaluation: Evaluation) -> dict[str, float]:
     """Means over query languages: every metric over the pooled corpus, rank distance and PEER; the pair of `micro_means`."""
-    return dict(evaluation.pooled) | {"rank_distance": evaluation.rank_distance, "peer": evaluation.peer}
+    return (
+        dict(evaluation.pooled) | dict(evaluation.pool) | {"rank_distance": evaluation.rank_distance, "peer": evaluation.peer}
+    )
 
 
 def without_nan(value: Any) -> Any:
@@ -73,6 +76,8 @@ def print_evaluation(evaluation: Evaluation, *, held_out: Sequence[str] = (), co
     print_rows(*language_rows(evaluation, held_out), None, console)
     if evaluation.measures:
         print_rows(*measure_rows(evaluation, held_out), "measures over the pooled corpus", console)
+    if evaluation.pool:
+        print_rows(*pool_rows(evaluation, held_out), "languages in the pooled ranking", console)
     bias = [f"{name} {value}" for name, value, _ in bias_rows(evaluation)[1][1:]]
     if bias:
         console.print(f"bias in the pooled corpus: {', '.join(bias)} (1 is fair)", markup=False)
@@ -159,6 +164,18 @@ def measure_rows(evaluation: Evaluation, held_out: Sequence[str] = ()) -> Rows:
     rows.append(["macro mean", *(number(evaluation.pooled[name]) for name in evaluation.measures)])
     rows.append(["micro mean", *(number(evaluation.micro_means[name]) for name in evaluation.measures)])
     return ["queries in", *evaluation.measures], rows
+
+
+def pool_rows(evaluation: Evaluation, held_out: Sequence[str] = ()) -> Rows:
+    """What the pooled ranking makes of languages: a row a query language, then their mean."""
+    columns = {name: title for name, title in (POOL_MEASURES | SHARES).items() if name in evaluation.pool}
+    rows = [
+        [_starred(lang, held_out), *(number(row[name], 3) for name in columns)]
+        for lang, row in evaluation.by_language.items()
+        if row["queries"]
+    ]
+    rows.append(["macro mean", *(number(evaluation.pool[name], 3) for name in columns)])
+    return ["queries in", *columns.values()], rows
 
 
 def bias_rows(evaluation: Evaluation) -> Rows:

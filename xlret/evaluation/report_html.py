@@ -5,7 +5,7 @@ from math import isnan
 from typing import NamedTuple
 
 from xlret.evaluation.evaluate import Evaluation, Matrix
-from xlret.evaluation.report import Rows, bias_rows, language_rows, measure_rows, paired_languages, remarks
+from xlret.evaluation.report import Rows, bias_rows, language_rows, measure_rows, paired_languages, pool_rows, remarks
 from xlret.pages import render
 
 
@@ -32,6 +32,7 @@ def page(
             "remarks": remarks(evaluation),
             "language_rows": language_rows(evaluation, held_out),
             "measure_rows": measure_rows(evaluation, held_out) if evaluation.measures else None,
+            "pool_rows": pool_rows(evaluation, held_out) if evaluation.pool else None,
             "bias_rows": bias_rows(evaluation),
             "heat_maps": {name: heat_map(matrix) for name, matrix in evaluation.matrices.items()},
         }

@@ -16,7 +16,8 @@ from xlret.evaluation.balance_effect import effect_rows
 from xlret.evaluation.benchmarks import benchmark
 from xlret.evaluation.benchmarks.custom import custom_set, is_collection, pairs_alone
 from xlret.evaluation.evaluate import Evaluation
-from xlret.evaluation.measure import Measured, Method, measure
+from xlret.evaluation.measure import KnownVectors, Measured, Method, measure
+from xlret.evaluation.pools import as_pools
 from xlret.evaluation.save import read_scores, scores_of, write_evaluation
 from xlret.evaluation.sets import RetrievalSet, from_corpus
 from xlret.evaluation.settings import EvaluateSettings
@@ -65,8 +66,9 @@ def evaluate_encoder(
     prepared = _prepared_sets(settings, sets)
     model = Encoder.load(encoder, device=_device(), **settings.overrides())
     measured = []
+    known: KnownVectors | None = None if settings.pool in (None, "pooled") else {}  # parts share texts
     for retrieval_set in prepared:
-        measured.append(measure(model, retrieval_set, method))
+        measured.append(measure(model, retrieval_set, method, known))
         _print_measured(measured[-1], settings, console)
     values = summary(encoder, settings, measured)
     differences, incomparable = _differences(measured, earlier)
@@ -140,11 +142,15 @@ def _method(encoder: str, settings: EvaluateSettings, depth: int, progress: bool
     )
 
 
-def _prepared_sets(settings: EvaluateSettings, sets: Sequence[RetrievalSet] | None) -> Iterable[RetrievalSet]:
+def _prepared_sets(settings: EvaluateSettings, sets: Iterable[RetrievalSet] | None) -> Iterable[RetrievalSet]:
     """The sets as they will be encoded; translated all before the first is, so that a missing language shows at once."""
     lexicon = None if settings.translate_test is None else Lexicon.load([settings.translate_test])
-    given = retrieval_sets(settings) if sets is None else sets
-    return given if lexicon is None else [translated(each, WordTranslator(lexicon, "en", each.languages)) for each in given]
+    sets = retrieval_sets(settings) if sets is None else sets
+    if settings.pool is not None:
+        sets = as_pools(sets, settings.pool)
+    if lexicon is None:
+        return sets
+    return [translated(each, WordTranslator(lexicon, "en", each.languages)) for each in sets]
 
 
 def _differences(

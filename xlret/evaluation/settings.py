@@ -9,6 +9,7 @@ from xlret.data.rows import BadRowPolicy
 from xlret.errors import UserError
 from xlret.evaluation.benchmarks import benchmark
 from xlret.evaluation.named_measures import NamedMeasure, named_measures
+from xlret.evaluation.pools import Pool
 from xlret.model.settings import EncoderOverrides
 from xlret.search.balance import Balance
 from xlret.text.languages import LanguageCodes, language
@@ -41,6 +42,8 @@ class EvaluateSettings(Settings):
     """At most so many groups of the corpus."""
     languages: LanguageCodes | None = None
     """Only these, as queries and passages; all by default."""
+    pool: Pool | None = None
+    """mono: a set for each language alone; cross: one for each pair; pooled: one of all. By default as published."""
     held_out: LanguageCodes = ()
     """Languages that the encoder was not trained on; shown by themselves."""
     query_prompt: str | None = None
