@@ -1,7 +1,7 @@
 """The service on Ray, as real processes: answers, swaps, and what happens when its parts are killed, stopped or damaged.
 
 One service for all tests, in this order; it has one replica of everything, so each fault takes away the only one. (Replicas
-that stand in for each other are in test_ray_replicas.py.)
+that stand in for each other are in test_replicas.py.)
 """
 
 import asyncio

@@ -164,7 +164,7 @@ def _harden(path: Path) -> str:
     given = os.environ.get(CONNECTIONS, "{}")
     try:
         connections = ConnectionSettings.model_validate_json(given)
-    except ValidationError as error:  # Ray hands the last line on; without it a proxy would stay in its start and say nothing
+    except ValidationError as error:  # Ray logs it, and starts us again without end
         sys.exit(
             f"error: the environment variable {CONNECTIONS} is {given!r:.200} ({error.errors()[0]['msg']}); "
             "set it as a shell reads the lines of xlret serve --environment, quotes removed"
