@@ -8,12 +8,14 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import ray
 from ray._private import ray_constants
 
 from xlret.errors import UserError
+from xlret.ports import free_port
 
 _PATIENCE_S = 10.0
 """How long a cluster may take to answer the first bytes."""
@@ -25,7 +27,9 @@ _SETTINGS_FRAME = 4
 
 
 @contextmanager
-def ray_session(cpus: int | None = None, object_store_gb: float = 1.0, host: str | None = None) -> Iterator[None]:
+def ray_session(
+    cpus: int | None = None, object_store_gb: float = 1.0, host: str | None = None, *, tell_workers: bool = False
+) -> Iterator[None]:
     """Connects to the cluster named by RAY_ADDRESS (as `ray job submit` sets it), else starts a local Ray.
 
     A local Ray gets at least two CPUs' worth of slots, a bounded object store, and is stopped when the block ends, errors
@@ -36,6 +40,8 @@ def ray_session(cpus: int | None = None, object_store_gb: float = 1.0, host: str
         cpus: slots of a local Ray; those of the machine by default.
         object_store_gb: size of its object store.
         host: address of this machine that a local Ray's processes listen on; by default Ray chooses.
+        tell_workers: RAY_ADDRESS is set in all processes of the session. Where several Rays run on a machine, Ray's tools in
+            a worker (those that clean up after a Ray Train that was started in it, say) would not know which one is theirs.
 
     Raises:
         UserError: RAY_ADDRESS is no address of a cluster, or none answers within 30 s; no directory for a local Ray.
@@ -45,16 +51,16 @@ def ray_session(cpus: int | None = None, object_store_gb: float = 1.0, host: str
         return
     address = os.environ.get("RAY_ADDRESS")
     if address and address != "local":
-        _connect(address)
+        _connect(address, tell_workers=tell_workers)
     else:
-        _start_local(max(2, cpus or os.cpu_count() or 2), int(object_store_gb * 2**30), host)
+        _start_local(max(2, cpus or os.cpu_count() or 2), int(object_store_gb * 2**30), host, tell_workers=tell_workers)
     try:
         yield
     finally:
         ray.shutdown()
 
 
-def _connect(address: str) -> None:
+def _connect(address: str, *, tell_workers: bool) -> None:
     """Connects to a cluster. Ray by itself tries for two minutes and more before it says that nobody answers."""
     remedy = "set it to HOST:PORT of the cluster's head (port 6379 by default) or unset it"
     scheme = address.partition("://")[0] if "://" in address else ""
@@ -74,7 +80,12 @@ def _connect(address: str) -> None:
         if os.environ.get("RAY_USE_TLS", "0") == "0" and (problem := _unanswered(host, port)) is not None:
             raise UserError(f"no Ray answers at RAY_ADDRESS={address}: {problem}; start one (ray start --head), {remedy}")
     try:
-        ray.init(address=address, log_to_driver=False, logging_level="warning")
+        ray.init(
+            address=address,
+            log_to_driver=False,
+            logging_level="warning",
+            **(_environment(address) if tell_workers and address != "auto" else {}),
+        )
     except Exception as error:  # whatever it is, it comes of the address: Ray raises a dozen kinds
         reason = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
         raise UserError(f"cannot use the Ray cluster at RAY_ADDRESS={address}: {reason:.300}; {remedy}") from error
@@ -108,11 +119,20 @@ def _is_address(host: str) -> bool:
     return True
 
 
-def _start_local(cpus: int, object_store_bytes: int, host: str | None) -> None:
+def _environment(address: str) -> dict[str, Any]:
+    """What `ray.init` is told so that all processes that it starts know the cluster's address."""
+    return {"runtime_env": {"env_vars": {"RAY_ADDRESS": address}}}
+
+
+def _start_local(cpus: int, object_store_bytes: int, host: str | None, *, tell_workers: bool) -> None:
     """A Ray of our own. Its start has 30 seconds, fixed, which a machine busy with other work may miss: then once more."""
     temporary = _temporary_directory()
     _make_token_possible()
     for may_fail in (True, False):
+        environment: dict[str, Any] = {}
+        if tell_workers:  # they are started with it, so the port has to be known before
+            os.environ[ray_constants.GCS_PORT_ENVIRONMENT_VARIABLE] = str(port := free_port())
+            environment = _environment(f"{host or ray.util.get_node_ip_address()}:{port}")
         try:
             ray.init(
                 address="local",
@@ -123,12 +143,16 @@ def _start_local(cpus: int, object_store_bytes: int, host: str | None) -> None:
                 logging_level="error",
                 _temp_dir=str(temporary),
                 **({} if host is None else {"_node_ip_address": _reached_at(host)}),
+                **environment,
             )
             return
         except Exception as error:  # Ray raises no narrower one here
             if not may_fail or "timed out during startup" not in str(error):
                 raise
             ray.shutdown()
+        finally:
+            if tell_workers:
+                del os.environ[ray_constants.GCS_PORT_ENVIRONMENT_VARIABLE]
 
 
 def _temporary_directory() -> Path:

@@ -8,7 +8,8 @@ import pytest
 from xlret.commands.app import main
 from xlret.config import read_recipe
 from xlret.errors import UserError
-from xlret.serve.ray.start import fast_environment, free_port, serving
+from xlret.ports import free_port
+from xlret.serve.ray.start import fast_environment, serving
 from xlret.serve.settings import ServeSettings
 
 

@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 
+from xlret.ports import free_port
 from xlret.serve.ray.haproxy import install
 from xlret.serve.ray.keeper import CLOSED_S, STAND_IN_S, STOPPING, noted, servers, stand_in
 from xlret.serve.ray.processes import is_alive, name_of
-from xlret.serve.ray.start import free_port
 
 SOON_S = 20.0
 """What takes a moment may take so long on a busy machine."""

@@ -4,10 +4,8 @@ import contextlib
 import logging
 import math
 import os
-import random
 import re
 import resource
-import socket
 import sys
 import time
 import urllib.error
@@ -18,6 +16,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from xlret.errors import UserError, user_error_in
+from xlret.ports import bound_port, free_port
 from xlret.release.once import VerifiedOnce
 from xlret.serve.ray.guard import Guard, clear_leftovers
 from xlret.serve.ray.haproxy import CONNECTIONS, install
@@ -159,32 +158,6 @@ def serving(settings: ServeSettings, on_loss: Callable[[str], None], once: Verif
         guard.end()
 
 
-def free_port(host: str = "127.0.0.1") -> int:
-    """A port of an address of this machine that nobody listens on.
-
-    It lies below those that the system gives to whoever asks for any, as Ray's processes do from now on: none of them takes it
-    before it is used.
-
-    Raises:
-        OSError: there is no such address here.
-    """
-    lowest = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text(encoding="ascii").split()[0])
-    # Ray Serve's replicas listen on ports from 30000 on, Ray's workers below 20000.
-    candidates = range(20_000, min(lowest, 30_000))
-    for port in random.Random().sample(candidates, min(100, len(candidates))):
-        with contextlib.suppress(OSError):
-            return _bound(host, port)
-    return _bound(host, 0)
-
-
-def _bound(host: str, port: int) -> int:
-    """A port that can be listened on: the one given, any for 0."""
-    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as listener:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((host, port))
-        return int(listener.getsockname()[1])
-
-
 def _checked_port(settings: ServeSettings) -> int:
     """The port to listen on, a free one for 0.
 
@@ -192,7 +165,7 @@ def _checked_port(settings: ServeSettings) -> int:
         UserError: the port is taken, or there is no such address here.
     """
     try:
-        return _bound(settings.host, settings.port) if settings.port else free_port(settings.host)
+        return bound_port(settings.host, settings.port) if settings.port else free_port(settings.host)
     except OSError as error:
         raise UserError(
             f"cannot listen on {settings.host}:{settings.port}: {error.strerror}; "
