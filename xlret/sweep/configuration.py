@@ -86,6 +86,10 @@ def trial_run(job: SweepJob, configuration: Configuration, seed: int) -> TrainJo
         "storage": str(job.out / "trials"),
     }
     run = changed_recipe(TrainJob, job.base, {**changes, **own})
+    if run.ray.workers == 1:  # the same weights, and a start-up of seconds instead of Ray Train's
+        run = run.model_copy(update={"ray": run.ray.model_copy(update={"workers": 0})})
+    if job.scheduler.method != "none":  # it pauses after dev evaluations, and goes on from checkpoints
+        run = run.model_copy(update={"checkpoint_every": run.dev.every})
     if not configuration.untrained:
         check_settings(run)
     return run

@@ -51,7 +51,14 @@ class SchedulerSettings(Settings):
     """When a configuration is given up before its last step. Needs dev corpora. Seeds are cut together, never one of them."""
 
     method: Literal["none", "asha", "median", "pbt"] = "none"
-    """asha: asynchronous successive halving; median: below the median of the others' means; pbt: population-based training."""
+    """By the dev metric that picks best checkpoints. asha: asynchronous successive halving; median: below the median of the
+    others' means; pbt: population-based training."""
+    first: int | None = Field(None, ge=1)
+    """Step of the first decision; by default that of the first dev evaluation. The median rule decides every so many steps."""
+    reduction: float = Field(3.0, gt=1)
+    """asha goes on with one in so many, and decides again after so many times as many steps."""
+    quorum: int = Field(3, ge=1)
+    """The median rule gives up none before so many others have come as far."""
 
 
 class BudgetSettings(Settings):

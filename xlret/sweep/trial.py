@@ -98,6 +98,11 @@ def cut_trial(job: SweepJob, configuration: Configuration, seed: int) -> TrialRe
     return _written(job, configuration, seed, "cut", None, {})
 
 
+def fail_trial(job: SweepJob, configuration: Configuration, seed: int, error: str) -> TrialResult:
+    """Writes down that a trial could not be carried out."""
+    return _written(job, configuration, seed, "failed", error, {})
+
+
 def _written(
     job: SweepJob,
     configuration: Configuration,
