@@ -18,8 +18,8 @@ from served import served
 from stand_in import House
 from starlette.types import Receive, Scope, Send
 
+from xlret.ports import free_port
 from xlret.serve.ray.haproxy import CONNECTIONS, hardened, install, write_errors
-from xlret.serve.ray.start import free_port
 from xlret.serve.settings import ConnectionSettings
 
 SOON_S = 20.0

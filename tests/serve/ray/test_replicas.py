@@ -15,12 +15,8 @@ import yaml
 from made_releases import make_releases
 from processes import ADMIN_KEY, LONG, Client, Load, Service, alive, service
 
-<<<<<<< HEAD
-from xlret.serve.ray.keeper import STAND_IN_S
-from xlret.serve.ray.start import free_port
-=======
 from xlret.ports import free_port
->>>>>>> 693cbb4 (Ports have a file of their own; a session can tell its address to all its processes, as Ray Train inside a worker needs)
+from xlret.serve.ray.keeper import STAND_IN_S
 
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).resolve().parents[3]
