@@ -3,13 +3,14 @@
 import ir_measures
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 from ir_measures import Qrel, ScoredDoc
 from peer_measure import PEER
 from scipy.stats import kruskal, spearmanr
 
-from xlret.evaluation.bias import RankCorrelation, peer, rank_distance
+from xlret.evaluation.bias import RankCorrelation, descending, peer, rank_distance
 
 
 def test_rank_distance_is_last_minus_first_over_all_languages() -> None:
@@ -96,3 +97,17 @@ def test_rank_correlation_means_over_questions_and_leaves_lonely_ones_out() -> N
     assert mrc(same + turned + lonely, ["a", "a", "b", "b", "c"]) == pytest.approx(0)
     assert np.isnan(mrc(lonely, ["c"]))
     assert mrc([[0], [0]], ["a", "a"]) == 1
+
+
+@settings(max_examples=100)
+@given(
+    scores=arrays(
+        st.sampled_from([np.float32, np.float64]),
+        st.integers(0, 40),
+        elements=st.floats(width=32) | st.sampled_from([0.0, -0.0, 0.5, float("inf"), float("-inf"), float("nan"), 1e-45]),
+    )
+)
+def test_descending_is_a_stable_argsort(scores: np.ndarray) -> None:
+    before = scores.copy()
+    assert np.array_equal(descending(scores), np.argsort(-scores, kind="stable"))
+    assert np.array_equal(scores, before, equal_nan=True)

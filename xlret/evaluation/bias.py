@@ -9,6 +9,9 @@ from scipy.special import chdtrc  # type: ignore[import-untyped]
 
 from xlret.shapes import FloatArray, IntArray
 
+_MOST_INDICES = 1 << 32
+"""What the low half of a 64-bit key holds."""
+
 
 def rank_distance(query_N: IntArray, rank_N: IntArray, language_N: IntArray, n_queries: int) -> FloatArray:
     """The largest minus the smallest rank of a query's relevant passages in the full multilingual pool; shape [Q].
@@ -121,13 +124,14 @@ class RankCorrelation:
         self._group: str | None = None
         self._rankings = 0
         self._sum_P = np.zeros(n_passages)
+        self._ranks_P = np.arange(n_passages, dtype=np.float64)
 
     def add(self, group: str, score_P: NDArray[np.floating[Any]]) -> None:
-        """Takes the scores of one query; ties are ranked by passage index, as everywhere here. Cost: a sort."""
+        """Takes the scores [P] of one query; ties are ranked by passage index, as everywhere here. Cost: `descending`."""
         if group != self._group:
             self._close()
             self._group = group
-        self._sum_P[np.argsort(-score_P, kind="stable")] += np.arange(len(score_P))
+        self._sum_P[descending(score_P)] += self._ranks_P
         self._rankings += 1
 
     def mean(self) -> float:
@@ -144,3 +148,22 @@ class RankCorrelation:
             self._means.append((whole - rankings) / (rankings * (rankings - 1)))
         self._group, self._rankings = None, 0
         self._sum_P[:] = 0.0
+
+
+def descending(score_P: NDArray[np.floating[Any]]) -> IntArray:
+    """The indices of scores from the highest to the lowest, equal ones by index: `np.argsort(-scores, kind="stable")`.
+
+    Scores in float32 are sorted as integers with their indices in the low bits, which decide ties: about a fifth of the time of
+    a stable argsort (numpy sorts values, but not indices, with vector instructions).
+
+    >>> descending(np.array([0.5, 2.0, 0.5, 9.0], np.float32)).tolist()
+    [3, 1, 0, 2]
+    """
+    if score_P.dtype != np.float32 or len(score_P) > _MOST_INDICES or np.isnan(score_P).any():
+        return np.argsort(-score_P, kind="stable")
+    bits_P = (np.float32(0) - score_P).view(np.int32)  # from zero, so that zeros of both signs are one
+    bits_P ^= (bits_P >> 31) & np.int32(0x7FFFFFFF)  # negative floats stand in the order of their size: turned round
+    keys_P = bits_P.astype(np.int64) << 32 | np.arange(len(score_P))
+    keys_P.sort()
+    order_P: IntArray = keys_P & 0xFFFFFFFF
+    return order_P
