@@ -28,14 +28,14 @@ def trial_needs(run: TrainJob, memory_gb: float | None = None) -> Needs:
 
     >>> from pathlib import Path
     >>> trial_needs(TrainJob(name="n", corpora=(Path("c"),), ray={"workers": 2, "cpus_per_worker": 1}))
-    Needs(own={'CPU': 0.0}, workers=({'CPU': 1.25}, {'CPU': 1.25}))
+    Needs(own={'CPU': 0.01}, workers=({'CPU': 1.25}, {'CPU': 1.25}))
     """
     memory = {} if memory_gb is None else {"memory": memory_gb * 2**30}
     gpu = {"GPU": 1.0} if run.ray.gpu else {}
     if run.ray.workers <= 1:
         return Needs({"CPU": float(run.ray.threads_per_worker), **gpu, **memory})
     worker = {"CPU": run.ray.cpus_per_worker + run.ray.cpus_per_task, **gpu}
-    return Needs({"CPU": 0.0, **memory}, (worker,) * run.ray.workers)
+    return Needs({"CPU": _WATCHING, **memory}, (worker,) * run.ray.workers)
 
 
 def room_for(nodes: Sequence[Resources], needs: Needs) -> int:
@@ -53,6 +53,8 @@ def room_for(nodes: Sequence[Resources], needs: Needs) -> int:
     return count
 
 
+_WATCHING = 0.01
+"""CPUs of a process that only waits for its workers; Ray places nothing that needs nothing."""
 _MOST = 1000
 """Trials at once are never more: one that needs nothing would fit for ever."""
 
