@@ -161,8 +161,16 @@ def _pair(text: str) -> tuple[str, str, str]:
 
 
 def _pool(store: Kept, name: str, retrieval_set: RetrievalSet) -> Pool:
-    passages = store.vectors(name, retrieval_set.passage_texts, "passage")
-    return Pool(retrieval_set, store.vectors(name, retrieval_set.query_texts, "query"), passages)
+    """A set with its vectors, kept by language, so that a few languages first cost nothing twice."""
+
+    def vectors(side: Side) -> FloatMatrix:
+        langs, texts = ([*getattr(retrieval_set, f"{side}_{column}")] for column in ("langs", "texts"))
+        rows = {lang: [row for row, of_row in enumerate(langs) if of_row == lang] for lang in dict.fromkeys(langs)}
+        parts = [store.vectors(f"{name}-{lang}", [texts[row] for row in members], side) for lang, members in rows.items()]
+        return np.concatenate(parts)[np.argsort(np.concatenate(list(rows.values())))]
+
+    passages_PD = vectors("passage")
+    return Pool(retrieval_set, vectors("query"), passages_PD)
 
 
 def _texts(store: Kept, name: str, path: Path, languages: Iterable[str]) -> dict[str, FloatMatrix]:
