@@ -30,6 +30,8 @@ examples:
       --factory HNSW32,SQ8                # without encoding again
   xlret index append indexes/wiki --encoder runs/NAME/model --passages new.jsonl
   xlret index delete indexes/wiki ids.txt # one id a line
+  xlret index build indexes/fair --encoder runs/NAME/model --debias shift \
+      --passages wiki-1.jsonl.gz          # without the language in vectors
   xlret index compact indexes/wiki
   xlret index search indexes/wiki "Wo liegt Bern?" --languages en sw
 
@@ -113,24 +115,34 @@ def build(
     source: Annotated[Source | None, Flat] = None,
     settings: Annotated[IndexSettings | None, Flat] = None,
     encoding: Encoding = None,
+    debias: str | None = None,
 ) -> int:
-    """Encode passages and build an index of them, as a new version."""
+    """Encode passages and build an index of them, as a new version.
+
+    Args:
+        debias: take the language out of all vectors, also of what is added and asked later: shift, centre, shift-passages or
+            project, estimated from these passages, or a file of xlret debias
+    """
+    from xlret.model.debias.component import component_or_method
     from xlret.search.build import build_index
     from xlret.search.from_files import build_from
     from xlret.search.queries import encoded_queries
     from xlret.search.vectors.store import VectorStore
 
     directory, source, settings = expand_path(index), source or settings_from(Source, {}), settings or IndexSettings()
+    chosen = None if debias is None else component_or_method(debias)
     if source.vectors is not None:
         _refuse_encoding(encoding)
         store = VectorStore.open(source.vectors)
         queries = None if source.encoder is None else encoded_queries(store, source.encoder, settings.certificate_queries)
-        version = build_index(store, directory, settings, queries=queries, say=tell)
+        version = build_index(store, directory, settings, queries=queries, debias=chosen, say=tell)
     else:
         assert source.encoder is not None
         report = _report(source)
         passages = _passages(source, report)
-        version = build_from(passages, source.encoder, directory, settings, encoding, store=source.store, say=tell)
+        version = build_from(
+            passages, source.encoder, directory, settings, encoding, store=source.store, debias=chosen, say=tell
+        )
         _say_skipped(report)
     return _done(version)
 
@@ -212,6 +224,7 @@ def search(
     encoder: Path | None = None,
     languages: Languages | None = None,
     top_k: int = 10,
+    query_language: str | None = None,
 ) -> int:
     """Search an index and print the hits.
 
@@ -220,11 +233,12 @@ def search(
         encoder: directory of the encoder; by default where it was when the index was made
         languages: only passages in these languages
         top_k: how many hits
+        query_language: of the query, where the index was built with --debias centre or shift
     """
     from xlret.search.text_index import TextIndex
 
     console = Console(highlight=False, soft_wrap=True)
-    for hit in TextIndex.open(index, encoder).search(query, top_k, languages=languages):
+    for hit in TextIndex.open(index, encoder).search(query, top_k, languages=languages, query_language=query_language):
         text = f"{hit.title} {hit.text}" if hit.title else hit.text
         console.print(Text.assemble((f"{hit.score:.3f} {hit.lang:7}", "bold"), f" {hit.id}  ", f"{text:.200}"))
     return 0

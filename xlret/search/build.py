@@ -12,8 +12,10 @@ from numpy.typing import NDArray
 from xlret.artifacts import write_table
 from xlret.errors import UserError
 from xlret.keys import generator
+from xlret.model.debias.component import DEBIAS, DebiasMethod, LanguageComponent
 from xlret.search.calibration import CALIBRATION, estimate_calibration
 from xlret.search.certificate import certify
+from xlret.search.debias import FILE, passage_vectors, settled_component
 from xlret.search.factory import Factory, choose, describe, factory_of, new_index, train, training_rows
 from xlret.search.faiss_files import write_index
 from xlret.search.index import SearchIndex
@@ -34,6 +36,7 @@ def build_index(
     settings: IndexSettings | None = None,
     *,
     queries: Mapping[str, NDArray[np.float32]] | None = None,
+    debias: LanguageComponent | DebiasMethod | None = None,
     say: Say = print,
 ) -> Path:
     """Builds an index of all passages of a store, as a new version in `out`.
@@ -48,6 +51,8 @@ def build_index(
         settings: how.
         queries: query language -> vectors of queries [N, D] to measure recall with; by default a sample of the
             passages, each of which is then not to find itself.
+        debias: a language component that is taken out of all vectors, now and of what is added later, or the method to
+            estimate it by from the passages; the index carries it, and queries have to lose it too.
         say: told what is done and why.
 
     Returns:
@@ -64,9 +69,19 @@ def build_index(
         factory = factory_of(settings.factory, store.count, store.dimension, store.dtype)
     say(f"{store.count:,} passages: {describe(factory, store.count, store.dimension, store.dtype)}")
 
-    def pieces() -> Iterator[tuple[pa.Table, Vectors]]:
+    def stored() -> Iterator[tuple[pa.Table, Vectors]]:
         for part in store.parts():
             yield part.drop_columns(["vector"]), vectors_of(part)
+
+    component = None
+    if debias is not None:
+        component = settled_component(debias, store, lambda: _by_language(draw_sample(stored, len(store.languages))), say)
+    if queries is not None and component is not None:
+        queries = {lang: component.remove(rows, [lang] * len(rows), "query") for lang, rows in queries.items()}
+
+    def pieces() -> Iterator[tuple[pa.Table, Vectors]]:
+        for part in store.parts():
+            yield part.drop_columns(["vector"]), passage_vectors(component, part)
 
     with scratch(out) as directory:
         names = sorted(store.languages)
@@ -90,6 +105,10 @@ def build_index(
         values |= write_shards(
             directory, pieces, keys % np.uint64(settings.shards), settings.shards, trained, values, settings.threads
         )
+        if component is not None:
+            component.save(directory / DEBIAS)
+            values["files"][FILE] = file_entry(directory / DEBIAS)
+            values["settings"]["debias"] = component.method
         manifest = finish(directory, values, trained, sample, query_sample(sample, queries, settings), say)
         return publish(out, directory, manifest)
 

@@ -12,8 +12,10 @@ from numpy.typing import NDArray
 
 from xlret.artifacts import link_or_copy, open_table
 from xlret.errors import DataError, UserError
+from xlret.model.debias.component import DEBIAS
 from xlret.search.build import QUERIES, Say, add_lists, draw_sample, finish, write_shards
 from xlret.search.calibration import sampled
+from xlret.search.debias import FILE, passage_vectors, read_component
 from xlret.search.factory import encoded, lists_of
 from xlret.search.faiss_files import read_index
 from xlret.search.index import SearchIndex
@@ -59,7 +61,9 @@ def append(index_dir: Path, store: VectorStore, *, replace: bool = False, thread
         check_fit(old.manifest, store.dimension, store.dtype, store.encoder)
         fields = _fields(old.manifest, store)
         tables = [part.drop_columns(["vector"]) for part in store.parts()]
-        table, vectors = pa.concat_tables(tables), np.concatenate([vectors_of(part) for part in store.parts()])
+        component = read_component(old.path, old.manifest)
+        vectors = np.concatenate([passage_vectors(component, part) for part in store.parts()])
+        table = pa.concat_tables(tables)
         doomed = _rows_with(old, table.column("id").to_pylist())
         taken = sum(len(rows) for rows in doomed)
         if taken and not replace:
@@ -179,6 +183,9 @@ def _publish(
     if trained is not None:
         link_or_copy(old.path / TRAINED, directory / TRAINED)
         values["files"]["trained"] = old.manifest.files["trained"]
+    if FILE in old.manifest.files:
+        link_or_copy(old.path / DEBIAS, directory / DEBIAS)
+        values["files"][FILE] = old.manifest.files[FILE]
     queries = open_table(old.path / QUERIES, REMEDY)
     return publish(index_dir, directory, finish(directory, values, trained, sample, queries, say))
 

@@ -8,6 +8,7 @@ from xlret.data.corpus import ParallelCorpus
 from xlret.data.rows import ReadingReport
 from xlret.errors import UserError
 from xlret.files import expand_path
+from xlret.model.debias.component import DebiasMethod, LanguageComponent
 from xlret.search.build import build_index
 from xlret.search.edit import append, check_fit
 from xlret.search.manifest import current_version, read_manifest
@@ -62,6 +63,7 @@ def build_from(
     encoding: EncodeSettings | None = None,
     *,
     store: Path | None = None,
+    debias: LanguageComponent | DebiasMethod | None = None,
     say: Say = print,
 ) -> Path:
     """Encodes passages, builds an index of them, and measures it with queries made of titles and first sentences.
@@ -72,7 +74,8 @@ def build_from(
         out: directory of the index.
         settings: how to build.
         encoding: how to encode.
-        store: where encoded passages are kept; by default `OUT.vectors`.
+        store: where encoded passages are kept, their language in them; by default `OUT.vectors`.
+        debias: as for `build_index`.
         say: told what is done and why.
 
     Returns:
@@ -84,7 +87,7 @@ def build_from(
     settings = settings or IndexSettings()
     encoded = encode_passages(passages, encoder, store or beside(out, "vectors"), encoding)
     queries = encoded_queries(encoded, expand_path(encoder), settings.certificate_queries)
-    return build_index(encoded, out, settings, queries=queries, say=say)
+    return build_index(encoded, out, settings, queries=queries, debias=debias, say=say)
 
 
 def append_from(

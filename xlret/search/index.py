@@ -58,7 +58,8 @@ class SearchIndex:
         """The best passages for Q queries: `min(top_k, passages in question)` each, best first, ties by id.
 
         Args:
-            vectors_QD: query vectors of length 1.
+            vectors_QD: query vectors of length 1; of an index that carries a language component, without it
+                (`search.debias.read_component(...).remove`).
             options: for all queries, or one each.
 
         Raises:

@@ -116,7 +116,7 @@ class IndexManifest(_Part):
     settings: dict[str, Any]
     shards: tuple[ShardEntry, ...]
     files: dict[str, File]
-    """trained (the index before anything was added), lists, sample, calibration: those there are."""
+    """trained (the index before anything was added), lists, sample, queries, calibration, debias: those there are."""
     certificate: Certificate | None = None
     faiss: str
 

@@ -15,9 +15,11 @@ from numpy.typing import NDArray
 from xlret.data.corpus import ParallelCorpus
 from xlret.errors import UserError
 from xlret.files import expand_path
+from xlret.model.debias.component import DebiasMethod, LanguageComponent, component_or_method
 from xlret.search.balance import Balance, balanced_order
 from xlret.search.build import build_index
 from xlret.search.calibration import CALIBRATION, Calibration
+from xlret.search.debias import read_component
 from xlret.search.filters import Filter, filter_of
 from xlret.search.from_files import Say, beside
 from xlret.search.index import SearchIndex
@@ -28,6 +30,7 @@ from xlret.search.query import SearchOptions, check_options, indexed_languages
 from xlret.search.settings import EncodeSettings, IndexSettings
 from xlret.search.vectors.encode import encode_passages
 from xlret.search.vectors.fingerprint import encoder_files
+from xlret.text.languages import language
 
 if TYPE_CHECKING:
     from xlret.model.encoder import Encoder
@@ -60,6 +63,7 @@ class TextIndex:
         self._calibration: Calibration | None = None
         if "calibration" in index.manifest.files:
             self._calibration = Calibration.load(index.path / CALIBRATION)
+        self._component = read_component(index.path, index.manifest)
 
     @classmethod
     def open(cls, path: Path, encoder: "Path | Encoder | None" = None) -> "TextIndex":
@@ -99,6 +103,7 @@ class TextIndex:
         settings: IndexSettings | None = None,
         encoding: EncodeSettings | None = None,
         *,
+        debias: LanguageComponent | DebiasMethod | str | None = None,
         say: Say = lambda line: None,
         progress: bool = False,
     ) -> "TextIndex":
@@ -111,6 +116,8 @@ class TextIndex:
                 that goes when the index is no longer used.
             settings: how to build; by default in one shard, and exact where that is fast.
             encoding: how to encode; with `encoders` at None it runs here, without Ray.
+            debias: takes the language out of all vectors: a method (`shift`, `centre`, `shift-passages`, `project`), estimated
+                from these passages, or a component or a file of `xlret debias`.
             say: told what is done and why.
             progress: whether to draw bars.
 
@@ -131,7 +138,8 @@ class TextIndex:
                 passages = passages_of_corpus(passages)
             store = encode_passages(passages, saved, vectors, encoding, show=say, progress=progress, loaded=encoder)
             queries = encoded_queries(store, saved, settings.certificate_queries, encoder)
-            version = build_index(store, target, settings, queries=queries, say=say)
+            chosen = component_or_method(debias) if isinstance(debias, str) else debias
+            version = build_index(store, target, settings, queries=queries, debias=chosen, say=say)
             index = cls(SearchIndex.open(version, verify_files=False), encoder)
         except BaseException:
             if temporary is not None:
@@ -161,6 +169,7 @@ class TextIndex:
         balance: Balance = "none",
         filter: Mapping[str, Any] | Filter | None = None,
         exact: bool = False,
+        query_language: str | None = None,
     ) -> list[Hit]:
         """The best `min(k, passages in question)` passages for a query, best first, ties by id.
 
@@ -171,13 +180,18 @@ class TextIndex:
             balance: `none` (by score), or an order that is fair between languages: `quota` or `calibrated` (search/balance.py).
             filter: on metadata: `{"year": 2020}`, `{"year": {"in": [2019, 2020]}}`, `{"year": {"gte": 2019, "lt": 2021}}`.
             exact: compare with every passage, whatever the kind of index.
+            query_language: of the query. It matters where the index carries a language component by `centre` or `shift`;
+                by default the average language is taken.
 
         Raises:
             UserError: a language or field that the index has not, or a number out of range.
 
         Cost: encoding, and then one search of the index; with a balance one for each language.
         """
-        return self.search_many([query], k, languages=languages, balance=balance, filter=filter, exact=exact)[0]
+        [hits] = self.search_many(
+            [query], k, languages=languages, balance=balance, filter=filter, exact=exact, query_language=query_language
+        )
+        return hits
 
     def search_many(
         self,
@@ -188,12 +202,16 @@ class TextIndex:
         balance: Balance = "none",
         filter: Mapping[str, Any] | Filter | None = None,
         exact: bool = False,
+        query_language: str | None = None,
     ) -> list[list[Hit]]:
         """`search` for several queries, which are encoded together: a list of hits for each."""
         chosen = None if languages is None else indexed_languages(languages, self.languages)
         options = SearchOptions(top_k=k, languages=chosen, filter=filter_of(filter), exact=exact)
         check_options(options, self.languages, self.index.manifest.fields)  # before anything is encoded
+        asked_in = None if query_language is None else language(query_language)
         vectors_QD = self.encoder.encode(queries, "query")
+        if self._component is not None:
+            vectors_QD = self._component.remove(vectors_QD, [asked_in] * len(queries), "query")
         if balance == "none":
             return self._hits(vectors_QD, options)
         return [self._balanced(vector_D, options, balance) for vector_D in vectors_QD]
