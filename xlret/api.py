@@ -30,6 +30,7 @@ from xlret.evaluation.measure import Method, evaluate_sets
 from xlret.evaluation.sets import RetrievalSet, from_corpus
 from xlret.files import expand_path
 from xlret.lexicon.lexicon import Lexicon
+from xlret.model.debias.component import DebiasMethod, LanguageComponent, component_or_method
 from xlret.model.encoder import Encoder
 from xlret.model.reranker import Reranker
 from xlret.model.settings import EncoderOverrides
@@ -146,6 +147,7 @@ def evaluate(
     groups: int | None = None,
     reranker: Reranker | None = None,
     balance: Balance = "none",
+    debias: LanguageComponent | DebiasMethod | str | None = None,
     **overrides: Unpack[EncoderOverrides],
 ) -> list[Evaluation]:
     """What an encoder reaches within languages (`mo`), across them (`cr`) and over all at once (`mul`), and how biased it is.
@@ -158,6 +160,8 @@ def evaluate(
         groups: at most so many groups of a corpus.
         reranker: orders the best 100 passages of each query anew.
         balance: an order that is fair between languages: `quota` or `calibrated`.
+        debias: takes the language out of all vectors first: `shift`, `centre`, `shift-passages` or `project`, estimated from
+            the passages of each set, or a component or a file of `xlret debias`.
         overrides: prompts, limits and the like in place of the encoder's own, where it is loaded here.
 
     Returns:
@@ -171,7 +175,9 @@ def evaluate(
             raise UserError(f"{', '.join(sorted(overrides))}: give them to Encoder.load; the encoder is loaded already")
     else:
         encoder = Encoder.load(encoder, **overrides)
-    return evaluate_sets(encoder, _sets(on, data, languages, groups), Method(balance=balance, reranker=reranker))
+    chosen = component_or_method(debias) if isinstance(debias, str) else debias
+    method = Method(balance=balance, reranker=reranker, debias=chosen)
+    return evaluate_sets(encoder, _sets(on, data, languages, groups), method)
 
 
 def _sets(

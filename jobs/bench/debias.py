@@ -105,6 +105,7 @@ def measure(
     data: Path,
     texts: tuple[str, ...] = (),
     dev: Path | None = None,
+    most_texts: int = 1000,
     dev_groups: int = 100,
     languages: Languages | None = None,
     max_query_tokens: int = 48,
@@ -120,6 +121,7 @@ def measure(
         benchmark: by name
         data: its published files
         texts: NAME=CORPUS, prepared corpora whose passages languages are estimated from as well
+        most_texts: of each language and source
         dev: prepared corpus to choose method, alpha and number of directions on
         dev_groups: of it at most
         languages: of the benchmark, all by default
@@ -132,7 +134,7 @@ def measure(
     store = Kept(encoder, kept, Encoding(precision=precision), {"query": max_query_tokens, "passage": max_passage_tokens})
     [retrieval_set] = benchmark_named(benchmark).load(data, languages)
     pool = _pool(store, benchmark, retrieval_set)
-    named = {name: _texts(store, name, Path(path), retrieval_set.languages) for name, _, path in map(_pair, texts)}
+    named = {name: _texts(store, name, Path(path), retrieval_set.languages, most_texts) for name, _, path in map(_pair, texts)}
     dev_pool = None
     if dev is not None:
         corpus = ParallelCorpus.open(dev)
@@ -173,12 +175,12 @@ def _pool(store: Kept, name: str, retrieval_set: RetrievalSet) -> Pool:
     return Pool(retrieval_set, vectors("query"), passages_PD)
 
 
-def _texts(store: Kept, name: str, path: Path, languages: Iterable[str]) -> dict[str, FloatMatrix]:
-    """Vectors of up to 1,000 passages of a corpus in each language that it has, drawn."""
+def _texts(store: Kept, name: str, path: Path, languages: Iterable[str], most: int) -> dict[str, FloatMatrix]:
+    """Vectors of up to so many passages of a corpus in each language that it has, drawn."""
     corpus, vectors = ParallelCorpus.open(path), {}
     for lang in (lang for lang in languages if lang in corpus.languages):
         rows = corpus.side("passage", lang).take(np.arange(len(corpus.side("passage", lang))))
-        drawn = np.sort(rows[generator(0, "debias bench", lang).permutation(len(rows))[: SIZES[-1]]])
+        drawn = np.sort(rows[generator(0, "debias bench", lang).permutation(len(rows))[:most]])
         vectors[lang] = store.vectors(f"{name}-{lang}", list(corpus.passages(lang, drawn)), "passage")
     return vectors
 
@@ -203,7 +205,7 @@ def _methods(pool: Pool, named: Mapping[str, dict[str, FloatMatrix]]) -> Rows:
 
 def _fewer(pool: Pool, named: Mapping[str, dict[str, FloatMatrix]]) -> Rows:
     for source, vectors in {"own passages": pool.retrieval_set.by_passage_language(pool.passages_PD), **named}.items():
-        for size in SIZES:
+        for size in (size for size in SIZES if size <= max(map(len, vectors.values()))):
             means = language_means({lang: _drawn(rows, size, lang) for lang, rows in vectors.items()})
             for method in ("centre", "shift"):
                 yield f"{method}, {size:,} texts, {source}", pool.with_component(component_from(means, method))

@@ -1,16 +1,27 @@
 """A real server around an ASGI application, in a thread of this process, and a raw connection to it."""
 
 import asyncio
+import json
 import socket
 import threading
 import time
+import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import uvicorn
 from starlette.types import ASGIApp
 
 PATIENCE = 60.0
+
+
+def asked(url: str, path: str, body: Any = None) -> Any:
+    """The JSON answer to a GET, or with a body to a POST of it."""
+    data = None if body is None else json.dumps(body).encode()
+    request = urllib.request.Request(url + path, data, {"content-type": "application/json"})
+    with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
+        return json.load(answer)
 
 
 @contextmanager

@@ -1,6 +1,5 @@
 """The server of a notebook: a release, an index with its encoder or an open index, behind real HTTP and without Ray."""
 
-import json
 import socket
 import subprocess
 import sys
@@ -10,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from served import PATIENCE
+from served import PATIENCE, asked
 from tied import QUESTIONS, SETTINGS
 
 from xlret.errors import UserError
@@ -19,13 +18,6 @@ from xlret.search.index import SearchIndex
 from xlret.serve.local_server import LocalServer, serve_local
 
 HONEY = ["honey:ar", "honey:de", "honey:en"]
-
-
-def asked(url: str, path: str, body: Any = None) -> Any:
-    data = None if body is None else json.dumps(body).encode()
-    request = urllib.request.Request(url + path, data, {"content-type": "application/json"})
-    with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
-        return json.load(answer)
 
 
 def honey(server: LocalServer) -> Any:

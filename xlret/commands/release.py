@@ -179,7 +179,8 @@ def show_release(release: Release, console: Console) -> None:
 def _show(title: str, record: ReleaseRecord, checked: str, console: Console) -> None:
     console.print(
         f"{title}: {checked}{record.index.passages:,} passages in {len(record.languages)} languages, {record.index.shards} "
-        f"shards of {record.index.factory}, {record.dimension} dimensions{', with a reranker' if record.reranker else ''}; "
+        f"shards of {record.index.factory}, {record.dimension} dimensions"
+        f"{f', debias {record.index.debias}' if record.index.debias else ''}{', with a reranker' if record.reranker else ''}; "
         f"made {record.created}",
         markup=False,
     )

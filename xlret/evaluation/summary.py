@@ -73,8 +73,9 @@ def _balance(settings: EvaluateSettings, measured: Sequence[Measured]) -> dict[s
     }
 
 
-def _debias(component: LanguageComponent | None) -> dict[str, Any] | None:
-    return None if component is None else component.model_dump(mode="json", include={"method", "texts", "made_from"})
+def _debias(component: LanguageComponent | None) -> dict[str, Any]:
+    assert component is not None, "something was taken out"
+    return component.model_dump(mode="json", include={"method", "texts", "made_from"}) | {"sha256": component.sha256}
 
 
 def _reranking(directory: Path, measured: Sequence[Measured]) -> dict[str, Any]:

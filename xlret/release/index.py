@@ -10,7 +10,13 @@ from xlret.search.manifest import MANIFEST, IndexManifest
 
 def index_part(manifest: IndexManifest) -> IndexPart:
     """What release.json says of an index."""
-    return IndexPart(version=manifest.version, passages=manifest.count, shards=len(manifest.shards), factory=manifest.factory)
+    return IndexPart(
+        version=manifest.version,
+        passages=manifest.count,
+        shards=len(manifest.shards),
+        factory=manifest.factory,
+        debias=manifest.settings.get("debias"),
+    )
 
 
 def index_quality(manifest: IndexManifest) -> dict[str, float]:

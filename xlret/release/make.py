@@ -14,6 +14,7 @@ from xlret.release.index import check_same_encoder, index_part, index_quality
 from xlret.release.quality import read_quality
 from xlret.release.record import CHECKSUM, ENCODER, INDEX, RECORD, RERANKER, ReleaseRecord, checked_name, checksum_line
 from xlret.release.verify import check_whole
+from xlret.search.debias import FILE as DEBIAS_FILE
 from xlret.search.manifest import current_version
 from xlret.search.manifest import verify as verify_index
 from xlret.search.vectors.fingerprint import encoder_files
@@ -74,8 +75,9 @@ def make_release(
             "with this encoder"
         )
     quality = {INDEX: index_quality(manifest)}
+    component = manifest.files[DEBIAS_FILE].sha256 if DEBIAS_FILE in manifest.files else None
     for evaluation in evaluations:
-        benchmark, numbers = read_quality(Path(evaluation), models[ENCODER], fingerprint)
+        benchmark, numbers = read_quality(Path(evaluation), models[ENCODER], fingerprint, component)
         quality[benchmark] = numbers
     with directory_beside(target) as fresh:
         for part, names in parts.items():

@@ -6,6 +6,7 @@ from pathlib import Path
 from xlret.evaluation.report import as_json
 from xlret.evaluation.run import evaluate_encoder, retrieval_sets
 from xlret.evaluation.settings import EvaluateSettings
+from xlret.model.debias.component import DEBIAS
 from xlret.release.alias import read_alias
 from xlret.release.promote import known_quality, standing_quality
 from xlret.release.quality import quality_of
@@ -44,6 +45,8 @@ def measure_releases(
     measured: dict[str, Quality] = {}
     for release, quality in known.items():
         if not sizes.items() <= quality.get(benchmark, {}).items():
-            evaluations = evaluate_encoder(str(verify_release(root / checked_name(release)).encoder), settings, None)
+            parts = verify_release(root / checked_name(release))
+            carried = None if parts.record.index.debias is None else str(parts.index / DEBIAS)
+            evaluations = evaluate_encoder(str(parts.encoder), settings.model_copy(update={"debias": carried}), None)
             measured[release] = {benchmark: quality_of([as_json(evaluation) for evaluation in evaluations], benchmark)[1]}
     return measured, benchmark

@@ -23,17 +23,21 @@ _OVERRIDES = (
 )
 
 
-def read_quality(evaluation: Path, encoder: Path, fingerprint: Mapping[str, str]) -> tuple[str, dict[str, float]]:
+def read_quality(
+    evaluation: Path, encoder: Path, fingerprint: Mapping[str, str], component: str | None = None
+) -> tuple[str, dict[str, float]]:
     """Name of the benchmark and numbers of an `evaluation.json` that `xlret evaluate --out` wrote of this encoder.
 
     Args:
         evaluation: the file, or the directory it is in.
         encoder: directory of the encoder, to be named in errors.
         fingerprint: SHA-256 of its files, as `encoder_files` gives them.
+        component: SHA-256 of the language component that the index carries.
 
     Raises:
-        UserError: no evaluation.json, or one of another encoder, or of this one with other prompts or length limits, or
-            with a ranking that was changed after it (reranked, balanced) or texts that were translated before.
+        UserError: no evaluation.json, or one of another encoder, or of this one with other prompts or length limits, with
+            another language component than the index carries (or one where that has none), with a ranking that was changed
+            after it (reranked, balanced) or texts that were translated before.
     """
     path = evaluation / "evaluation.json" if evaluation.is_dir() else evaluation
     try:
@@ -43,6 +47,7 @@ def read_quality(evaluation: Path, encoder: Path, fingerprint: Mapping[str, str]
         numbers = {name: float(written[name]) for name in _METRICS if written.get(name) is not None}
         benchmark = str(about["name"] if about else sets[0]["name"])
         overridden = [name for name in _OVERRIDES if settings.get(name) is not None]
+        debiased = {str(about["sha256"]) for about in (written.get("debias") or {}).values()}
         changed = [name for name in _CHANGES if settings.get(name) not in (None, "none")]
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror}; name what xlret evaluate --out wrote") from error
@@ -59,6 +64,11 @@ def read_quality(evaluation: Path, encoder: Path, fingerprint: Mapping[str, str]
             f"{path} was made with {option} {settings[changed[0]]}, so its numbers are not those of the encoder by itself; "
             f"evaluate without {option}"
         )
+    if debiased != ({component} - {None}):
+        fault = f"{path} was made {'with another' if debiased else 'without a'} language component, and the index"
+        if component is None:
+            raise UserError(f"{fault} has none; evaluate without --debias")
+        raise UserError(f"{fault} carries one; evaluate with --debias and the index's debias.json")
     if overridden:
         raise UserError(
             f"{path} was made with another {overridden[0]} than a release serves; "

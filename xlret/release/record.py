@@ -41,6 +41,8 @@ class IndexPart(_Part):
     passages: int = Field(ge=0)
     shards: int = Field(ge=1)
     factory: str
+    debias: str | None = None
+    """The method by which it lacks what language does to vectors; None: it holds them as the encoder makes them."""
 
 
 class ReleaseRecord(_Part):

@@ -1,5 +1,6 @@
 """The language component of vectors: what a vector has because of its language, and how it is taken out."""
 
+import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -86,9 +87,9 @@ class LanguageComponent(BaseModel):
         return len((*self.directions, *self.offsets.values())[0])
 
     @property
-    def asks_query_language(self) -> bool:
-        """Whether what becomes of a query depends on its language."""
-        return self.method in ("centre", "shift")
+    def sha256(self) -> str:
+        """Hex, of the file that `save` writes."""
+        return hashlib.sha256(self._content().encode()).hexdigest()
 
     def remove(self, vectors_ND: FloatMatrix, langs: Sequence[str | None], side: Side) -> FloatMatrix:
         """The vectors without their language component, [N, D] float32, of length 1.
@@ -162,7 +163,10 @@ class LanguageComponent(BaseModel):
 
     def save(self, path: Path) -> None:
         """Writes JSON in one step; some 11 bytes a number. The same component makes the same bytes."""
-        write_text(path, self.model_dump_json() + "\n")
+        write_text(path, self._content())
+
+    def _content(self) -> str:
+        return self.model_dump_json() + "\n"
 
     @classmethod
     def load(cls, path: Path) -> "LanguageComponent":

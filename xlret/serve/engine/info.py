@@ -10,8 +10,10 @@ from typing import Any, Literal
 from babel import Locale, UnknownLocaleError
 
 from xlret.errors import CorruptError
+from xlret.model.debias.component import LanguageComponent
 from xlret.release.verify import CheckBytes, check_bytes, verify_release
 from xlret.search.calibration import CALIBRATION, Calibration
+from xlret.search.debias import read_component
 from xlret.search.manifest import IndexManifest, read_manifest
 from xlret.text.languages import primary, written_right_to_left
 from xlret.tokens.texts import Tokeniser
@@ -36,6 +38,8 @@ class ReleaseInfo:
     """Metadata field -> type."""
     certificate: Mapping[str, Any] | None = None
     calibration: Calibration | None = None
+    component: LanguageComponent | None = None
+    """What the vectors of the index lack of their language, and those of queries have to lose."""
     reranker: bool = False
     quality: Mapping[str, Any] = field(default_factory=dict)
     dimensions: tuple[int, ...] = ()
@@ -78,7 +82,7 @@ def index_info(name: str, version_dir: Path, manifest: IndexManifest, tokeniser:
     """What is served of an index and its encoder, under a name.
 
     Raises:
-        CorruptError: the index is calibrated for vectors of another length.
+        CorruptError: the index is calibrated for vectors of another length, or carries a language component of such.
     """
     has_calibration = any(file.file == CALIBRATION for file in manifest.files.values())
     calibration = Calibration.load(version_dir / CALIBRATION) if has_calibration else None
@@ -96,6 +100,7 @@ def index_info(name: str, version_dir: Path, manifest: IndexManifest, tokeniser:
         fields=dict(manifest.fields),
         certificate=manifest.certificate.model_dump(mode="json") if manifest.certificate is not None else None,
         calibration=calibration,
+        component=read_component(version_dir, manifest),
         dimensions=tokeniser.card.dimensions,
     )
 

@@ -50,7 +50,10 @@ class _Question:
 
     text: str
     language: QueryLanguage
+    encoded_D: NDArray[np.float32]
+    """As the encoder made it."""
     vector_D: NDArray[np.float32]
+    """As the index is asked: without the language component, where the index carries one."""
     hits: list[QueryHit]
     rerank_scores: list[float] | None = None
 
@@ -118,10 +121,12 @@ class _Search:
         try:
             await asyncio.wait({encoding}, timeout=_HEAD_START_S)
             languages = self._languages()
-            vectors_QD = await encoding
+            encoded_QD = await encoding
         finally:
             encoding.cancel()
-        return [_Question(*parts, []) for parts in zip(texts, languages, vectors_QD, strict=True)]
+        component, codes = self.live.info.component, [known.code for known in languages]
+        vectors_QD = encoded_QD if component is None else component.remove(encoded_QD, codes, "query")
+        return [_Question(*parts, []) for parts in zip(texts, languages, encoded_QD, vectors_QD, strict=True)]
 
     def _languages(self) -> list[QueryLanguage]:
         texts, info = self.request.texts, self.live.info
@@ -224,7 +229,8 @@ class _Search:
             return await self.live.encode(pieces, "passage", until, lane="highlight")
 
         try:
-            spans = await nearest_sentences([questions[number].vector_D for number, _ in keys], texts, encode)
+            # The sentences of a passage are all in one language, and come as the encoder makes them.
+            spans = await nearest_sentences([questions[number].encoded_D for number, _ in keys], texts, encode)
         except ApiError:
             return {}  # an extra: the hits themselves are whole
         return {key: Highlight(start=start, end=end) for key, (start, end) in zip(keys, spans, strict=True)}

@@ -256,6 +256,7 @@ def describe(gateway: Gateway) -> Info:
             passages=info.passages,
             shards=info.shards,
             factory=info.factory,
+            debias=None if info.component is None else info.component.method,
             languages=languages,
             fields=dict(info.fields),
             certificate=dict(info.certificate) if info.certificate is not None else None,

@@ -182,6 +182,9 @@ class IndexInfo(BaseModel):
     passages: int
     shards: int
     factory: str
+    debias: str | None = Field(
+        None, description="By which method it lacks what language does to vectors; queries lose it when they come in."
+    )
     languages: dict[str, LanguageInfo]
     fields: dict[str, str] = Field(description="Metadata fields and their types, for `filter`.")
     certificate: dict[str, Any] | None = Field(None, description="Measured recall and speed.")
