@@ -27,6 +27,8 @@ and, besides:
       more measures, by their names in ir_measures, of the pooled ranking
   --balance calibrated
       what the server's balance of languages does to the ranking
+  --baseline bm25 (without --encoder: alone; with it: fused by reciprocal ranks)
+      what words alone find; --run FILE does the same with any TREC run
   --translate-test ../shared/data/lexicons/muse
       all texts word by word into English first
   --out new --compare old/evaluation.json
@@ -90,7 +92,7 @@ app: App = new_app("evaluate", "Measure an encoder within, across and over all l
 @app.default
 def evaluate(
     *,
-    encoder: str,
+    encoder: str | None = None,
     settings: Annotated[EvaluateSettings | None, Flat] = None,
     out: Path | None = None,
     replace: bool = False,
@@ -99,7 +101,7 @@ def evaluate(
     """Encodes, searches, prints the tables, writes what --out asks for.
 
     Args:
-        encoder: a directory saved by xlret or sentence-transformers, or a hub name
+        encoder: a directory saved by xlret or sentence-transformers, or a hub name; none for a baseline or run
         out: directory to write to
         replace: replace an evaluation that is there already
         compare: evaluation.json of another encoder on the same set, to test the difference to

@@ -40,7 +40,7 @@ def shares(retrieval_set: RetrievalSet, evaluation: Evaluation) -> Shares:
     counts = {lang: retrieval_set.passage_langs.count(lang) for lang in sorted({*retrieval_set.passage_langs})}
     hits: dict[str, list[str]] = {}
     for lang, top_K in zip(retrieval_set.query_langs, evaluation.retrieved.top_QK[:, :TOP].tolist(), strict=True):
-        hits.setdefault(lang, []).extend(retrieval_set.passage_langs[passage] for passage in top_K)
+        hits.setdefault(lang, []).extend(retrieval_set.passage_langs[passage] for passage in top_K if passage >= 0)
     return Shares({lang: language_share(hits[lang], counts) for lang in sorted(hits)})
 
 

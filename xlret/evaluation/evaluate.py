@@ -62,6 +62,10 @@ class Evaluation:
     """Queries of which no passage is relevant or was judged."""
     unanswered: int
     """Queries whose judged passages are all not relevant; they count 0."""
+    short: Mapping[str, int]
+    """Queries whose ranking is shorter than a cut-off and than the pool: such as `fewer than 10` -> how many."""
+    tied: int
+    """Queries of which a relevant passage has the score of another passage; ties go by the passages' order in the set."""
     grades: Mapping[str, int]
     """How many judgements there are of each grade."""
     left_out: Mapping[str, int]
@@ -143,7 +147,7 @@ def evaluate(
     grade_N = np.concatenate([np.empty(0), *(query.grades for query in graded)])
 
     judged_Q = np.array([len(query.passages) > 0 for query in judged], dtype=np.bool_)
-    hits = Hits(retrieved.query_N, retrieved.pooled_rank_N, grade_N, n_queries)
+    hits = Hits(retrieved.query_N, _ranks(retrieved, retrieved.pooled_rank_N), grade_N, n_queries)
     of_hits = dict(POOLED) | {measure.name: measure.of_hits for measure in measures if measure.of_hits is not None}
     values = {name: _zero_where(judged_Q, metric(hits)) for name, metric in of_hits.items()}
     values |= {
@@ -154,8 +158,9 @@ def evaluate(
     values["rank_distance"] = rank_distance(
         retrieved.query_N[is_relevant], retrieved.pooled_rank_N[is_relevant], lang_N[is_relevant], n_queries
     )
-    values["peer"] = _peer(hits, lang_N)
-    in_pool = (hits, lang_N, query_lang_Q, passage_lang_P, retrieved.top_QK)
+    placed = hits._replace(rank_N=retrieved.pooled_rank_N)
+    values["peer"] = _peer(placed, lang_N)
+    in_pool = (placed, lang_N, query_lang_Q, passage_lang_P, retrieved.top_QK)
     of_pool = pool_measures(*in_pool)
     values |= of_pool
 
@@ -164,7 +169,7 @@ def evaluate(
     judged_cells = np.zeros(cells, dtype=np.bool_)
     for row, query in enumerate(judged):
         judged_cells[row * len(langs) + passage_lang_P[query.passages]] = True
-    own_hits = Hits(retrieved.query_N * len(langs) + lang_N, retrieved.own_rank_N, grade_N, cells)
+    own_hits = Hits(retrieved.query_N * len(langs) + lang_N, _ranks(retrieved, retrieved.own_rank_N), grade_N, cells)
     matrices = {
         name: _means_by_language(_zero_where(judged_cells, metric(own_hits)).reshape(n_queries, -1), query_lang_Q, len(langs))
         for name, metric in of_hits.items()
@@ -207,6 +212,8 @@ def evaluate(
         passages=len(retrieval_set.passage_ids),
         skipped=int(np.count_nonzero(~judged_Q)),
         unanswered=int(np.count_nonzero(judged_Q & (relevant_Q == 0))),
+        short=_short(retrieved.length_Q, len(retrieval_set.passage_ids)),
+        tied=len(np.unique(retrieved.query_N[retrieved.is_tied_N])),
         grades=dict(sorted(grades.items(), key=lambda count: float(count[0]))),
         left_out=dict(retrieval_set.left_out),
         caution=retrieval_set.caution,
@@ -215,6 +222,21 @@ def evaluate(
         values_Q=values,
         retrieved=retrieved,
     )
+
+
+_BEHIND = 1 << 40
+"""The rank, for metrics, of a passage that is not in the ranking."""
+_CUTOFFS = (1, 10, 100, 1000)
+
+
+def _ranks(retrieved: Retrieved, rank_N: IntArray) -> IntArray:
+    """Ranks for metrics: of what is not in the ranking so far behind that it adds nothing."""
+    return np.where(retrieved.is_retrieved_N, rank_N, _BEHIND)
+
+
+def _short(length_Q: IntArray, pool: int) -> dict[str, int]:
+    counts = {f"fewer than {k:,}": int(np.count_nonzero(length_Q < min(k, pool))) for k in _CUTOFFS}
+    return {reason: count for reason, count in counts.items() if count}
 
 
 def _zero_where(judged: NDArray[np.bool_], values: FloatArray) -> FloatArray:

@@ -5,8 +5,9 @@ Nothing here prints or writes: `run` does, from what these functions return.
 
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -14,6 +15,9 @@ from numpy.typing import NDArray
 
 from xlret.evaluation.balance_effect import calibration_of
 from xlret.evaluation.balanced_ranking import BalancedRanking
+from xlret.evaluation.baselines.bm25 import Statistics, bm25
+from xlret.evaluation.baselines.fusion import fused
+from xlret.evaluation.baselines.trec_run import trec_run
 from xlret.evaluation.debias.choice import component_of_set, without_language
 from xlret.evaluation.evaluate import Evaluation, evaluate
 from xlret.evaluation.named_measures import NamedMeasure
@@ -49,6 +53,10 @@ class Method:
     """What is taken out of all vectors before anything is ranked; a method is estimated from the passages of each set."""
     measures: tuple[NamedMeasure, ...] = ()
     """What to measure besides the numbers of every table."""
+    baseline: Statistics | None = None
+    """BM25, alone without an encoder, else fused with its ranking."""
+    run: Path | None = None
+    """A TREC run, in the same way."""
     progress: bool = False
     """Whether to draw progress bars."""
 
@@ -87,21 +95,31 @@ KnownVectors = dict[tuple[Side, str], NDArray[np.float32]]
 """The vectors of texts that sets share, by side and text."""
 
 
-def measure(encoder: Encoder, retrieval_set: RetrievalSet, method: Method, known: KnownVectors | None = None) -> Measured:
+def measure(
+    encoder: Encoder | None, retrieval_set: RetrievalSet, method: Method, known: KnownVectors | None = None
+) -> Measured:
     """Encodes a set and ranks its passages for every query, with and without the change that the method asks for.
 
     Args:
-        encoder, retrieval_set, method: what is measured, on what, and how.
+        encoder, retrieval_set, method: what is measured, on what, and how. Without an encoder the method names a ranking.
         known: vectors that are not made again, see `encoded`.
     """
     began = time.monotonic()
-    queries_QD = encoded(encoder, retrieval_set.query_texts, "query", method, f"{retrieval_set.name}: queries", known)
-    passages_PD = encoded(encoder, retrieval_set.passage_texts, "passage", method, f"{retrieval_set.name}: passages", known)
+    rankings_given, retrieval_set = _rankings_given(retrieval_set, method)
+    if encoder is None:
+        assert rankings_given, "without an encoder there is a baseline or a run"
+        queries_QD, passages_PD = (
+            np.zeros((len(ids), 1), np.float32) for ids in (retrieval_set.query_ids, retrieval_set.passage_ids)
+        )
+    else:
+        title = retrieval_set.name
+        queries_QD = encoded(encoder, retrieval_set.query_texts, "query", method, f"{title}: queries", known)
+        passages_PD = encoded(encoder, retrieval_set.passage_texts, "passage", method, f"{title}: passages", known)
     encoded_at = time.monotonic()
     component = component_of_set(retrieval_set, passages_PD, method.debias) if isinstance(method.debias, str) else method.debias
     queries_QD, passages_PD = without_language(component, retrieval_set, queries_QD, passages_PD)
     depth = max(method.depth, TOP)
-    changed = method.balance != "none" or method.reranker is not None
+    changed = method.balance != "none" or method.reranker is not None or bool(rankings_given)
 
     def ranked(reorder: Reorder | None = None) -> Evaluation:
         return evaluate(
@@ -116,8 +134,14 @@ def measure(encoder: Encoder, retrieval_set: RetrievalSet, method: Method, known
 
     rankings: dict[str, Evaluation] = {}
     calibrated_from = None
-    evaluation = ranked()
-    if method.balance != "none":
+    if encoder is None:
+        evaluation = ranked(rankings_given[0] if len(rankings_given) == 1 else fused(rankings_given, with_vectors=False))
+    else:
+        evaluation = ranked()
+    if rankings_given and encoder is not None:
+        rankings["encoder alone"] = evaluation
+        rankings["fused"] = evaluation = ranked(fused(rankings_given, with_vectors=True))
+    elif method.balance != "none":
         calibration = method.calibration or calibration_of(retrieval_set, passages_PD)
         calibrated_from = calibration.made_from
         rankings["none"] = evaluation
@@ -128,6 +152,16 @@ def measure(encoder: Encoder, retrieval_set: RetrievalSet, method: Method, known
         rankings["reranked"] = evaluation = ranked(reranking(retrieval_set, score, method.rerank_depth))
     seconds = (encoded_at - began, time.monotonic() - encoded_at)
     return Measured(retrieval_set, evaluation, rankings, calibrated_from, component, *seconds)
+
+
+def _rankings_given(retrieval_set: RetrievalSet, method: Method) -> tuple[list[Reorder], RetrievalSet]:
+    """The rankings that need no encoder, and the set with what did not fit counted."""
+    rankings = [] if method.baseline is None else [bm25(retrieval_set, method.baseline)]
+    if method.run is None:
+        return rankings, retrieval_set
+    run = trec_run(method.run, retrieval_set)
+    left_out = dict(retrieval_set.left_out) | dict(run.left_out)
+    return [*rankings, run.reorder], replace(retrieval_set, left_out=left_out)
 
 
 def encoded(

@@ -91,7 +91,7 @@ def library_values(measure: NamedMeasure, judged: Sequence[Judgements], top_QK: 
     Args:
         measure: with a depth of at most K, or as many as there are passages.
         judged: what was judged of each query.
-        top_QK: the best passages of each query, best first.
+        top_QK: the best passages of each query, best first, -1 behind the end.
 
     Raises:
         UserError: grades that are no whole numbers, or a measure for which a package is missing.
@@ -103,9 +103,10 @@ def library_values(measure: NamedMeasure, judged: Sequence[Judgements], top_QK: 
         if np.any(query.grades != np.round(query.grades)):
             raise UserError(f"{measure.name} needs whole grades; this set has {query.grades[query.grades % 1 > 0][0]:g}")
         qrels[str(row)] = dict(zip(map(str, query.passages.tolist()), query.grades.astype(int).tolist(), strict=True))
-        ranked = top_QK[row, : measure.depth].tolist()
-        run[str(row)] = {str(passage): float(-rank) for rank, passage in enumerate(ranked)}
-    values = np.full(len(judged), np.nan)
+        ranked = [passage for passage in top_QK[row, : measure.depth].tolist() if passage >= 0]
+        if ranked:
+            run[str(row)] = {str(passage): float(-rank) for rank, passage in enumerate(ranked)}
+    values = np.array([0.0 if len(query.passages) else np.nan for query in judged])  # 0 for an empty ranking
     try:
         for value in ir_measures.iter_calc([ir_measures.parse_measure(measure.name)], qrels, run):
             values[int(value.query_id)] = value.value

@@ -55,7 +55,7 @@ def pool_measures(
         hits: all relevant passages with their ranks in the pool.
         lang_N: a number for the language of each hit.
         query_lang_Q, passage_lang_P: the same for each query and passage.
-        top_QK: the best passages of each query.
+        top_QK: the best passages of each query, -1 behind the end of a ranking.
     """
     if len(np.unique(passage_lang_P)) < 2:
         return {}
@@ -98,7 +98,8 @@ def share_distances(
     if len(np.unique(passage_lang_P)) < 2:
         return {}
     rows = query_lang_Q == language
-    shown_L = _shares(passage_lang_P[top_QK[rows, :TOP].ravel()], size)
+    top_N = top_QK[rows, :TOP].ravel()
+    shown_L = _shares(passage_lang_P[top_N[top_N >= 0]], size)
     is_relevant = (hits.grade_N >= 1) & rows[hits.query_N]
     if not rows.any() or not top_QK.shape[1]:
         return dict.fromkeys(SHARES, float("nan"))
@@ -127,11 +128,13 @@ def _own_share(query_lang_Q: IntArray, passage_lang_P: IntArray, top_QK: IntArra
     """Share of the query's language among the first k over its share of the pool; NaN where either has nothing."""
     if not top_QK.shape[1]:
         return np.full(len(query_lang_Q), np.nan)
-    shown_Q = (passage_lang_P[top_QK[:, :TOP]] == query_lang_Q[:, None]).mean(axis=1)
+    is_there_QK = top_QK[:, :TOP] >= 0
+    is_own_QK = (passage_lang_P[top_QK[:, :TOP]] == query_lang_Q[:, None]) & is_there_QK
+    shown_Q = is_own_QK.sum(axis=1) / np.maximum(is_there_QK.sum(axis=1), 1)
     pool_L = np.bincount(passage_lang_P, minlength=int(query_lang_Q.max(initial=0)) + 1) / len(passage_lang_P)
     pool_Q = pool_L[query_lang_Q]
     ratio_Q: FloatArray = np.full(len(shown_Q), np.nan)
-    np.divide(shown_Q, pool_Q, out=ratio_Q, where=pool_Q > 0)
+    np.divide(shown_Q, pool_Q, out=ratio_Q, where=(pool_Q > 0) & is_there_QK.any(axis=1))
     return ratio_Q
 
 

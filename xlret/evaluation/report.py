@@ -34,7 +34,20 @@ def number(value: float, digits: int = 4) -> str:
 def as_json(evaluation: Evaluation) -> dict[str, Any]:
     """Every number of an evaluation as JSON values; what has no queries to stand on is null."""
     names = (
-        *("name", "languages", "queries", "passages", "skipped", "unanswered", "grades", "left_out", "caution", "read_from"),
+        *(
+            "name",
+            "languages",
+            "queries",
+            "passages",
+            "skipped",
+            "unanswered",
+            "short",
+            "tied",
+            "grades",
+            "left_out",
+            "caution",
+            "read_from",
+        ),
         *("mo", "cr", "mul", "micro", "rank_distance", "peer", "pooled", "pool", "by_language", "matrix", "matrices"),
     )
     values = {name: getattr(evaluation, name) for name in names}
@@ -96,6 +109,12 @@ def remarks(evaluation: Evaluation) -> list[str]:
         sentences.append(f"{evaluation.skipped:,} queries without an answer left out")
     if evaluation.unanswered:
         sentences.append(f"{evaluation.unanswered:,} queries of which all judged passages are not relevant count 0")
+    for reason, count in evaluation.short.items():
+        sentences.append(f"{count:,} queries have {reason} results")
+    if evaluation.tied:
+        sentences.append(
+            f"in {evaluation.tied:,} queries an answer is tied with another passage, and goes by its order in the set"
+        )
     if evaluation.caution:
         sentences.append(f"caution: {evaluation.caution}")
     return [*sentences, *(f"left out: {count:,} {reason}" for reason, count in evaluation.left_out.items())]

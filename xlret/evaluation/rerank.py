@@ -6,7 +6,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from xlret.evaluation.retrieve import Reorder
+from xlret.evaluation.retrieve import Reorder, passage_of_columns
 from xlret.evaluation.sets import RetrievalSet
 from xlret.shapes import FloatMatrix, IntArray
 
@@ -36,7 +36,7 @@ def reranking(retrieval_set: RetrievalSet, score: Scorer, depth: int) -> Reorder
     """
 
     def reorder(rows: IntArray, scores_BP: FloatMatrix, columns: Mapping[str, slice]) -> FloatMatrix:
-        passage_of = _passage_of(retrieval_set.passage_langs, columns)
+        passage_of = passage_of_columns(retrieval_set.passage_langs, columns)
         kept = min(depth, len(passage_of))
         top_BK = np.stack([np.lexsort((passage_of, -scores_P))[:kept] for scores_P in scores_BP])
         texts = [retrieval_set.query_texts[row] for row in rows]
@@ -52,12 +52,3 @@ def reranking(retrieval_set: RetrievalSet, score: Scorer, depth: int) -> Reorder
         return scores_BP
 
     return reorder
-
-
-def _passage_of(langs: Sequence[str], columns: Mapping[str, slice]) -> NDArray[np.int64]:
-    """Which passage each column is."""
-    lang_P = np.asarray(langs, dtype=np.str_)
-    passage_of = np.empty(len(lang_P), np.int64)
-    for lang, segment in columns.items():
-        passage_of[segment] = np.flatnonzero(lang_P == lang)
-    return passage_of

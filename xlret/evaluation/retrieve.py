@@ -14,11 +14,15 @@ _BLOCK_SCORES = 1 << 22
 """Scores held at once (16 MB of float32, and as much again sorted): small enough to stay near the processor."""
 
 
+NOT_RETRIEVED = -np.inf
+"""The score of a passage that a ranking does not have at all, such as one that a run does not name."""
+
+
 class Reorder(Protocol):
     """Gives other scores, and so another order, to all passages of some queries at once: what a balance of languages does."""
 
     def __call__(self, rows: IntArray, scores_BP: FloatMatrix, columns: Mapping[str, slice]) -> FloatMatrix:
-        """The new scores, [B, P].
+        """The new scores, [B, P]; `NOT_RETRIEVED` for passages that are not in the ranking.
 
         Args:
             rows: which queries the B rows are.
@@ -37,8 +41,14 @@ class Retrieved:
     """Rank of the relevant passage among all passages, from 1."""
     own_rank_N: IntArray
     """Its rank among the passages of its own language, from 1."""
+    is_retrieved_N: NDArray[np.bool_]
+    """Whether the ranking has it. Where not, its ranks are the mean of those behind the list, so that no language is first."""
+    is_tied_N: NDArray[np.bool_]
+    """Whether another passage has the same score; such are ranked by their index."""
+    length_Q: IntArray
+    """How many passages each query's ranking has."""
     top_QK: IntArray
-    """The best K passages of each query, best first; K = 0 unless asked for."""
+    """The best K passages of each query, best first; -1 behind the end of a ranking. K = 0 unless asked for."""
     top_scores_QK: FloatMatrix
     rank_correlation: float
     """MRC, see `retrieve`; NaN where it was not asked for."""
@@ -95,6 +105,9 @@ def retrieve(
         passage_N,
         np.zeros(len(passage_N), np.int64),
         np.zeros(len(passage_N), np.int64),
+        np.ones(len(passage_N), np.bool_),
+        np.zeros(len(passage_N), np.bool_),
+        np.full(len(queries_QD), len(passages_PD), np.int64),
         np.zeros((len(queries_QD), depth), np.int64),
         np.zeros((len(queries_QD), depth), np.float32),
         float("nan"),
@@ -109,13 +122,27 @@ def retrieve(
             scores_BP = reorder(rows, scores_BP, pool.columns)
         pairs = np.concatenate([np.arange(ends[row], ends[row + 1]) for row in rows])
         row_N = np.repeat(np.arange(len(rows)), counts[rows])
-        pooled, own = _ranks(scores_BP, row_N, pool.column_of[passage_N[pairs]], pool)
-        result.pooled_rank_N[pairs], result.own_rank_N[pairs] = pooled, own
+        column_N = pool.column_of[passage_N[pairs]]
+        ranks = _ranks(scores_BP, row_N, column_N, pool)
+        result.pooled_rank_N[pairs], result.own_rank_N[pairs], result.is_tied_N[pairs] = ranks
+        result.is_retrieved_N[pairs] = scores_BP[row_N, column_N] != NOT_RETRIEVED
+        if reorder is not None:
+            result.length_Q[rows] = np.count_nonzero(scores_BP != NOT_RETRIEVED, axis=1)
         for row, scores_P in zip(rows, scores_BP if depth else (), strict=False):
-            result.top_QK[row], result.top_scores_QK[row] = _best(scores_P, pool.passage_of, depth)
+            top_K, result.top_scores_QK[row] = _best(scores_P, pool.passage_of, depth)
+            result.top_QK[row] = np.where(result.top_scores_QK[row] != NOT_RETRIEVED, top_K, -1)
         for row, scores_P in zip(rows, scores_BP if groups else (), strict=False):
             correlation.add(groups[row], scores_P[pool.column_of])
     return replace(result, rank_correlation=correlation.mean())
+
+
+def passage_of_columns(langs: Sequence[str], columns: Mapping[str, slice]) -> NDArray[np.int64]:
+    """Which passage each column is that a `Reorder` gets."""
+    lang_P = np.asarray(langs, dtype=np.str_)
+    passage_of = np.empty(len(lang_P), np.int64)
+    for lang, segment in columns.items():
+        passage_of[segment] = np.flatnonzero(lang_P == lang)
+    return passage_of
 
 
 @dataclass(frozen=True)
@@ -153,8 +180,10 @@ class _Pool:
         return scores_BU if self.distinct_of is None else np.take(scores_BU, self.distinct_of, axis=1)
 
 
-def _ranks(scores_BP: FloatMatrix, row_N: IntArray, column_N: IntArray, pool: _Pool) -> tuple[IntArray, IntArray]:
-    """Ranks, in the whole pool and in the language, of the passages at (row, column); rows ascend."""
+def _ranks(
+    scores_BP: FloatMatrix, row_N: IntArray, column_N: IntArray, pool: _Pool
+) -> tuple[IntArray, IntArray, NDArray[np.bool_]]:
+    """Ranks, in the whole pool and in the language, of the passages at (row, column), and which are tied; rows ascend."""
     score_N = scores_BP[row_N, column_N]
     above_N, equal_N = _above(scores_BP, row_N, score_N)
     pooled_N, own_N = above_N + 1, above_N + 1
@@ -162,12 +191,17 @@ def _ranks(scores_BP: FloatMatrix, row_N: IntArray, column_N: IntArray, pool: _P
         for number, segment in enumerate(pool.columns.values()):
             pairs = np.flatnonzero(pool.segment_of[column_N] == number)
             own_N[pairs] = _above(scores_BP[:, segment], row_N[pairs], score_N[pairs])[0] + 1
-    for pair in np.flatnonzero(equal_N > 1):  # the passage itself is one
+    is_missing_N = score_N == NOT_RETRIEVED
+    sizes = np.bincount(pool.segment_of)[pool.segment_of[column_N]]
+    own_N[is_missing_N] += (sizes - own_N)[is_missing_N] // 2  # the mean of the ranks behind the list
+    pooled_N[is_missing_N] += (equal_N[is_missing_N] - 1) // 2
+    is_tied_N = (equal_N > 1) & ~is_missing_N  # the passage itself is one
+    for pair in np.flatnonzero(is_tied_N):
         tied = np.flatnonzero(scores_BP[row_N[pair]] == score_N[pair])
         earlier = tied[pool.passage_of[tied] < pool.passage_of[column_N[pair]]]
         pooled_N[pair] += len(earlier)
         own_N[pair] += np.count_nonzero(pool.segment_of[earlier] == pool.segment_of[column_N[pair]])
-    return pooled_N, own_N
+    return pooled_N, own_N, is_tied_N
 
 
 def _above(scores_BP: FloatMatrix, row_N: IntArray, score_N: NDArray[np.float32]) -> tuple[IntArray, IntArray]:

@@ -34,7 +34,7 @@ from xlret.switch.translate import WordTranslator
 
 
 def evaluate_encoder(
-    encoder: str,
+    encoder: str | None,
     settings: EvaluateSettings,
     out: Path | None,
     *,
@@ -48,7 +48,7 @@ def evaluate_encoder(
     `measure.evaluate_sets` is the same without files and prints.
 
     Args:
-        encoder: a directory or a hub name.
+        encoder: a directory or a hub name; None for a baseline or a run alone.
         settings: what to evaluate on.
         out: directory for evaluation.json and its kin; None only prints.
         replace: whether an earlier evaluation in `out` gives way.
@@ -59,18 +59,23 @@ def evaluate_encoder(
     Raises:
         UserError: something of these cannot be used.
     """
+    if encoder is None and settings.baseline is None and settings.run is None:
+        raise UserError("nothing to evaluate; give an encoder (--encoder), a baseline (--baseline bm25) or a run (--run FILE)")
+    if encoder is None and settings.debias is not None:
+        raise UserError("debias changes the vectors of an encoder; give one with --encoder")
     console = console or Console(highlight=False)
     out = None if out is None else _checked_out(expand_path(out), replace)
     earlier = None if compare_with is None else read_scores(expand_path(compare_with))
     method = _method(encoder, settings, depth=settings.run_depth if out else 0, progress=not console.quiet)
     prepared = _prepared_sets(settings, sets)
-    model = Encoder.load(encoder, device=_device(), **settings.overrides())
+    model = None if encoder is None else Encoder.load(encoder, device=_device(), **settings.overrides())
+    name = " + ".join(str(part) for part in (encoder, settings.baseline, settings.run) if part is not None)
     measured = []
     known: KnownVectors | None = None if settings.pool in (None, "pooled") else {}  # parts share texts
     for retrieval_set in prepared:
         measured.append(measure(model, retrieval_set, method, known))
         _print_measured(measured[-1], settings, console)
-    values = summary(encoder, settings, measured)
+    values = summary(name, settings, measured)
     differences, incomparable = _differences(measured, earlier)
     if differences is not None:
         report.print_differences(differences, console=console)
@@ -81,8 +86,8 @@ def evaluate_encoder(
             out,
             [(result.retrieval_set, result.evaluation) for result in measured],
             values,
-            title=f"{encoder} on {settings.benchmark or settings.corpus}",
-            settings=f"encoder: {encoder}\n{as_yaml(settings)}",
+            title=f"{name} on {settings.benchmark or settings.corpus}",
+            settings=f"encoder: {name}\n{as_yaml(settings)}",
             held_out=settings.held_out,
             differences=differences,
             run_depth=settings.run_depth,
@@ -124,10 +129,10 @@ def _checked_out(out: Path, replace: bool) -> Path:
     return out
 
 
-def _method(encoder: str, settings: EvaluateSettings, depth: int, progress: bool) -> Method:
+def _method(encoder: str | None, settings: EvaluateSettings, depth: int, progress: bool) -> Method:
     debias = None if settings.debias is None else component_or_method(settings.debias)
     if isinstance(debias, LanguageComponent):
-        debias.check_encoder(fingerprint(encoder) or {})
+        debias.check_encoder(fingerprint(encoder or "") or {})
     return Method(
         precision=settings.precision,
         tokens_per_batch=settings.tokens_per_batch,
@@ -138,6 +143,8 @@ def _method(encoder: str, settings: EvaluateSettings, depth: int, progress: bool
         depth=depth,
         debias=debias,
         measures=settings.measures(),
+        baseline=settings.baseline,
+        run=settings.run,
         progress=progress,
     )
 
@@ -169,6 +176,8 @@ def _print_measured(measured: Measured, settings: EvaluateSettings, console: Con
     report.print_evaluation(measured.evaluation, held_out=settings.held_out, console=console)
     if measured.rankings:
         title = f"the best {settings.rerank_depth} passages of each query before and after reranking"
+        if settings.baseline is not None or settings.run is not None:
+            title = "the encoder's ranking before and after it is fused with the others (reciprocal ranks)"
         if settings.balance != "none":
             origin = settings.calibration or measured.calibrated_from
             title = f"balance of languages before and after, calibrated from {origin}"

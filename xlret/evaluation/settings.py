@@ -7,6 +7,7 @@ from pydantic import Field, field_validator, model_validator
 from xlret.config import PathSetting, Settings
 from xlret.data.rows import BadRowPolicy
 from xlret.errors import UserError
+from xlret.evaluation.baselines.bm25 import Statistics
 from xlret.evaluation.benchmarks import benchmark
 from xlret.evaluation.named_measures import NamedMeasure, named_measures
 from xlret.evaluation.pools import Pool
@@ -42,6 +43,10 @@ class EvaluateSettings(Settings):
     """At most so many groups of the corpus."""
     languages: LanguageCodes | None = None
     """Only these, as queries and passages; all by default."""
+    baseline: Statistics | None = None
+    """A ranking without an encoder: BM25 with statistics of each language, or of all together. With an encoder: both, fused."""
+    run: PathSetting | None = None
+    """A TREC run to measure, whoever made it; for several sets a directory with SET.run.trec. Beside others: fused."""
     pool: Pool | None = None
     """mono: a set for each language alone; cross: one for each pair; pooled: one of all. By default as published."""
     held_out: LanguageCodes = ()
@@ -99,6 +104,8 @@ class EvaluateSettings(Settings):
             raise ValueError("both change the ranking, and not together; choose balance or reranker")
         if self.debias is not None and self.translate_test is not None:
             raise ValueError("after translate_test all texts are in one language; leave debias out")
+        if (self.baseline or self.run) and (self.reranker is not None or self.balance != "none"):
+            raise ValueError("baseline and run are rankings of their own; leave balance and reranker out")
         if (self.benchmark is None) == (self.corpus is None):
             raise ValueError("give either a benchmark with its data or a corpus")
         about = None if self.benchmark is None else benchmark(self.benchmark)

@@ -21,10 +21,11 @@ def write_run(path: Path, retrieval_set: RetrievalSet, retrieved: Retrieved, *, 
     metrics of deeper ranks, such as un-truncated mAP, come out lower from the file than from `evaluate`. Some 60 bytes a line.
     """
     with open(path, "w", encoding="utf-8") as file:
-        passage_ids = [_written(passage_id) for passage_id in retrieval_set.passage_ids]
-        for row, query_id in enumerate(map(_written, retrieval_set.query_ids)):
-            scores = strictly_falling(retrieved.top_scores_QK[row, :depth])
-            ranked = zip(retrieved.top_QK[row, :depth].tolist(), scores.tolist(), strict=True)
+        passage_ids = [written_id(passage_id) for passage_id in retrieval_set.passage_ids]
+        for row, query_id in enumerate(map(written_id, retrieval_set.query_ids)):
+            length = min(depth, int(np.count_nonzero(retrieved.top_QK[row] >= 0)))
+            scores = strictly_falling(retrieved.top_scores_QK[row, :length])
+            ranked = zip(retrieved.top_QK[row, :length].tolist(), scores.tolist(), strict=True)
             file.writelines(
                 f"{query_id} Q0 {passage_ids[passage]} {rank} {score:.9g} {tag}\n"
                 for rank, (passage, score) in enumerate(ranked, start=1)
@@ -36,7 +37,7 @@ def write_qrels(path: Path, retrieval_set: RetrievalSet) -> None:
     with open(path, "w", encoding="utf-8") as file:
         for query_id, judged in zip(retrieval_set.query_ids, retrieval_set.judged, strict=True):
             file.writelines(
-                f"{_written(query_id)} 0 {_written(retrieval_set.passage_ids[passage])} {grade:g}\n"
+                f"{written_id(query_id)} 0 {written_id(retrieval_set.passage_ids[passage])} {grade:g}\n"
                 for passage, grade in zip(judged.passages, judged.grades, strict=True)
             )
 
@@ -55,6 +56,6 @@ def strictly_falling(scores_K: Scores) -> Scores:
     return falling
 
 
-def _written(identifier: str) -> str:
+def written_id(identifier: str) -> str:
     """An id without white space: white space and % as %XX of its UTF-8 bytes."""
     return _IN_AN_ID.sub(lambda match: "".join(f"%{byte:02X}" for byte in match[0].encode()), identifier)

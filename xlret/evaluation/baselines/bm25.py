@@ -1,0 +1,78 @@
+"""BM25 (Robertson and Zaragoza 2009, as Lucene has it) over words of any script, through `bm25s`."""
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+import numpy as np
+
+from xlret.errors import UserError
+from xlret.evaluation.retrieve import NOT_RETRIEVED, Reorder, passage_of_columns
+from xlret.evaluation.sets import RetrievalSet
+from xlret.shapes import FloatMatrix, IntArray
+from xlret.text.case import fold
+from xlret.text.segment import split_words
+
+Statistics = Literal["bm25", "bm25-pooled"]
+_WITH_DIGIT = re.compile(r"\w*\d\w*")
+
+
+def words_of(text: str, lang: str) -> list[str]:
+    """The terms of a text: its words as `split_words` cuts them (ICU's dictionaries where there are no spaces) in lower case
+    by the rules of the language, and what has a digit. No stemming, no stop words.
+
+    >>> words_of("In Oslo, 3rd May 2024", "en")
+    ['in', 'oslo', '3rd', 'may', '2024']
+    """
+    parts = split_words(text, lang)
+    terms = []
+    for number, part in enumerate(parts):
+        terms += [fold(part, lang)] if number % 2 else [term.lower() for term in _WITH_DIGIT.findall(part)]
+    return terms
+
+
+def bm25(retrieval_set: RetrievalSet, statistics: Statistics) -> Reorder:
+    """Scores of BM25 for all passages (k1 = 1.5, b = .75); passages without a term of the query are not retrieved.
+
+    Across languages it finds what is written the same: names, numbers, loan words.
+
+    Args:
+        retrieval_set: queries and passages.
+        statistics: `bm25` counts terms and lengths within each language, `bm25-pooled` over all passages together.
+
+    Raises:
+        UserError: `bm25s` is not installed, or PyICU for a language without spaces.
+
+    Cost: for each query a sum over its terms' lists; 13,000 queries over 13,000 passages take some 20 s.
+    """
+    try:
+        import bm25s
+    except ImportError as error:
+        raise UserError("BM25 needs the package bm25s: pip install 'xlret[lexical]'") from error
+    passage_rows: dict[str, list[int]] = {}
+    for row, lang in enumerate(retrieval_set.passage_langs):
+        passage_rows.setdefault(lang if statistics == "bm25" else "", []).append(row)
+    indexes: list[tuple[IntArray, Any]] = []
+    for rows in passage_rows.values():
+        terms = [words_of(retrieval_set.passage_texts[row], retrieval_set.passage_langs[row]) for row in rows]
+        if any(terms):
+            index = bm25s.BM25()
+            index.index(terms, show_progress=False)
+            indexes.append((np.array(rows), index))
+
+    def scores(rows: IntArray, scores_BP: FloatMatrix, columns: Mapping[str, slice]) -> FloatMatrix:
+        passage_of = passage_of_columns(retrieval_set.passage_langs, columns)
+        by_passage_BP = np.zeros(scores_BP.shape, np.float32)
+        for block_row, row in enumerate(rows):
+            query = words_of(retrieval_set.query_texts[row], retrieval_set.query_langs[row])
+            for passages, index in indexes:
+                by_passage_BP[block_row, passages] = _scores(index, query, len(passages))
+        by_passage_BP[by_passage_BP <= 0] = NOT_RETRIEVED
+        return by_passage_BP[:, passage_of]
+
+    return scores
+
+
+def _scores(index: Any, query: Sequence[str], n_passages: int) -> Any:
+    known = [term for term in query if term in index.vocab_dict]
+    return index.get_scores(known) if known else np.zeros(n_passages, np.float32)
