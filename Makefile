@@ -22,6 +22,10 @@ serve: $(STAMP)  ## serve the quickstart's encoder on http://127.0.0.1:8000 (tra
 	$(BIN)/xlret quickstart --release
 	$(BIN)/xlret serve --release runs/releases
 
+sweep: $(STAMP)  ## train four small retrievers side by side, compare them, release the best (up to 10 minutes); then: make serve
+	$(BIN)/xlret prepare --atlas corpora/atlas
+	$(BIN)/xlret sweep sweep-atlas --release sweep
+
 test: $(STAMP)  ## lint, types and all fast tests (what CI runs)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -42,5 +46,5 @@ lint: $(STAMP)  ## ruff and mypy, mending what can be mended
 bench: $(STAMP)  ## speed and memory, as ratios of one run
 	$(BIN)/python -m jobs.benchmark
 
-.PHONY: help install quickstart serve test docs test-slow lint bench
+.PHONY: help install quickstart serve sweep test docs test-slow lint bench
 .DEFAULT_GOAL := help

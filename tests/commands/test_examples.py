@@ -14,7 +14,7 @@ from xlret.config import RECIPES, Settings, read_recipe
 from xlret.data.prepare import PrepareSettings
 from xlret.errors import UserError
 from xlret.serve.settings import ServeSettings
-from xlret.sweep.settings import VariantsJob
+from xlret.sweep.settings import SweepJob
 from xlret.training.settings import TrainJob
 
 ROOT = Path(__file__).parents[2]
@@ -22,7 +22,7 @@ RECIPE_KINDS: dict[str, type[Settings]] = {
     "train": TrainJob,
     "quickstart": TrainJob,
     "prepare": PrepareSettings,
-    "variants": VariantsJob,
+    "sweep": SweepJob,
     "serve": ServeSettings,
 }
 OWN_RECIPE = "my.yaml"

@@ -125,7 +125,7 @@ def test_prepare(tmp_path: Path, content: bytes, ending: str, flags: list[str], 
 
 
 @quick
-@given(content=FILES, command=st.sampled_from(["prepare", "train", "variants", "serve", "quickstart"]))
+@given(content=FILES, command=st.sampled_from(["prepare", "train", "sweep", "serve", "quickstart"]))
 def test_recipes_that_are_none(tmp_path: Path, content: bytes, command: str) -> None:
     (tmp_path / "recipe.yaml").write_bytes(content)
     check(

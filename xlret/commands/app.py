@@ -25,7 +25,7 @@ COMMANDS = {
     "debias": "Find what language does to an encoder's vectors, to take it out.",
     "benchmarks": "List the benchmarks, their licences, and which are on this machine.",
     "compare": "Tell which of several evaluated systems is better, with intervals and tests.",
-    "variants": "Train and evaluate variants of a recipe over seeds, and print their table.",
+    "sweep": "Train and evaluate many settings of a recipe over seeds; choose the best.",
     "index": "Build an index of passages; add to it, delete from it, search it.",
     "release": "Make releases of encoder and index, check them, say which is served.",
     "serve": "Serve a release over HTTP, with a web page.",

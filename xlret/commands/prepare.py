@@ -1,5 +1,7 @@
 """`xlret prepare`: from data sets and files of one's own to prepared corpora."""
 
+from pathlib import Path
+
 from cyclopts import App
 from rich.console import Console
 
@@ -7,15 +9,18 @@ from xlret.commands.corpus import count_cells, counts_table, sizes
 from xlret.commands.frame import Overrides, new_app
 from xlret.commands.keys import recipe_keys
 from xlret.config import as_yaml, read_recipe
+from xlret.data.atlas import build_atlas
 from xlret.data.corpus import ParallelCorpus
 from xlret.data.counts import counts
 from xlret.data.prepare import Prepared, PrepareSettings, prepare
 from xlret.data.rows import BadRowPolicy
 from xlret.errors import UserError
+from xlret.files import expand_path
 
 EPILOGUE = """\
 examples:
   xlret prepare prepare-real
+  xlret prepare --atlas corpora/atlas
   xlret prepare my.yaml --set corpora.mine.dev=500 --on-bad-row skip
 
 A recipe for files of your own, in JSON lines, CSV, TSV or Parquet, with the
@@ -52,6 +57,7 @@ def prepare_corpora(
     overrides: Overrides = (),
     on_bad_row: BadRowPolicy | None = None,
     replace: bool = False,
+    atlas: Path | None = None,
 ) -> int:
     """Makes the corpora that a recipe names, each with a held-out part if it says so.
 
@@ -60,7 +66,13 @@ def prepare_corpora(
         overrides: KEY=VALUE, one setting in place of the recipe's; may be given again
         on_bad_row: stop at the first bad row, or leave bad rows out and count them
         replace: make corpora again that exist already
+        atlas: make the embedded corpus in this directory, if it is not there, instead of a recipe's
     """
+    if atlas is not None:
+        if recipe is not None or overrides:
+            raise UserError("--atlas is the embedded corpus and needs no recipe; give one of the two")
+        _make_atlas(expand_path(atlas), replace)
+        return 0
     if recipe is None and not overrides:
         raise UserError("name a recipe, such as prepare-real; xlret prepare --help shows how to write one")
     given = [f"on_bad_row={on_bad_row}"] if on_bad_row else []
@@ -70,6 +82,13 @@ def prepare_corpora(
     for prepared in prepare(settings):
         _summary(prepared)
     return 0
+
+
+def _make_atlas(directory: Path, replace: bool) -> None:
+    if replace or not (directory / "train" / "manifest.json").exists():
+        print(build_atlas(directory, seed=0, replace=True))
+    else:
+        print(f"{directory} is there already (--replace makes it again)")
 
 
 def _summary(prepared: Prepared) -> None:

@@ -40,7 +40,7 @@ def command_of(text: str) -> str:
     'prepare'
     """
     top = [line.split(":", 1)[0] for line in text.splitlines() if line[:1].isalpha()]
-    return "variants" if "variants" in top else "prepare" if "output" in top else "train"
+    return "sweep" if "base" in top else "prepare" if "output" in top else "train"
 
 
 def summary_of(text: str) -> str:

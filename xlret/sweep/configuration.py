@@ -9,8 +9,8 @@ from typing import Any
 
 from xlret.config import changed_recipe
 from xlret.keys import key_of
-from xlret.sweep.settings import UNTRAINED, SweepJob
-from xlret.sweep.space import readable
+from xlret.sweep.settings import SweepJob
+from xlret.sweep.space import UNTRAINED, readable
 from xlret.training.settings import TrainJob
 from xlret.training.setup import check_settings
 

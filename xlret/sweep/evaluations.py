@@ -9,7 +9,7 @@ from typing import Any
 
 from xlret.config import settings_from
 from xlret.errors import UserError
-from xlret.evaluation.evaluate import POOLED
+from xlret.evaluation.named_measures import POOLED
 from xlret.evaluation.run import retrieval_sets
 from xlret.evaluation.sets import RetrievalSet
 from xlret.evaluation.settings import EvaluateSettings
@@ -18,7 +18,19 @@ EVALUATIONS = "evaluations"
 """Directory of a trial's evaluations, each under its name."""
 METRICS = ("mo", "cr", "mul", "rank_distance", "micro", "peer", "mrc", *POOLED)
 """What a table may show of an evaluation, besides groups of languages."""
-_OF_SETS = ("benchmark", "data", "split", "lang", "passage_lang", "on_bad_row", "corpus", "groups", "languages")
+_OF_SETS = (
+    "benchmark",
+    "data",
+    "hub",
+    "hub_revision",
+    "split",
+    "lang",
+    "passage_lang",
+    "on_bad_row",
+    "corpus",
+    "groups",
+    "languages",
+)
 
 
 def evaluation_sets(settings: EvaluateSettings) -> tuple[RetrievalSet, ...]:
@@ -51,7 +63,8 @@ def numbers_of(evaluation: Mapping[str, Any], pivot: str, groups: Mapping[str, t
     Raises:
         UserError: the evaluation lacks a language of a group.
     """
-    numbers: dict[str, float | None] = {name: evaluation.get(name) for name in METRICS}
+    names = (*METRICS, *evaluation["settings"].get("measure", ()))
+    numbers: dict[str, float | None] = {name: evaluation.get(name) for name in names}
     for group, langs in groups.items():
         values = []
         for matrix in (retrieval_set["matrix"] for retrieval_set in evaluation["sets"]):

@@ -11,9 +11,6 @@ from xlret.evaluation.settings import EvaluateSettings
 from xlret.release.promote import TOLERANCE
 from xlret.sweep.space import Domain, check_space
 
-UNTRAINED = "untrained"
-"""Key of a point: with value true the start encoder is evaluated and nothing trained."""
-
 
 class Goal(Settings):
     """A number of the evaluation that configurations are judged by."""
@@ -106,6 +103,15 @@ class ReleaseSettings(Settings):
         return self
 
 
+class CostSettings(Settings):
+    """What `--dry-run` cannot see: how fast trainings are, and how large encoders that are not at hand."""
+
+    pairs_per_second: float | None = Field(None, gt=0)
+    """Of one training; by default as measured by what the sweep has trained so far."""
+    parameters: Mapping[str, float] = {}
+    """Name of a start encoder on the hub -> its number of weights."""
+
+
 class SweepJob(Settings):
     """A base recipe of `xlret train`, what is swept in it, and how the trained encoders are judged."""
 
@@ -138,6 +144,7 @@ class SweepJob(Settings):
     budget: BudgetSettings = BudgetSettings()
     trial: TrialSettings = TrialSettings()
     release: ReleaseSettings | None = None
+    cost: CostSettings = CostSettings()
     out: PathSetting
     """Directory for runs, evaluations, tables and report; by default runs/sweeps/NAME."""
     pivot: str = "en"
@@ -170,25 +177,3 @@ class SweepJob(Settings):
         if self.against is not None and self.against not in self.points:
             raise ValueError(f"against names {self.against}, which is no point; there are {', '.join(self.points) or 'none'}")
         return self
-
-
-class VariantsJob(Settings):
-    """A base recipe of `xlret train`, what each variant changes in it, and how all are evaluated."""
-
-    name: str
-    """What the names of all runs begin with."""
-    base: RecipeSetting
-    """The training recipe that all start from."""
-    variants: Mapping[str, Mapping[str, Any]] = Field(min_length=1)
-    """Name of a variant -> setting -> value, such as `mono: {plan.regime: mono}`. Empty settings: the base as it is.
-    The key `untrained` with value true evaluates the start encoder."""
-    seeds: tuple[int, ...] = Field((0, 1), min_length=1)
-    """Each variant is trained once with each."""
-    evaluation: EvaluateSettings
-    out: PathSetting
-    """Directory for runs, evaluations and the table."""
-    pivot: str = "en"
-    """The language of the training pairs, which `groups` are paired with."""
-    groups: Mapping[str, tuple[str, ...]] = {}
-    """Name of a group of languages, such as `near` -> its languages. Each is a column of the table: the mean mAP of searches
-    between the pivot and its languages, in both directions."""

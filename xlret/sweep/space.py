@@ -10,6 +10,8 @@ from xlret.config import Settings
 from xlret.errors import UserError
 from xlret.keys import generator
 
+UNTRAINED = "untrained"
+"""Key of a point: with value true the start encoder is evaluated and nothing trained, so that the space has no say."""
 _KINDS = ("grid", "choice", "uniform", "log_uniform", "integers")
 
 
@@ -108,9 +110,10 @@ def combinations(space: Space, points: Mapping[str, Mapping[str, Any]], *, choic
     combined: list[Combination] = []
     bases: list[tuple[str | None, Mapping[str, Any]]] = [*points.items()] or [(None, {})]
     for name, fixed in bases:
-        for values in product(*(domain.values or () for domain in listed.values())):
+        swept = {} if fixed.get(UNTRAINED) else listed
+        for values in product(*(domain.values or () for domain in swept.values())):
             settings = dict(fixed)
-            for (setting, domain), value in zip(listed.items(), values, strict=True):
+            for (setting, domain), value in zip(swept.items(), values, strict=True):
                 if domain.applies(settings):
                     settings[setting] = value
             if (name, settings) not in combined:
@@ -121,7 +124,7 @@ def combinations(space: Space, points: Mapping[str, Mapping[str, Any]], *, choic
 def drawn(space: Space, chosen: Mapping[str, Any], seed: int, number: int) -> dict[str, Any]:
     """`chosen` and the settings that are no grid, drawn as a pure function of (seed, number, setting)."""
     settings = dict(chosen)
-    for setting, domain in drawable(space):
+    for setting, domain in () if chosen.get(UNTRAINED) else drawable(space):
         if domain.applies(settings):
             settings[setting] = domain.draw(seed, "sweep", setting, number)
     return settings

@@ -143,6 +143,29 @@ def check_evaluations(job: SweepJob, result: TrialResult, directory: Path) -> No
         raise UserError(f"{directory} was made with other settings of `evaluation`; remove it or choose another `out`")
 
 
+def renew_metrics(job: SweepJob, result: TrialResult, directory: Path) -> None:
+    """Reckons the numbers of a finished trial anew from its evaluations, since the sweep may ask for other groups of languages.
+
+    Raises:
+        UserError: an evaluation lacks a language of a group.
+    """
+    numbers = {**result.metrics, **_numbers(job, directory)}
+    if result.status == "finished" and numbers != result.metrics:
+        write_result(directory, result.model_copy(update={"metrics": numbers}))
+
+
+def _numbers(job: SweepJob, directory: Path) -> dict[str, float | None]:
+    """Metric -> value, of all evaluations that a trial's directory holds."""
+    numbers: dict[str, float | None] = {}
+    for name in evaluations_of(job):
+        path = directory / EVALUATIONS / name / "evaluation.json"
+        if path.exists():
+            prefix = "" if name == "evaluation" else f"{name}."
+            values = numbers_of(json.loads(path.read_text(encoding="utf-8")), job.pivot, job.groups)
+            numbers |= {f"{prefix}{metric}": value for metric, value in values.items()}
+    return numbers
+
+
 class _CutError(Exception):
     """A scheduler gives the trial up."""
 
@@ -178,20 +201,15 @@ class _Watch:
 def _evaluated(job: SweepJob, run: TrainJob, directory: Path, untrained: bool) -> dict[str, float | None]:
     """The numbers of all evaluations of a trained model; those that are there already are read."""
     model = run.encoder.start if untrained else str(directory / "model")
-    numbers: dict[str, float | None] = {}
     for name, settings in evaluations_of(job).items():
         if run.model == "reranker":
             settings = settings.model_copy(update={"reranker": Path(model)})
         out = directory / EVALUATIONS / name
-        if (written := read_evaluation(out, settings)) is None:
+        if read_evaluation(out, settings) is None:
             encoder = model if run.model == "retriever" else str(job.retriever)
             sets = evaluation_sets(settings)
             evaluate_encoder(encoder, settings, out, replace=True, console=Console(quiet=True), sets=sets)
-            written = read_evaluation(out, settings)
-            assert written is not None, "it was just written"
-        prefix = "" if name == "evaluation" else f"{name}."
-        numbers |= {f"{prefix}{metric}": value for metric, value in numbers_of(written, job.pivot, job.groups).items()}
-    return numbers
+    return _numbers(job, directory)
 
 
 def _facts(directory: Path, metrics: Mapping[str, float | None]) -> dict[str, Any]:

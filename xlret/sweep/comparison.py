@@ -1,0 +1,88 @@
+"""Is a configuration other than the reference by more than chance: over questions, and over seeds."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.stats import ttest_ind  # type: ignore[import-untyped]
+
+from xlret.errors import UserError
+from xlret.evaluation.save import read_scores
+from xlret.evaluation.significance import bootstrap_interval, holm, randomisation_test
+from xlret.sweep.configuration import trial_directory
+from xlret.sweep.evaluations import EVALUATIONS
+from xlret.sweep.ranking import Ranked
+from xlret.sweep.settings import SweepJob
+
+
+@dataclass(frozen=True)
+class Tested:
+    """A configuration against the reference, in the pooled average precision whose mean over languages is Mul."""
+
+    difference: float
+    """Mean over questions of the mean over seeds, the configuration's minus the reference's."""
+    low: float
+    """Lower end of its 95 % bootstrap interval over questions."""
+    high: float
+    p_questions: float
+    """Paired randomisation test over questions, each of them its mean over seeds and languages; corrected by Holm's method
+    for all configurations that are tested. It says nothing of other seeds."""
+    p_seeds: float | None
+    """Welch's t-test of the seeds' means, corrected in the same way; None where one of the two has a single seed."""
+
+
+def reference_of(job: SweepJob, rows: Sequence[Ranked]) -> Ranked | None:
+    """What the others are tested against: the first finished configuration of the point that `against` names, else the best."""
+    finished = [row for row in rows if row.goals(job) is not None]
+    named = [row for row in finished if row.configuration.point == job.against]
+    return next(iter(named if job.against is not None else finished), None)
+
+
+def compared(job: SweepJob, rows: Sequence[Ranked]) -> dict[str, Tested]:
+    """Name of a configuration -> its test against the reference, of all that have finished.
+
+    Cost: about 2 s for each on 5,000 questions.
+    """
+    reference = reference_of(job, rows)
+    if reference is None:
+        return {}
+    base, base_seeds = _question_means(job, reference)
+    tested = {}
+    for row in rows:
+        if row.goals(job) is None or row is reference:
+            continue
+        own, own_seeds = _question_means(job, row)
+        if own.keys() != base.keys():
+            raise UserError(
+                f"{row.configuration.name} and {reference.configuration.name} were evaluated on different questions"
+            )
+        a_N, b_N = (np.array([means[question] for question in sorted(base)]) for means in (own, base))
+        low, high = bootstrap_interval(a_N, b_N)
+        several = min(len(own_seeds), len(base_seeds)) > 1
+        p_seeds = float(ttest_ind(own_seeds, base_seeds, equal_var=False).pvalue) if several else None
+        tested[row.configuration.name] = (float((a_N - b_N).mean()), low, high, randomisation_test(a_N, b_N), p_seeds)
+    questions = holm([test[3] for test in tested.values()])
+    known = [name for name, test in tested.items() if test[4] is not None and not np.isnan(test[4])]
+    seeds = dict(zip(known, holm([float(tested[name][4] or 0.0) for name in known]), strict=True))
+    return {
+        name: Tested(*test[:3], p_questions=p, p_seeds=seeds.get(name))
+        for (name, test), p in zip(tested.items(), questions, strict=True)
+    }
+
+
+def _question_means(job: SweepJob, row: Ranked) -> tuple[Mapping[str, float], list[float]]:
+    """Question -> pooled AP, mean over its languages and the configuration's seeds; and the mean over questions by seed."""
+    by_question: dict[str, list[float]] = {}
+    by_seed = []
+    for result in row.results:
+        directory = trial_directory(job, row.configuration, result.seed)
+        scores = read_scores(directory / EVALUATIONS / "evaluation" / "evaluation.json")
+        groups: dict[str, list[float]] = {}
+        for score in scores.values():
+            if not np.isnan(score.value):
+                groups.setdefault(score.group, []).append(score.value)
+        means = {question: float(np.mean(values)) for question, values in groups.items()}
+        by_seed.append(float(np.mean(list(means.values()))))
+        for question, mean in means.items():
+            by_question.setdefault(question, []).append(mean)
+    return {question: float(np.mean(values)) for question, values in by_question.items()}, by_seed

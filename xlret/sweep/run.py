@@ -1,0 +1,71 @@
+"""A sweep from its first check to its tables and report.
+
+runs/sweeps/<name>/
+  trials/CONFIGURATION-SEED/   a run of `train`, its evaluations, and result.json
+  table.md|csv|json            a row a configuration; a row a trial; everything
+  report.html                  the same as pictures
+"""
+
+from collections.abc import Sequence
+
+from rich.console import Console
+
+from xlret.config import as_yaml
+from xlret.files import write_text
+from xlret.sweep.checks import check_sweep, example_configurations
+from xlret.sweep.comparison import compared
+from xlret.sweep.configuration import Configuration, seeds_of, trial_directory
+from xlret.sweep.in_process import in_process, sweep_in_process
+from xlret.sweep.ranking import Ranked, ranking
+from xlret.sweep.report import write_report
+from xlret.sweep.result import read_result
+from xlret.sweep.search import search_of
+from xlret.sweep.settings import SweepJob
+from xlret.sweep.table import write_tables
+from xlret.sweep.trial import renew_metrics
+
+
+def sweep(job: SweepJob, console: Console, *, without_ray: bool = False) -> list[Ranked]:
+    """Trains and evaluates what is missing of a sweep, and lays out what there is; however it ends.
+
+    Args:
+        job: the sweep.
+        console: where progress and the table are shown.
+        without_ray: one training after the other in this process.
+
+    Returns:
+        All configurations, the best first.
+
+    Raises:
+        UserError: something cannot be used, which shows before the first training; or another process runs the sweep.
+        KeyboardInterrupt: it was stopped; the tables are of what was done.
+    """
+    if without_ray:
+        job = in_process(job)
+    examples = example_configurations(job)
+    check_sweep(job, examples)
+    _renew(job, examples)
+    search = search_of(job)
+    write_text(job.out / "sweep.yaml", as_yaml(job))
+    try:
+        if without_ray:
+            sweep_in_process(job, search, console)
+        else:
+            from xlret.sweep.tune import sweep_on_ray
+
+            sweep_on_ray(job, search, console)
+    finally:
+        rows = ranking(job, search.proposed.values())
+        tests = compared(job, rows)
+        console.print(write_tables(job, rows, tests), markup=False)
+        console.print(f"report: {write_report(job, rows, tests)}", markup=False)
+    return rows
+
+
+def _renew(job: SweepJob, configurations: Sequence[Configuration]) -> None:
+    """What is there already may lack numbers that the sweep asks for now."""
+    for configuration in configurations:
+        for seed in seeds_of(job, configuration):
+            directory = trial_directory(job, configuration, seed)
+            if (result := read_result(directory)) is not None:
+                renew_metrics(job, result, directory)
