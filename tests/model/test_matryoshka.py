@@ -63,7 +63,7 @@ def test_a_recipe_trains_short_vectors_and_the_card_keeps_their_lengths(tmp_path
             "encoder.fresh": "{vocabulary: 1500, layers: 1, hidden: 32, heads: 2, feed_forward: 64}",
             "encoder.dimensions": dimensions,
             "optimiser.learning_rate": 3e-3,
-            "ray.workers": 1,
+            "ray.workers": 0,
         }
         assert main(["train", *(word for key, value in settings.items() for word in ("--set", f"{key}={value}"))]) == 0
     assert read_card(tmp_path / "short" / "model").dimensions == (4,)
@@ -76,7 +76,7 @@ def test_a_recipe_trains_short_vectors_and_the_card_keeps_their_lengths(tmp_path
             encoder.encode(fetch("en", groups), side)[:, :4]
             for fetch, side in ((corpus.queries, "query"), (corpus.passages, "passage"))
         )
-        query, passage = (one / np.linalg.norm(one, axis=1, keepdims=True) for one in (query, passage))
+        query, passage = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True) for vectors in (query, passage))
         scores = query @ passage.T
         ranks[name] = float(np.mean((scores > np.diag(scores)[:, None]).sum(1)))
     assert ranks["short"] < 0.8 * ranks["plain"], ranks

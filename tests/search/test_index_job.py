@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -37,12 +38,12 @@ def rows(count: int, first: int = 0) -> list[dict[str, object]]:
 
 
 def write(path: Path, records: list[dict[str, object]]) -> Path:
-    path.write_text("".join(json.dumps(one, ensure_ascii=False) + "\n" for one in records), encoding="utf-8")
+    path.write_text("".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records), encoding="utf-8")
     return path
 
 
 @pytest.fixture(scope="module")
-def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def directory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A directory with an encoder, passages, and an index of them in two shards."""
     directory = tmp_path_factory.mktemp("job")
     fresh = FreshEncoder(vocabulary=200, layers=1, hidden=32, heads=2, feed_forward=64, max_positions=48)
@@ -50,27 +51,10 @@ def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
     start_encoder(settings, lambda: [" ".join(words) for words in WORDS.values()], 0).save(directory / "encoder")
     write(directory / "passages.jsonl", rows(40))
     arguments = ["--encoder", str(directory / "encoder"), "--passages", str(directory / "passages.jsonl")]
-    with ray_session():
-        assert (
-            main(
-                [
-                    "index",
-                    "build",
-                    str(directory / "index"),
-                    *arguments,
-                    "--shards",
-                    "2",
-                    "--factory",
-                    "IVF4,SQ8",
-                    "--exact-rows",
-                    "10",
-                    "--threads",
-                    "1",
-                ]
-            )
-            == 0
-        )
-    return directory
+    options = ["--shards", "2", "--factory", "IVF4,SQ8", "--exact-rows", "10", "--threads", "1"]
+    with ray_session():  # which all commands of this module share
+        assert main(["index", "build", str(directory / "index"), *arguments, *options]) == 0
+        yield directory
 
 
 def test_the_index_is_measured_and_calibrated(directory: Path) -> None:
@@ -98,12 +82,12 @@ def test_search_prints_hits_with_their_languages(directory: Path, capsys: pytest
 def test_append_delete_compact(directory: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out, encoder = str(directory / "index"), str(directory / "encoder")
     more = str(write(directory / "more.jsonl", rows(5, first=40)))
-    with ray_session():
-        assert main(["index", "append", out, "--passages", more, "--encoder", encoder]) == 0
-        assert not (directory / "index.appended.vectors").exists()
-        with pytest.raises(UserError, match="15 of the ids are in the index already"):
-            main(["index", "append", out, "--passages", more, "--encoder", encoder])
-        assert main(["index", "append", out, "--replace", "--passages", more, "--encoder", encoder]) == 0
+    append = ["index", "append", out, "--passages", more, "--encoder", encoder]
+    assert main(append) == 0
+    assert not (directory / "index.appended.vectors").exists()
+    with pytest.raises(UserError, match="15 of the ids are in the index already"):
+        main(append)
+    assert main([*append, "--replace"]) == 0
     (directory / "ids.txt").write_text("de/0\r\nth/41\nnone\n", encoding="utf-8")
     assert main(["index", "delete", out, str(directory / "ids.txt")]) == 0
     assert "2 passages deleted; 1 ids are not in the index" in capsys.readouterr().out

@@ -30,6 +30,8 @@ from xlret.session import ray_session
 
 pytestmark = pytest.mark.timeout(1800)  # Ray on a very busy machine
 ONE = SETTINGS.model_copy(update={"encoders": 1})
+HERE = SETTINGS.model_copy(update={"encoders": 0})
+"""Without Ray."""
 
 
 def make_encoder(directory: Path, seed: int = 0, **changes: str) -> Path:
@@ -104,13 +106,12 @@ def test_equal_texts_have_equal_vectors(undisturbed: Path) -> None:
 
 
 def test_without_ray_the_bytes_are_the_same(tmp_path: Path, encoder: Path, undisturbed: Path) -> None:
-    settings = SETTINGS.model_copy(update={"encoders": 0})
     threads = torch.get_num_threads()
-    store = encode_passages(some(300), encoder, tmp_path / "store", settings, show=lambda line: None, progress=False)
+    store = encode_passages(some(300), encoder, tmp_path / "store", HERE, show=lambda line: None, progress=False)
     assert bytes_of(store.path) == bytes_of(undisturbed)
     assert torch.get_num_threads() == threads
     if not torch.cuda.is_available():
-        on_gpu = settings.model_copy(update={"gpu": True})
+        on_gpu = HERE.model_copy(update={"gpu": True})
         with pytest.raises(UserError, match="no GPU that torch can use"):
             encode_passages(some(3), encoder, tmp_path / "other", on_gpu, show=lambda line: None, progress=False)
 
@@ -167,16 +168,16 @@ if point == "moving":
     os.rename = die
 if point == "moved":
     encode.shutil.rmtree = die
-encode.encode_passages(iter(some(300)), encoder, out, SETTINGS)
+encode.encode_passages(iter(some(300)), encoder, out, SETTINGS.model_copy(update={"encoders": int(sys.argv[4])}))
 """
 
 
-def run_killed_at(point: str, encoder: Path, out: Path) -> str:
-    """A process of its own that encodes `some(300)` and kills itself by SIGKILL at a point; what it said."""
+def run_killed_at(point: str, encoder: Path, out: Path, encoders: int = 2) -> str:
+    """A process of its own that encodes `some(300)` (0 encoders: without Ray) and kills itself at a point; what it said."""
     said = out.with_name(f"{point}.txt")
     with open(said, "w", encoding="utf-8") as file:
         process = subprocess.Popen(
-            [sys.executable, "-c", CHILD, point, str(encoder), str(out)],
+            [sys.executable, "-c", CHILD, point, str(encoder), str(out), str(encoders)],
             cwd=Path(encode_input.__file__).parent,
             stdout=file,
             stderr=subprocess.STDOUT,
@@ -201,7 +202,7 @@ def test_a_killed_run_goes_on_and_ends_in_the_same_bytes(
     tmp_path: Path, encoder: Path, undisturbed: Path, on_ray: None
 ) -> None:
     out, silent, lines = tmp_path / "store", {"progress": False}, list[str]()
-    run_killed_at("writing", encoder, out)
+    run_killed_at("writing", encoder, out, encoders=0)
     assert done(out) == [part_file(number) for number in range(5)]
     assert not out.exists()
     parts = out.with_name("store.partial") / "store"
@@ -270,7 +271,7 @@ def broken(directory: Path, change: Callable[[Encoder], None]) -> Path:
     return directory / "broken"
 
 
-def test_a_vector_that_is_not_finite_is_refused_by_name(tmp_path: Path, on_ray: None) -> None:
+def test_a_vector_that_is_not_finite_is_refused_by_name(tmp_path: Path) -> None:
     def poison(model: Encoder) -> None:
         others = [one.full_text for one in some(40)]
         token = (set(model.tokeniser.ragged(["z"], "passage")[0]) - set(model.tokeniser.ragged(others, "passage")[0])).pop()
@@ -279,7 +280,7 @@ def test_a_vector_that_is_not_finite_is_refused_by_name(tmp_path: Path, on_ray: 
 
     passages = [*some(40), Passage("culprit", "en", None, "z", {}), *[one._replace(id=f"x{one.id}") for one in some(40)]]
     with pytest.raises(DataError, match="the vector of passage 'culprit' is not finite"):
-        encode_passages(passages, broken(tmp_path, poison), tmp_path / "s", ONE, progress=False)
+        encode_passages(passages, broken(tmp_path, poison), tmp_path / "s", HERE, progress=False)
     assert not (tmp_path / "s").exists()
 
 

@@ -30,6 +30,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory, corpora: Path, lexicon: Path)
             },
             "optimiser": {"learning_rate": 3e-3},
             "dev": {"corpora": [str(corpora / "dev")], "every": 30, "metric": "mo", "languages": ["en"]},
+            "ray": {"workers": 0},
         }
         (storage / f"{name}.yaml").write_text(yaml.safe_dump(recipe), encoding="utf-8")
         assert main(["train", str(storage / f"{name}.yaml")]) == 0
@@ -40,7 +41,7 @@ def test_contrast_pulls_translations_of_words_together(runs: Path, lexicon: Path
     """A question and the same question word for word in German are nearer than with the clean loss alone."""
     pairs = [line.split("\t") for line in (lexicon / "en-de.txt").read_text(encoding="utf-8").splitlines()]
     questions = {
-        lang: [f"{pairs[one][side]} {pairs[one + 1][side]} ?" for one in range(0, 299, 3)]
+        lang: [f"{pairs[row][side]} {pairs[row + 1][side]} ?" for row in range(0, 299, 3)]
         for side, lang in enumerate(("en", "de"))
     }
     margin = {}
@@ -59,5 +60,5 @@ def test_the_report_shows_curves_texts_and_settings(runs: Path) -> None:
     assert "<polyline" in page
     assert "objective: contrast" in page
     assert '<b lang="de"' in page
-    assert "step 0, mono, query 0" in page
+    assert "step 0, mono, row 0, query" in page
     assert "nothing was switched" in (runs / "clean" / "report.html").read_text(encoding="utf-8")
