@@ -151,7 +151,7 @@ class SweepJob(Settings):
     """The language of the training pairs, which `groups` are paired with."""
     groups: Mapping[str, tuple[str, ...]] = {}
     """Name of a group of languages, such as `near` -> its languages. Each is a column of the table: the mean mAP of searches
-    between the pivot and its languages, in both directions."""
+    between the pivot and its languages, in both directions, in the first evaluation."""
 
     @model_validator(mode="before")
     @classmethod

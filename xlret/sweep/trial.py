@@ -160,8 +160,8 @@ def _numbers(job: SweepJob, directory: Path) -> dict[str, float | None]:
     for name in evaluations_of(job):
         path = directory / EVALUATIONS / name / "evaluation.json"
         if path.exists():
-            prefix = "" if name == "evaluation" else f"{name}."
-            values = numbers_of(json.loads(path.read_text(encoding="utf-8")), job.pivot, job.groups)
+            prefix, groups = ("", job.groups) if name == "evaluation" else (f"{name}.", {})
+            values = numbers_of(json.loads(path.read_text(encoding="utf-8")), job.pivot, groups)
             numbers |= {f"{prefix}{metric}": value for metric, value in values.items()}
     return numbers
 
