@@ -5,7 +5,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from jobs.bench import assembly, curves, encoding, memory, serving, setup, switching, training
+from jobs.bench import assembly, curves, encoding, memory, serving, setup, sweeping, switching, training
 from xlret.commands.frame import call, new_app, run
 from xlret.errors import UserError
 
@@ -17,6 +17,7 @@ PARTS = {
     "encoding": encoding.run,
     "curves": curves.run,
     "serving": serving.run,
+    "sweep": sweeping.run,
 }
 app = new_app(
     "python -m jobs.benchmark",

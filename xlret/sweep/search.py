@@ -23,7 +23,28 @@ class Draws(Protocol):
         """The results of a configuration are on the disk; told any number of times."""
 
 
-class Search:
+class Search(Protocol):
+    """Hands out a sweep's configurations to whoever trains them. One that is killed is made again from the sweep's files."""
+
+    proposed: dict[str, Configuration]
+    """Name -> configuration, of all that were asked for or were there already, in order."""
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether `ask` gives nothing any more: all were given, or the budget is spent."""
+
+    @property
+    def total(self) -> int:
+        """How many configurations there will be at most."""
+
+    def ask(self) -> Configuration | None:
+        """The next configuration to train; None where there is none, or none before others have been trained."""
+
+    def tell(self, known: Configuration) -> None:
+        """A configuration has been trained, as far as it goes now; its results are on the disk."""
+
+
+class NumberedSearch:
     """Hands out a sweep's configurations, each once; those whose results are on the disk already are passed over.
 
     It holds nothing that a killed sweep would miss: a new one asks the same numbers again.
@@ -75,7 +96,11 @@ def search_of(job: SweepJob) -> Search:
     Raises:
         UserError: it cannot be used.
     """
-    return Search(job)
+    if job.scheduler.method == "pbt":
+        from xlret.sweep.population import Population
+
+        return Population(job)
+    return NumberedSearch(job)
 
 
 def is_known(job: SweepJob, proposal: Configuration) -> bool:

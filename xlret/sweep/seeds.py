@@ -30,10 +30,13 @@ def run_configuration(
         show: where the lines of the trainings go.
     """
     seeds = seeds_of(job, configuration)
-    steps, metric = _decisions(job, configuration)
+    steps, metric = decisions(job, configuration)
     if not steps:
         for seed in seeds:
             run_trial(job, configuration, seed, report=_hearing(seed, told), show=show)
+        return
+    if job.scheduler.method == "pbt":
+        _to_next_step(job, configuration, steps, metric, told, show)
         return
     last = seeds[0]
     while True:
@@ -56,6 +59,24 @@ def run_configuration(
         result = run_trial(job, configuration, last, report=report, show=show, until=until)
         if result is not None and result.status == "failed":
             return
+
+
+def _to_next_step(
+    job: SweepJob, configuration: Configuration, steps: list[int], metric: str, told: Told, show: Print | None
+) -> None:
+    """Trains all seeds to the next step at which the population is looked at, or from the last such step to the end."""
+    behind = {seed: _behind(dev_curve(job, trial_name(configuration, seed), metric), steps) for seed in job.seeds}
+    least = min(behind.values())
+    for seed, count in behind.items():
+        if count == least:
+            run_trial(
+                job,
+                configuration,
+                seed,
+                report=_hearing(seed, told),
+                show=show,
+                until=steps[least] if least < len(steps) else None,
+            )
 
 
 def next_turn(behind: Mapping[int, int], steps: Sequence[int], last: int) -> tuple[int, int | None]:
@@ -83,7 +104,7 @@ def dev_curve(job: SweepJob, trial: str, metric: str) -> dict[int, float]:
     return {line["step"]: line[metric] for line in lines if line["step"]}
 
 
-def _decisions(job: SweepJob, configuration: Configuration) -> tuple[list[int], str]:
+def decisions(job: SweepJob, configuration: Configuration) -> tuple[list[int], str]:
     """Where the configuration may be given up, and by which dev metric: the one that its best checkpoints are chosen by.
 
     Nowhere if its settings cannot be used, which its first trial will say.
@@ -111,15 +132,15 @@ def _behind(curve: Curve, steps: Sequence[int]) -> int:
 
 def _is_given_up(job: SweepJob, configuration: Configuration, metric: str, undecided: list[int]) -> bool:
     """Whether the configuration is given up at a step that all its seeds have come to; takes such steps from the list."""
-    own = _mean_over_seeds(job, configuration.name, metric)
+    own = mean_over_seeds(job, configuration.name, metric)
     while undecided and max(own, default=0) >= undecided[0]:
         names = {path.name.rpartition("-")[0] for path in (job.out / "trials").glob("[!.]*")} - {configuration.name}
-        others = [_mean_over_seeds(job, name, metric) for name in sorted(names)]
+        others = [mean_over_seeds(job, name, metric) for name in sorted(names)]
         if is_cut(job.scheduler, undecided.pop(0), own, others):
             return True
     return False
 
 
-def _mean_over_seeds(job: SweepJob, name: str, metric: str) -> dict[int, float]:
+def mean_over_seeds(job: SweepJob, name: str, metric: str) -> dict[int, float]:
     """A configuration's curve, as far as all its seeds have come."""
     return mean_curve([dev_curve(job, f"{name}-{seed}", metric) for seed in job.seeds])

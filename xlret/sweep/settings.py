@@ -56,6 +56,12 @@ class SchedulerSettings(Settings):
     """asha goes on with one in so many, and decides again after so many times as many steps."""
     quorum: int = Field(3, ge=1)
     """The median rule gives up none before so many others have come as far."""
+    population: int = Field(4, ge=2)
+    """pbt: configurations that are trained together; every `first` steps the worst are given up for copies of the best."""
+    share: float = Field(0.25, gt=0, le=0.5)
+    """pbt: how many of the population are given up each time, and how many of the best are copied."""
+    perturbed: tuple[str, ...] = ("optimiser.learning_rate", "plan.alpha")
+    """pbt: the swept settings that a copy changes: a number by a fifth, up or down; of a list the next value."""
 
 
 class BudgetSettings(Settings):
@@ -174,6 +180,12 @@ class SweepJob(Settings):
             raise ValueError(
                 f"search {self.search.method} is for {'two goals' if self.search.method == 'nsga2' else 'one goal'}"
             )
+        if self.scheduler.method == "pbt" and (
+            self.search.method != "random"
+            or len(self.points) > 1
+            or any(domain.grid is not None for domain in self.space.values())
+        ):
+            raise ValueError("scheduler pbt is for search random over a space without grids and with one point at most")
         if self.against is not None and self.against not in self.points:
             raise ValueError(f"against names {self.against}, which is no point; there are {', '.join(self.points) or 'none'}")
         return self

@@ -7,7 +7,7 @@ in a run's `checkpoints/` when it is whole.
 
 import json
 import shutil
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import torch
@@ -111,6 +111,15 @@ def load_checkpoint(directory: Path, module: nn.Module, optimiser: Optimizer, fi
         states.setdefault(int(index), {})[name] = moment
     optimiser.load_state_dict({"state": states, "param_groups": optimiser.state_dict()["param_groups"]})
     return progress
+
+
+def copy_checkpoint(source: Path, target: Path, fingerprint: str) -> None:
+    """Copies a checkpoint for a run with other settings, of which `fingerprint` is; appears as `target` when it is whole."""
+    with directory_beside(target, replace=True) as fresh:
+        for name in (WEIGHTS, _MOMENTS):
+            shutil.copyfile(source / name, fresh / name)
+        progress = replace(load_progress(source), fingerprint=fingerprint)
+        (fresh / _PROGRESS).write_text(json.dumps(asdict(progress)), encoding="utf-8")
 
 
 def _unreadable(directory: Path, error: Exception) -> UserError:
