@@ -10,12 +10,12 @@ from pathlib import Path
 
 import psutil
 from rich.console import Console
-from xlret.sweep.in_process import in_process, sweep_in_process
 
 from jobs.bench.setup import Bench
 from xlret.config import as_yaml, settings_from
 from xlret.files import write_text
 from xlret.session import ray_session
+from xlret.sweep.in_process import in_process, sweep_in_process
 from xlret.sweep.ranking import seen
 from xlret.sweep.search import Search, search_of
 from xlret.sweep.settings import SweepJob
