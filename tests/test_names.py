@@ -1,6 +1,7 @@
 """Names say what the thing is: the empty ones that once stood in every room do not come back."""
 
 import ast
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -46,3 +47,8 @@ def test_no_name_is_empty() -> None:
 def test_empty_names_are_seen() -> None:
     source = "def _one(place):\n    self.found = [some for some in place]\n\nclass Pool:\n    def of(self): ...\n"
     assert [name for _, name in empty_names(source)] == ["_one", "of", "place", "found", "some"]
+
+
+def test_no_two_test_files_have_one_name() -> None:
+    counts = Counter(path.name for path in (ROOT / "tests").rglob("test_*.py"))
+    assert [name for name, count in counts.items() if count > 1] == [], "pytest collects one of them only"
