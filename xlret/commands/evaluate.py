@@ -27,6 +27,8 @@ and, besides:
       more measures, by their names in ir_measures, of the pooled ranking
   --balance calibrated
       what the server's balance of languages does to the ranking
+  --switch-queries ../shared/data/lexicons/muse --switch-languages de es
+      the queries with half of their words in other languages, always the same
   --baseline bm25 (without --encoder: alone; with it: fused by reciprocal ranks)
       what words alone find; --run FILE does the same with any TREC run
   --translate-test ../shared/data/lexicons/muse

@@ -23,6 +23,7 @@ from xlret.evaluation.sets import RetrievalSet, from_corpus
 from xlret.evaluation.settings import EvaluateSettings
 from xlret.evaluation.significance import Difference, QueryScore, compare
 from xlret.evaluation.summary import fingerprint, summary
+from xlret.evaluation.switched_queries import query_switcher, with_switched_queries
 from xlret.evaluation.translate_test import translated
 from xlret.files import expand_path
 from xlret.lexicon.lexicon import Lexicon
@@ -152,9 +153,14 @@ def _method(encoder: str | None, settings: EvaluateSettings, depth: int, progres
 def _prepared_sets(settings: EvaluateSettings, sets: Iterable[RetrievalSet] | None) -> Iterable[RetrievalSet]:
     """The sets as they will be encoded; translated all before the first is, so that a missing language shows at once."""
     lexicon = None if settings.translate_test is None else Lexicon.load([settings.translate_test])
+    switcher = None
+    if settings.switch_queries is not None:
+        switcher = query_switcher(settings.switch_queries, settings.switch_policy, settings.switch_p, settings.switch_languages)
     sets = retrieval_sets(settings) if sets is None else sets
     if settings.pool is not None:
         sets = as_pools(sets, settings.pool)
+    if switcher is not None:
+        sets = (with_switched_queries(each, switcher) for each in sets)
     if lexicon is None:
         return sets
     return [translated(each, WordTranslator(lexicon, "en", each.languages)) for each in sets]

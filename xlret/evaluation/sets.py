@@ -116,9 +116,11 @@ def from_judged(name: str, judged: JudgedSet, *, languages: Iterable[str] | None
         judgements.append(Judgements(np.array(indices, np.int64), np.array(grades, np.float64)))
     if not any(len(query.passages) for query in judgements):
         raise UserError(f"{name}: no query and passage in {', '.join(languages or ())} are judged together")
+    present = {text.lang for text in (*queries.values(), *passages.values())}
+    empty = [] if languages is None else sorted(chosen - present)
     return RetrievalSet(
         name,
-        tuple(sorted({text.lang for text in (*queries.values(), *passages.values())})),
+        tuple(sorted(present)),
         [f"{prefix}{query_id}" for query_id in queries],
         [text.lang for text in queries.values()],
         [text.full_text for text in queries.values()],
@@ -127,6 +129,7 @@ def from_judged(name: str, judged: JudgedSet, *, languages: Iterable[str] | None
         [text.full_text for text in passages.values()],
         relevant_of(judgements),
         left_out={reason: count for reason, count in left_out.items() if count},
+        caution=f"nothing judged is in {', '.join(empty)}, which was asked for" if empty else None,
         judgements=judgements,
     )
 

@@ -11,6 +11,7 @@ from xlret.evaluation.baselines.bm25 import Statistics
 from xlret.evaluation.benchmarks import benchmark
 from xlret.evaluation.named_measures import NamedMeasure, named_measures
 from xlret.evaluation.pools import Pool
+from xlret.evaluation.switched_queries import Policy
 from xlret.model.settings import EncoderOverrides
 from xlret.search.balance import Balance
 from xlret.text.languages import LanguageCodes, language
@@ -43,6 +44,14 @@ class EvaluateSettings(Settings):
     """At most so many groups of the corpus."""
     languages: LanguageCodes | None = None
     """Only these, as queries and passages; all by default."""
+    switch_queries: PathSetting | None = None
+    """A lexicon to code-switch all queries with, each word with the chance `switch_p`: the same queries for everybody."""
+    switch_policy: Policy = "ml"
+    """ml: each word draws its own language; bl: all words of a query go to one."""
+    switch_languages: LanguageCodes | None = None
+    """Languages that words go to; all of the lexicon by default."""
+    switch_p: float = Field(0.5, gt=0, le=1)
+    """Chance of a word to be switched."""
     baseline: Statistics | None = None
     """A ranking without an encoder: BM25 with statistics of each language, or of all together. With an encoder: both, fused."""
     run: PathSetting | None = None
@@ -104,6 +113,8 @@ class EvaluateSettings(Settings):
             raise ValueError("both change the ranking, and not together; choose balance or reranker")
         if self.debias is not None and self.translate_test is not None:
             raise ValueError("after translate_test all texts are in one language; leave debias out")
+        if self.switch_queries is None and (self.switch_languages or self.switch_p != 0.5 or self.switch_policy != "ml"):
+            raise ValueError("how queries are switched goes with switch_queries: name a lexicon")
         if (self.baseline or self.run) and (self.reranker is not None or self.balance != "none"):
             raise ValueError("baseline and run are rankings of their own; leave balance and reranker out")
         if (self.benchmark is None) == (self.corpus is None):

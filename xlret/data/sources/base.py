@@ -1,6 +1,7 @@
 """What every source of rows has: where the data comes from, its licence, and its rows."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 from typing import Protocol
 
 from pydantic import Field
@@ -8,6 +9,7 @@ from pydantic import Field
 from xlret.config import Settings
 from xlret.data.rows import ReadingReport, Row
 from xlret.errors import UserError
+from xlret.hub import HubRepository, download
 from xlret.text.languages import language
 
 
@@ -31,6 +33,28 @@ class SourceSettings(Settings):
     """Under what terms."""
     revision: str = Field("not stated", min_length=1)
     """Which version of it."""
+
+
+class HubSource(SourceSettings):
+    """A public data set that can be fetched from the Hugging Face hub by name."""
+
+    hub: str | None = None
+    """The data set's name there, in place of a folder; the cache of the hub is used, and `HF_HUB_OFFLINE` honoured."""
+    hub_revision: str | None = None
+    """Its commit; the newest by default, and which it was is said in a note."""
+
+    def fetched(self, name: str, patterns: Sequence[str], report: ReadingReport) -> Path:
+        """The directory with the files of a repository that match patterns.
+
+        Raises:
+            UserError: see `xlret.hub.download`, or nothing matches.
+        """
+        files = download([HubRepository(name, self.hub_revision, lambda _: patterns)], ())
+        for repository, commit in files.commits.items():
+            report.note(f"read from the hub: {repository}@{commit}")
+        if not any(path for pattern in patterns for path in files.directory.glob(pattern)):
+            raise UserError(f"the hub's {name} has no {' or '.join(patterns)}")
+        return files.directory
 
 
 def wanted(available: Iterable[str], languages: Iterable[str] | None, exclude: Iterable[str], source: object) -> list[str]:

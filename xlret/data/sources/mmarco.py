@@ -4,9 +4,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
+from pydantic import model_validator
+
 from xlret.config import PathSetting
 from xlret.data.rows import ReadingReport, Row
-from xlret.data.sources.base import SourceSettings, wanted
+from xlret.data.sources.base import HubSource, wanted
 from xlret.data.sources.pairs import judged_rows, relevant_pairs
 from xlret.data.sources.qrels import are_triples, read_qrels
 from xlret.data.sources.texts import either, tsv_texts
@@ -29,17 +31,17 @@ LANGUAGES = {
 }
 
 
-class MmarcoSource(SourceSettings):
+class MmarcoSource(HubSource):
     """The folder `data/google` of unicamp-dl/mmarco: `collections/NAME_collection.tsv`, `queries/train/NAME_queries.train.tsv`.
 
     Ids are shared by all languages, so a group has its query and its passage in each.
     """
 
     format: Literal["mmarco"]
-    path: PathSetting
-    """The folder `data/google`."""
-    pairs: PathSetting
-    """`triples.train.ids.small.tsv` of the same data set, or MS MARCO's `qrels.train.tsv`."""
+    path: PathSetting | None = None
+    """The folder `data/google`; or else `hub`."""
+    pairs: PathSetting | None = None
+    """`triples.train.ids.small.tsv` of the same data set, which `hub` takes by default, or MS MARCO's `qrels.train.tsv`."""
     triples: bool | None = None
     """Whether `pairs` holds triples of ids (query, relevant, not relevant); by default where its name says `triples`."""
     languages: tuple[str, ...] | None = None
@@ -55,14 +57,38 @@ class MmarcoSource(SourceSettings):
         Raises:
             UserError: a language that is asked for is not there.
         """
-        files_of = {lang: _files(self.path, name) for lang, name in LANGUAGES.items()}
-        available = [lang for lang, files in files_of.items() if all(path.exists() for path in files)]
-        chosen = wanted(available, self.languages, self.exclude, self.path)
-        triples = are_triples(self.pairs) if self.triples is None else self.triples
-        relevant = relevant_pairs(read_qrels(self.pairs, report, triples=triples), self.pairs)
+        path, pairs = self._files(report)
+        files_of = {lang: _files(path, name) for lang, name in LANGUAGES.items()}
+        available = [lang for lang, files in files_of.items() if all(file.exists() for file in files)]
+        chosen = wanted(available, self.languages, self.exclude, path)
+        triples = are_triples(pairs) if self.triples is None else self.triples
+        relevant = relevant_pairs(read_qrels(pairs, report, triples=triples), pairs)
         for lang in chosen:
             queries, collection = (tsv_texts(path, report) for path in files_of[lang])
-            yield from judged_rows(relevant, queries, collection, lang, lang, self.pairs, report)
+            yield from judged_rows(relevant, queries, collection, lang, lang, pairs, report)
+
+    @model_validator(mode="after")
+    def _folder_or_hub(self) -> "MmarcoSource":
+        if (self.path is None) == (self.hub is None):
+            raise ValueError("give either path or hub")
+        if self.path is not None and self.pairs is None:
+            raise ValueError("path needs pairs: triples.train.ids.small.tsv or qrels.train.tsv")
+        return self
+
+    def _files(self, report: ReadingReport) -> tuple[Path, Path]:
+        """The folder `data/google`, and the pairs."""
+        if self.path is not None and self.pairs is not None:
+            return self.path, self.pairs
+        assert self.hub is not None, "a folder or the hub"
+        chosen = wanted(LANGUAGES, self.languages, self.exclude, self.hub)
+        patterns = [
+            f"data/google/{folder}/{LANGUAGES[lang]}_{end}.tsv"
+            for lang in chosen
+            for folder, end in (("queries/train", "queries.train"), ("collections", "collection"))
+        ]
+        own_pairs = [] if self.pairs is not None else ["data/triples.train.ids.small.tsv"]
+        data = self.fetched(self.hub, [*patterns, *own_pairs], report) / "data"
+        return data / "google", self.pairs or data / own_pairs[0].removeprefix("data/")
 
 
 def _files(path: Path, name: str) -> tuple[Path, Path]:

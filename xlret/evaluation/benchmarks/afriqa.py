@@ -66,6 +66,15 @@ AFRIQA = Benchmark(
     source="https://huggingface.co/datasets/masakhane/afriqa-gold-passages",
     revision="2023, as published",
     files=f"{_START}LANG.PIVOT.test.json",
+    sha256={
+        "gold_span_passages.afriqa.bem.en.test.json": "72e7f7e3dd207b955968403f9a3699fb11aef996981d142063614e7f434e7c52",
+        "gold_span_passages.afriqa.fon.fr.test.json": "3308b7d0e455912d4e37dd0b9e8b06e6c1d108d2af040a7f7ffbc3e838dfc927",
+        "gold_span_passages.afriqa.hau.en.test.json": "e1a0d530d75641760387a2947044d69090c15db620fd9a4dbcf8dc52940d7687",
+        "gold_span_passages.afriqa.ibo.en.test.json": "490af9c615ec5e56ec50a3da21efed82df5f67c794ac5d8d6c5e7d30845cc48d",
+        "gold_span_passages.afriqa.kin.en.test.json": "fe067f3aa30c581adbaae7d0012eea5290b5f3119396bbb1c70d665d9e6f31eb",
+        "gold_span_passages.afriqa.twi.en.test.json": "329221245f9880896b9038405c44b7f8ef48db3067aa556fbd82819de46b954d",
+        "gold_span_passages.afriqa.yor.en.test.json": "0aa0f6c1769f07788c918fd0dc1848b70ec0f06e8de9a6893d9037b9ff05abaa",
+    },
     citation="""@inproceedings{ogundepo2023afriqa,
   title = {{AfriQA}: Cross-lingual Open-Retrieval Question Answering for {A}frican Languages},
   author = {Ogundepo, Odunayo and Gwadabe, Tajuddeen R. and Rivera, Clara E. and Clark, Jonathan H. and Ruder, Sebastian and

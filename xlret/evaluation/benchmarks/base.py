@@ -1,10 +1,12 @@
 """What a benchmark is: a closed description and a reader of its published files."""
 
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
+import hashlib
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
+from xlret.data.opened import opened
 from xlret.errors import UserError
 from xlret.evaluation.sets import RetrievalSet
 from xlret.hub import HubRepository, download
@@ -37,6 +39,8 @@ class Benchmark:
 
     hub: tuple[HubRepository, ...] = ()
     """Where the hub has these files in the same form; none: they are fetched by hand."""
+    sha256: Mapping[str, str] = field(default_factory=dict)
+    """Names of files -> the checksum of their content, unpacked; of copies whose counts are the published ones."""
     task: Literal["retrieval", "bitext retrieval", "entity retrieval"] = "retrieval"
 
     def load(self, directory: Path, languages: Iterable[str] | None = None) -> Iterator[RetrievalSet]:
@@ -47,7 +51,30 @@ class Benchmark:
         """
         if not Path(directory).exists():
             raise UserError(f"{self.name}: no such directory: {directory}; it should hold {self.files} from {self.source}")
-        return self.read(Path(directory), self.chosen(languages))
+        return self._with_version(Path(directory), self.read(Path(directory), self.chosen(languages)))
+
+    def _with_version(self, directory: Path, sets: Iterator[RetrievalSet]) -> Iterator[RetrievalSet]:
+        """The sets, with a caution where the files are of another version."""
+        caution = self.other_version(directory)
+        for retrieval_set in sets:
+            yield retrieval_set if caution is None else replace(retrieval_set, caution=caution)
+
+    def other_version(self, directory: Path) -> str | None:
+        """Which files of a directory are not those whose checksums are known, in a sentence; None where all are.
+
+        Cost: reads these files once more.
+        """
+        others = []
+        for name, checksum in self.sha256.items():
+            path = next((path for end in ("", ".gz") for path in directory.rglob(name + end)), None)
+            if path is not None:
+                with opened(path) as file:
+                    if hashlib.file_digest(file, "sha256").hexdigest() != checksum:  # type: ignore[arg-type]
+                        others.append(path.name)
+        if not others:
+            return None
+        listed = ", ".join(sorted(others)[:5]) + (f" and {len(others) - 5} more" if len(others) > 5 else "")
+        return f"not the published files by their checksums: {listed}"
 
     def load_from_hub(self, languages: Iterable[str] | None = None, revision: str | None = None) -> Iterator[RetrievalSet]:
         """The same with the files of the hub, whose commits stand in `read_from` of each set.
