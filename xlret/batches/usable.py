@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal, Protocol
 
 import numpy as np
@@ -11,21 +10,16 @@ from xlret.batches.settings import PlanSettings
 from xlret.batches.walk import Pair, distinct_groups
 from xlret.data.pool import GroupPool
 from xlret.errors import UserError
+from xlret.provenance import Fingerprinted
 from xlret.shapes import FloatArray
 
 Kind = Literal["mono", "cross", "mixed"]
 """mono: one language; cross: query language != passage language; mixed: same-language pairs, languages mixed in the batch."""
 
 
-class PlanCorpus(Protocol):
+class PlanCorpus(Fingerprinted, Protocol):
     """What a batch plan needs to know of a corpus; `ParallelCorpus` is one."""
 
-    @property
-    def path(self) -> Path: ...
-    @property
-    def fingerprint(self) -> str: ...
-    @property
-    def n_groups(self) -> int: ...
     @property
     def languages(self) -> tuple[str, ...]: ...
     def pool(self, query_lang: str, passage_lang: str) -> GroupPool: ...

@@ -15,7 +15,7 @@ from pydantic import Field
 from xlret.config import Settings, settings_from
 from xlret.errors import UserError
 from xlret.tokens.card import CARD, card_values
-from xlret.tokens.texts import bad_text, check_lengths, read_backend
+from xlret.tokens.texts import bad_texts_named, ragged_ids, read_backend
 
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # as in texts.py
 
@@ -75,20 +75,12 @@ class PairTokeniser:
         Raises:
             DataError: something is no text that UTF-8 can hold; names its position (the texts of pair i are 2i and 2i + 1).
         """
-        with self._lock:
-            try:
-                encodings = self._backend.encode_batch_fast(list(pairs))
-            except (TypeError, UnicodeEncodeError) as error:
-                raise bad_text(list(chain.from_iterable(pairs)), error) from error
-        ids = [encoding.ids for encoding in encodings]
-        lengths = np.fromiter(map(len, ids), np.int32, len(ids))
-        check_lengths(lengths, pairs)
-        total = int(lengths.sum())
+        with self._lock, bad_texts_named(list(chain.from_iterable(pairs))):
+            encodings = self._backend.encode_batch_fast(list(pairs))
+        ids, lengths = ragged_ids(encodings, pairs)
         types = chain.from_iterable(encoding.type_ids for encoding in encodings)
         return PairIds(
-            np.fromiter(chain.from_iterable(ids), np.int32, total),
-            np.fromiter(types, np.int32, total) if self.card.types else np.zeros(total, np.int32),
-            lengths,
+            ids, np.fromiter(types, np.int32, len(ids)) if self.card.types else np.zeros(len(ids), np.int32), lengths
         )
 
 

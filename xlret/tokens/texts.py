@@ -1,7 +1,8 @@
 """Texts to token ids without torch or transformers, for the many processes that hold no model."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
 from threading import Lock
@@ -71,14 +72,9 @@ class Tokeniser:
             if kept != self._kept:
                 self._backend.enable_truncation(kept, direction=self.card.cut)
                 self._kept = kept
-            try:
+            with bad_texts_named(texts):
                 encodings = self._backend.encode_batch_fast(prompted)
-            except (TypeError, UnicodeEncodeError) as error:
-                raise bad_text(texts, error) from error
-        ids = [encoding.ids for encoding in encodings]
-        lengths = np.fromiter(map(len, ids), np.int32, len(ids))
-        check_lengths(lengths, texts)
-        return np.fromiter(chain.from_iterable(ids), np.int32, int(lengths.sum())), lengths
+        return ragged_ids(encodings, texts)
 
     def heads(self, texts: Sequence[str], most: int) -> list[str]:
         """Each text up to the end of its `most`-th token, without prompt and special tokens; one that is shorter as it is.
@@ -89,10 +85,8 @@ class Tokeniser:
         with self._lock:
             self._backend.no_truncation()
             self._kept = None
-            try:
+            with bad_texts_named(texts):
                 encodings = self._backend.encode_batch(list(texts), add_special_tokens=False)
-            except (TypeError, UnicodeEncodeError) as error:
-                raise bad_text(texts, error) from error
         return [
             text if len(encoding.ids) <= most else text[: encoding.offsets[most - 1][1]]
             for text, encoding in zip(texts, encodings, strict=True)
@@ -112,12 +106,16 @@ def read_backend(directory: Path) -> tokenizers.Tokenizer:
         raise UserError(f"cannot read tokenizer {path}: {error}") from error
 
 
-def check_lengths(lengths: NDArray[np.int32], texts: Sequence[object]) -> None:
-    """That every text has a token: a model has no vector for nothing.
+def ragged_ids(
+    encodings: Sequence[tokenizers.Encoding], texts: Sequence[object]
+) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    """The ids of all encodings one after the other, [sum of lengths], and the lengths, [encodings].
 
     Raises:
-        DataError: names the position of the text that has none, which only a tokenizer without special tokens gives.
+        DataError: a text has no token, which only a tokenizer without special tokens gives: a model has no vector for nothing.
     """
+    ids = [encoding.ids for encoding in encodings]
+    lengths = np.fromiter(map(len, ids), np.int32, len(ids))
     empty = np.flatnonzero(lengths == 0)
     if len(empty):
         text = repr(texts[empty[0]])
@@ -126,10 +124,19 @@ def check_lengths(lengths: NDArray[np.int32], texts: Sequence[object]) -> None:
             "adds none of its own ([CLS] or the like) and knows nothing in the text; leave the text out, or give the tokenizer "
             "a post-processor that adds special tokens"
         )
+    return np.fromiter(chain.from_iterable(ids), np.int32, int(lengths.sum())), lengths
 
 
-def bad_text(texts: Sequence[str], error: Exception) -> DataError:
-    """The error that names which of `texts` could not be tokenised, and why."""
+@contextmanager
+def bad_texts_named(texts: Sequence[str]) -> Iterator[None]:
+    """Where a tokenizer is given `texts`: what it refuses becomes a DataError that names which text it was, and why."""
+    try:
+        yield
+    except (TypeError, UnicodeEncodeError) as error:
+        raise _bad_text(texts, error) from error
+
+
+def _bad_text(texts: Sequence[str], error: Exception) -> DataError:
     for position, text in enumerate(texts):
         if not isinstance(text, str):
             return DataError(f"text {position} is {type(text).__name__}, not a string")
