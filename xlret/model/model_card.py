@@ -32,8 +32,9 @@ These give the vectors that xlret gives, and so does `encode` with `prompt_name`
 """
 _EXCEPTION = """,
 **except for {side} of more tokens than the table says**: `encode` does not know whose texts it gets and cuts all of them at
-{longest} tokens, and so do tools that call it, such as some versions of MTEB. The limit of each side (`query_length`,
-`document_length` in sentence_bert_config.json) needs sentence-transformers 6"""
+{longest} tokens, and so do tools that call it. MTEB 2.26 calls `encode_query` and `encode_document`: its numbers are those
+of `xlret evaluate`. The limit of each side (`query_length`, `document_length` in sentence_bert_config.json) needs
+sentence-transformers 6; an older release cuts both sides at {longest}"""
 _DIMENSIONS = "\nVectors may be cut to their first {dimensions} numbers and normalised again.\n"
 
 
