@@ -12,7 +12,7 @@ from xlret.batches.plan import BatchPlan, StepPlan
 from xlret.batches.settings import PlanSettings
 from xlret.data.corpus import ParallelCorpus
 from xlret.errors import DataError, UserError
-from xlret.lexicon.lexicon import Lexicon
+from xlret.lexicon.remembered import remembered_lexicon
 from xlret.shapes import IntArray
 from xlret.switch.settings import SwitchSettings
 from xlret.switch.switched import Switched
@@ -79,7 +79,7 @@ class Assembler:
             self._pair_tokeniser = PairTokeniser.load(inputs.tokeniser)
         self._switcher: Switcher | None = None
         if inputs.switch.policy != "none":
-            lexicon = Lexicon.load(inputs.switch.lexicons, inputs.switch.languages)
+            lexicon = remembered_lexicon(inputs.switch.lexicons, inputs.switch.languages)
             only_queries = {"side": "query"} if inputs.switch.objective == "contrast" else {}
             self._switcher = Switcher(lexicon, inputs.switch.model_copy(update=only_queries))
 

@@ -185,6 +185,7 @@ def encoded(
         precision=method.precision,
         tokens_per_batch=method.tokens_per_batch,
         progress=title if method.progress and fresh else None,
+        remember=True,
     )
     if known is None:
         return vectors_UD[rows]

@@ -152,7 +152,7 @@ class Lexicon:
             CorruptError: an Arrow file that is damaged or not a lexicon.
         """
         wanted = None if languages is None else tuple(language(code) for code in languages)
-        files = [file for path in paths for file in _files_of(Path(path))]
+        files = [file for path in paths for file in lexicon_files(Path(path))]
         if not files:
             raise UserError("no lexicon was given; name at least one file or directory")
         tables: dict[str, list[Table]] = {}
@@ -269,7 +269,12 @@ def open_table(path: Path) -> Table:
         raise UserError(f"cannot read lexicon {path}: {error.strerror or error}") from error
 
 
-def _files_of(path: Path) -> list[Path]:
+def lexicon_files(path: Path) -> list[Path]:
+    """The files of a lexicon: the file itself, or those of a directory.
+
+    Raises:
+        UserError: there is no such path, or no lexicon in the directory.
+    """
     if not path.exists():
         raise UserError(f"no lexicon at {path}; it must be a file or a directory of files such as en-de.txt")
     if not path.is_dir():

@@ -24,6 +24,7 @@ from xlret.model.settings import EncoderOverrides, EncoderSettings
 from xlret.model.start import PROJECTION, locate, read_parts
 from xlret.text.sides import Side
 from xlret.tokens.card import CARD, EncoderCard
+from xlret.tokens.remembered import remembered_ragged
 from xlret.tokens.texts import Tokeniser
 
 _POOLING_KEY = {"mean": "pooling_mode_mean_tokens", "cls": "pooling_mode_cls_token", "last": "pooling_mode_lasttoken"}
@@ -75,6 +76,7 @@ class Encoder(nn.Module):
         tokens_per_batch: int = 8192,
         precision: Literal["float32", "bfloat16"] = "float32",
         progress: str | None = None,
+        remember: bool = False,
     ) -> NDArray[np.float32]:
         """Vectors of texts, [N, D], in their order; without dropout, whatever mode the module is in.
 
@@ -84,13 +86,13 @@ class Encoder(nn.Module):
             tokens_per_batch: padded tokens that go through the model at once. Texts are batched by length, the longest first.
             precision: bfloat16 runs the transformer under autocast.
             progress: a description to draw a progress bar under.
+            remember: keep the token ids (not the vectors) for the next encoder of this process with the same tokeniser.
 
         Raises:
             DataError: a text that UTF-8 cannot hold.
         """
-        return self.encode_ragged(
-            *self.tokeniser.ragged(texts, side), tokens_per_batch=tokens_per_batch, precision=precision, progress=progress
-        )
+        ids, lengths = remembered_ragged(self.tokeniser, texts, side) if remember else self.tokeniser.ragged(texts, side)
+        return self.encode_ragged(ids, lengths, tokens_per_batch=tokens_per_batch, precision=precision, progress=progress)
 
     def encode_ragged(
         self,

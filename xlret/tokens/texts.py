@@ -1,8 +1,10 @@
 """Texts to token ids without torch or transformers, for the many processes that hold no model."""
 
+import hashlib
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import cached_property
 from itertools import chain
 from pathlib import Path
 from threading import Lock
@@ -57,6 +59,14 @@ class Tokeniser:
     def vocabulary_size(self) -> int:
         """Number of distinct ids, special ones included."""
         return int(self._backend.get_vocab_size())
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """A hash of the vocabulary and of how texts are cut into its pieces; length limits and prompts are the card's."""
+        with self._lock:
+            self._backend.no_truncation()
+            self._kept = None
+            return hashlib.blake2b(self._backend.to_str().encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
 
     def ragged(self, texts: Sequence[str], side: Side) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
         """The ids of all texts one after the other, [sum of lengths], and the lengths, [texts].
