@@ -26,6 +26,11 @@ def shared_directory() -> Path:
     return Path(os.environ.get("XLRET_SHARED", "../shared")).resolve()
 
 
+def path_variables() -> dict[str, str]:
+    """Environment variables with which a process elsewhere takes relative paths, and `${XLRET_SHARED}`, as this one does."""
+    return {"XLRET_HOME": os.path.abspath(os.environ.get("XLRET_HOME", ".")), "XLRET_SHARED": str(shared_directory())}
+
+
 def expand_path(path: Path) -> Path:
     """An absolute path, with `~` and environment variables filled in; `${XLRET_SHARED}` has its default.
 

@@ -23,6 +23,7 @@ from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 from rich.console import Console
 
 from xlret.errors import UserError
+from xlret.files import path_variables
 from xlret.session import ray_session
 from xlret.sweep.configuration import Configuration, seeds_of, trial_directory, trial_run
 from xlret.sweep.live import LiveTable
@@ -80,7 +81,9 @@ def _fit(job: SweepJob, searcher: "_Searcher", table: LiveTable, at_once: int, s
     os.environ["RAY_AIR_NEW_OUTPUT"] = "0"
     os.environ["TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S"] = "0"
     os.environ.setdefault("TUNE_GLOBAL_CHECKPOINT_S", "3600")  # its notes are not read again
-    trainable = tune.with_resources(tune.with_parameters(_train, job=job), lambda config: _placement(job, config))
+    trainable = tune.with_resources(
+        tune.with_parameters(_train, job=job, variables=path_variables()), lambda config: _placement(job, config)
+    )
     Tuner(
         trainable,
         tune_config=TuneConfig(
@@ -102,8 +105,9 @@ def _fit(job: SweepJob, searcher: "_Searcher", table: LiveTable, at_once: int, s
     ).fit()
 
 
-def _train(config: Mapping[str, Any], job: SweepJob) -> None:
-    """What Tune runs in a trial's process."""
+def _train(config: Mapping[str, Any], job: SweepJob, variables: Mapping[str, str]) -> None:
+    """What Tune runs in a trial's process, whose working directory is one of Tune's: a recipe's paths start at the driver's."""
+    os.environ.update(variables)
     configuration = Configuration(**config)
 
     def told(seed: int, step: int, metrics: Mapping[str, float]) -> None:
@@ -115,10 +119,20 @@ def _train(config: Mapping[str, Any], job: SweepJob) -> None:
     # All that starts below a trial's process gets its CPUs of those that Tune reserved for the trial: Ray Train's workers do
     # not, but the tasks that assemble their batches would wait for ever. So it all starts from a task that is not of the trial.
     apart = PlacementGroupSchedulingStrategy(placement_group=None)
-    ray.get(ray.remote(_train_alone).options(num_cpus=0, max_retries=0, scheduling_strategy=apart).remote(job, configuration))
+    ray.get(
+        ray.remote(_train_alone)
+        .options(num_cpus=0, max_retries=0, scheduling_strategy=apart)
+        .remote(job, configuration, variables=variables)
+    )
 
 
-def _train_alone(job: SweepJob, configuration: Configuration, told: Told = lambda seed, step, metrics: None) -> None:
+def _train_alone(
+    job: SweepJob,
+    configuration: Configuration,
+    told: Told = lambda seed, step, metrics: None,
+    variables: Mapping[str, str] | None = None,
+) -> None:
+    os.environ.update(variables or {})
     with sole_writer(job.out / "trials" / configuration.name):  # a killed driver's trials take a while to end
         run_configuration(job, configuration, told)
 
