@@ -1,5 +1,6 @@
 """A small sweep in this process, over a tiny encoder and a made-up corpus."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ def sweep_job(tmp_path: Path, corpora: Path, lexicon: Path, encoder: Path, **set
     """Two points, one of them untrained; `settings` in place of its own."""
     base = {
         "name": "base",
-        "corpora": [str(corpora / "train")],
+        "corpora": [os.path.relpath(corpora / "train")],  # which must mean the same in every process
         "steps": 6,
         "log_every": 2,
         "checkpoint_every": 2,

@@ -103,7 +103,9 @@ def test_a_sweep_that_is_killed_or_terminated_goes_on_where_it_was(
     job = sweep_job(tmp_path, corpora, lexicon, encoder, seeds=[0], points=points)
     path = recipe(tmp_path, job)
 
-    driver = subprocess.Popen([sys.executable, "-m", "jobs.sweep", path, "--in-process"], cwd=ROOT)
+    driver = subprocess.Popen(
+        [sys.executable, "-m", "jobs.sweep", path, "--in-process"], cwd=ROOT, env={**os.environ, "XLRET_HOME": os.getcwd()}
+    )
     when_further(job, 0, driver.kill)
     assert driver.wait(timeout=60) == -signal.SIGKILL
     killed_at = last_checkpoint(job)
