@@ -86,7 +86,7 @@ def named_measures(names: Iterable[str]) -> tuple[NamedMeasure, ...]:
 def library_values(measure: NamedMeasure, judged: Sequence[Judgements], top_QK: IntArray) -> FloatArray:
     """A measure that only the library knows, for each query; shape [Q]. NaN for queries of which nothing is judged.
 
-    Rankings are `top_QK` in its order; for a measure without a cut-off they end at its width. Some 2 microseconds a passage.
+    Rankings are `top_QK` in its order; for a measure without a cut-off they end at its width.
 
     Args:
         measure: with a depth of at most K, or as many as there are passages.
