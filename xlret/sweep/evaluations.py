@@ -18,7 +18,7 @@ EVALUATIONS = "evaluations"
 """Directory of a trial's evaluations, each under its name."""
 METRICS = ("mo", "cr", "mul", "rank_distance", "micro", "peer", "mrc", *POOLED)
 """What a table may show of an evaluation, besides groups of languages."""
-_OF_SETS = (
+OF_SETS = (
     "benchmark",
     "data",
     "hub",
@@ -31,6 +31,7 @@ _OF_SETS = (
     "groups",
     "languages",
 )
+"""Settings of an evaluation that say what it is made on; the others say how."""
 
 
 def evaluation_sets(settings: EvaluateSettings) -> tuple[RetrievalSet, ...]:
@@ -39,7 +40,7 @@ def evaluation_sets(settings: EvaluateSettings) -> tuple[RetrievalSet, ...]:
     Raises:
         UserError: it cannot be read.
     """
-    return _sets(settings.model_dump_json(include=set(_OF_SETS)))
+    return _sets(settings.model_dump_json(include=set(OF_SETS)))
 
 
 @lru_cache(maxsize=4)

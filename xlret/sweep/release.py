@@ -7,6 +7,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from xlret.config import settings_from
 from xlret.errors import CorruptError, UserError
 from xlret.evaluation.run import evaluate_encoder
 from xlret.evaluation.settings import EvaluateSettings
@@ -20,17 +21,9 @@ from xlret.search.passages import Passage
 from xlret.search.settings import EncodeSettings, IndexSettings
 from xlret.search.vectors.fingerprint import encoder_files
 from xlret.sweep.configuration import seeds_of, trial_directory, trial_run
-from xlret.sweep.evaluations import evaluation_sets, read_evaluation
+from xlret.sweep.evaluations import OF_SETS, evaluation_sets, read_evaluation
 from xlret.sweep.ranking import Ranked
 from xlret.sweep.settings import ReleaseSettings, SweepJob
-
-_AS_SERVED = {
-    **dict.fromkeys(("query_prompt", "passage_prompt", "query_prompt_name", "passage_prompt_name")),
-    **dict.fromkeys(("max_query_tokens", "max_passage_tokens", "calibration", "debias", "translate_test", "reranker")),
-    "balance": "none",
-    "run_depth": 0,
-}
-"""Settings with which an evaluation is of the encoder as a release serves it."""
 
 
 def release_best(job: SweepJob, rows: Sequence[Ranked], name: str, console: Console, *, without_ray: bool = False) -> None:
@@ -80,8 +73,9 @@ def release_best(job: SweepJob, rows: Sequence[Ranked], name: str, console: Cons
 
 
 def _evaluation(settings: EvaluateSettings, model: Path, work: Path, console: Console) -> Path:
-    """How good the encoder is as it is served: without the sweep's own prompts, lengths and rankings."""
-    as_served = settings.model_copy(update=_AS_SERVED)
+    """How good the encoder is as it is served: on the sweep's sets, without its own prompts, lengths, texts and rankings."""
+    on = settings.model_dump(include=set(OF_SETS), exclude_unset=True)
+    as_served = settings_from(EvaluateSettings, {**on, "precision": settings.precision, "run_depth": 0})
     out = work / "evaluation"
     if read_evaluation(out, as_served) is None:
         evaluate_encoder(str(model), as_served, out, replace=True, console=console, sets=evaluation_sets(as_served))
