@@ -155,3 +155,12 @@ def test_prompts_that_are_nobodys_are_told(theirs: Path) -> None:
         Encoder.load(theirs, query_prompt_name="s2s")
     with pytest.raises(UserError, match="say the same thing"):
         Encoder.load(theirs, query_prompt_name="s2p", query_prompt="ask")
+
+
+@pytest.mark.parametrize("values", [{"padding_side": "left"}, {"model_input_names": ["input_ids"]}])
+def test_a_vector_does_not_depend_on_the_texts_beside(theirs: Path, values: dict[str, object]) -> None:
+    """Padding on the left moves positions there, and without a mask it is read: only texts alone have one vector each."""
+    edit(theirs / "tokenizer_config.json", **values)
+    encoder, other = Encoder.load(theirs), SentenceTransformer(str(theirs), device="cpu")
+    np.testing.assert_allclose(encoder.encode(TEXTS, "query"), other.encode(TEXTS, batch_size=1), rtol=0, atol=2e-6)
+    assert np.abs(encoder.encode(TEXTS, "query") - other.encode(TEXTS)).max() > 1e-2
