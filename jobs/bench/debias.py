@@ -147,9 +147,8 @@ def measure(
         f"{encoder}: {base.queries:,} queries, {base.passages:,} passages, {len(base.languages)} languages", markup=False
     )
     _table(console, pool, base, _methods(pool, named), title="all methods")
-    if named:
-        _table(console, pool, base, _fewer(pool, named), title="how many texts, of which domain")
-        _table(console, pool, base, _left_out(pool, named), title="a language without text")
+    _table(console, pool, base, _fewer(pool, named), title="how many texts, of which domain")
+    _table(console, pool, base, _left_out(pool, named), title="a language without text")
     if dev_pool is not None:
         for name, vectors in named.items():
             _choice(console, pool, base, dev_pool, name, vectors)
