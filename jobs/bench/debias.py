@@ -37,6 +37,7 @@ from xlret.text.sides import Side
 
 app = new_app("python -m jobs.bench.debias", "Measures ways of taking the language out of vectors, on vectors kept once.")
 SIZES = (100, 300, 1000)
+TABLES = ("methods", "together", "sizes", "missing", "dev")
 
 
 @dataclass(frozen=True)
@@ -89,10 +90,11 @@ class Pool:
         """The evaluation of the vectors without a component."""
         return evaluate(self.retrieval_set, *without_language(component, self.retrieval_set, self.queries_QD, self.passages_PD))
 
-    def balanced(self, balance: Balance) -> Evaluation:
-        """The evaluation of the vectors as they are, in a balanced order."""
-        ranking = BalancedRanking(balance, self.queries_QD, calibration_of(self.retrieval_set, self.passages_PD))
-        return evaluate(self.retrieval_set, self.queries_QD, self.passages_PD, reorder=ranking)
+    def balanced(self, balance: Balance, component: LanguageComponent | None = None) -> Evaluation:
+        """The evaluation of the vectors, perhaps without a component, in a balanced order."""
+        queries_QD, passages_PD = without_language(component, self.retrieval_set, self.queries_QD, self.passages_PD)
+        ranking = BalancedRanking(balance, queries_QD, calibration_of(self.retrieval_set, passages_PD))
+        return evaluate(self.retrieval_set, queries_QD, passages_PD, reorder=ranking)
 
 
 @app.default
@@ -111,7 +113,7 @@ def measure(
     max_query_tokens: int = 48,
     max_passage_tokens: int = 64,
     precision: Literal["float32", "bfloat16"] = "bfloat16",
-    only_encode: bool = False,
+    tables: tuple[str, ...] = TABLES,
 ) -> int:
     """Prints the table of all methods; of named texts, by how many there are and with a language left out.
 
@@ -128,8 +130,10 @@ def measure(
         max_query_tokens: kept of each query
         max_passage_tokens: kept of each passage
         precision: of encoding
-        only_encode: print no table
+        tables: which to print; none encodes alone
     """
+    if unknown := sorted(set(tables) - set(TABLES) - {"none"}):
+        raise UserError(f"unknown table {unknown[0]!r}; allowed: none, {', '.join(TABLES)}")
     console = Console(highlight=False, width=200)
     store = Kept(encoder, kept, Encoding(precision=precision), {"query": max_query_tokens, "passage": max_passage_tokens})
     [retrieval_set] = benchmark_named(benchmark).load(data, languages)
@@ -140,16 +144,17 @@ def measure(
         corpus = ParallelCorpus.open(dev)
         shared = [lang for lang in corpus.languages if lang in retrieval_set.languages]
         dev_pool = _pool(store, "dev", from_corpus(corpus, languages=shared, groups=dev_groups))
-    if only_encode:
+    if not set(tables) & set(TABLES):
         return 0
     base = pool.with_component(None)
     console.print(
         f"{encoder}: {base.queries:,} queries, {base.passages:,} passages, {len(base.languages)} languages", markup=False
     )
-    _table(console, pool, base, _methods(pool, named), title="all methods")
-    _table(console, pool, base, _fewer(pool, named), title="how many texts, of which domain")
-    _table(console, pool, base, _left_out(pool, named), title="a language without text")
-    if dev_pool is not None:
+    sources = {"own passages": retrieval_set.by_passage_language(pool.passages_PD), **named}
+    for title, rows in {"methods": _methods, "together": _together, "sizes": _sizes, "missing": _missing}.items():
+        if title in tables:
+            _table(console, pool, base, rows(pool, sources), title)
+    if dev_pool is not None and "dev" in tables:
         for name, vectors in named.items():
             _choice(console, pool, base, dev_pool, name, vectors)
     return 0
@@ -185,12 +190,15 @@ def _texts(store: Kept, name: str, path: Path, languages: Iterable[str], most: i
 
 
 Rows = Iterator[tuple[str, Evaluation]]
+Sources = Mapping[str, dict[str, FloatMatrix]]
+"""Where texts come from -> language -> their vectors."""
 
 
-def _methods(pool: Pool, named: Mapping[str, dict[str, FloatMatrix]]) -> Rows:
+def _methods(pool: Pool, sources: Sources) -> Rows:
+    """Balances of rankings, and every method with texts of every source."""
     for balance in BALANCES[1:]:
         yield f"balance {balance}", pool.balanced(balance)
-    for source, vectors in {"own passages": pool.retrieval_set.by_passage_language(pool.passages_PD), **named}.items():
+    for source, vectors in sources.items():
         means = language_means(vectors)
         for method in METHODS:
             if method != "project":
@@ -202,24 +210,30 @@ def _methods(pool: Pool, named: Mapping[str, dict[str, FloatMatrix]]) -> Rows:
                     yield f"{method} {directions}, {source}", pool.with_component(component)
 
 
-def _fewer(pool: Pool, named: Mapping[str, dict[str, FloatMatrix]]) -> Rows:
-    for source, vectors in {"own passages": pool.retrieval_set.by_passage_language(pool.passages_PD), **named}.items():
+def _together(pool: Pool, sources: Sources) -> Rows:
+    """A balance of rankings of vectors that have lost their language."""
+    for source, vectors in sources.items():
+        component = component_from(language_means(vectors), "centre")
+        for balance in BALANCES[1:]:
+            yield f"centre and balance {balance}, {source}", pool.balanced(balance, component)
+
+
+def _sizes(pool: Pool, sources: Sources) -> Rows:
+    """How many texts of a language."""
+    for source, vectors in sources.items():
         for size in (size for size in SIZES if size <= max(map(len, vectors.values()))):
             means = language_means({lang: _drawn(rows, size, lang) for lang, rows in vectors.items()})
-            for method in ("centre", "shift"):
+            for method in METHODS:
                 yield f"{method}, {size:,} texts, {source}", pool.with_component(component_from(means, method))
-            component = component_from(means, "project", directions=min(5, len(means.counts)))
-            yield f"project 5, {size:,} texts, {source}", pool.with_component(component)
 
 
-def _left_out(pool: Pool, named: Mapping[str, dict[str, FloatMatrix]]) -> Rows:
+def _missing(pool: Pool, sources: Sources) -> Rows:
     """Every third language has no text."""
-    for source, vectors in {"own passages": pool.retrieval_set.by_passage_language(pool.passages_PD), **named}.items():
+    for source, vectors in sources.items():
         left = {lang: rows for number, (lang, rows) in enumerate(sorted(vectors.items())) if number % 3}
-        means, without = language_means(left), " ".join(sorted(set(vectors) - set(left)))
+        means, missing = language_means(left), " ".join(sorted(set(vectors) - set(left)))
         for method in METHODS:
-            component = component_from(means, method)
-            yield f"{method}, {source} without {without}", pool.with_component(component)
+            yield f"{method}, {source} without {missing}", pool.with_component(component_from(means, method))
 
 
 def _choice(console: Console, pool: Pool, base: Evaluation, dev_pool: Pool, name: str, vectors: dict[str, FloatMatrix]) -> None:
@@ -229,7 +243,7 @@ def _choice(console: Console, pool: Pool, base: Evaluation, dev_pool: Pool, name
         console.print(f"dev: {trial.name}: {dev.mo:.4f} {dev.cr:.4f} {dev.mul:.4f} {dev.rank_distance:.1f}", markup=False)
     best = tried[0]
     rows = iter([(f"chosen on dev: {best.name}, {name}", pool.with_component(best.component))])
-    _table(console, pool, base, rows, title=f"chosen on dev groups, texts of {name}")
+    _table(console, pool, base, rows, f"chosen on dev groups, texts of {name}")
 
 
 def _drawn(rows_ND: FloatMatrix, size: int, lang: str) -> FloatMatrix:
