@@ -37,7 +37,7 @@ from xlret.text.sides import Side
 
 app = new_app("python -m jobs.bench.debias", "Measures ways of taking the language out of vectors, on vectors kept once.")
 SIZES = (100, 300, 1000)
-TABLES = ("methods", "together", "sizes", "missing", "dev")
+TABLES = ("methods", "domain", "together", "sizes", "missing", "dev")
 
 
 @dataclass(frozen=True)
@@ -151,7 +151,13 @@ def measure(
         f"{encoder}: {base.queries:,} queries, {base.passages:,} passages, {len(base.languages)} languages", markup=False
     )
     sources = {"own passages": retrieval_set.by_passage_language(pool.passages_PD), **named}
-    for title, rows in {"methods": _methods, "together": _together, "sizes": _sizes, "missing": _missing}.items():
+    for title, rows in {
+        "methods": _methods,
+        "domain": _domain,
+        "together": _together,
+        "sizes": _sizes,
+        "missing": _missing,
+    }.items():
         if title in tables:
             _table(console, pool, base, rows(pool, sources), title)
     if dev_pool is not None and "dev" in tables:
@@ -210,12 +216,24 @@ def _methods(pool: Pool, sources: Sources) -> Rows:
                     yield f"{method} {directions}, {source}", pool.with_component(component)
 
 
+def _domain(pool: Pool, sources: Sources) -> Rows:
+    """Texts of other sources than the passages themselves."""
+    for source, vectors in sources.items():
+        if source != "own passages":
+            for method in ("project", "centre"):
+                yield f"{method}, {source}", pool.with_component(component_from(language_means(vectors), method))
+
+
 def _together(pool: Pool, sources: Sources) -> Rows:
     """A balance of rankings of vectors that have lost their language."""
     for source, vectors in sources.items():
-        component = component_from(language_means(vectors), "centre")
-        for balance in BALANCES[1:]:
-            yield f"centre and balance {balance}, {source}", pool.balanced(balance, component)
+        means = language_means(vectors)
+        for name, component in (
+            ("centre", component_from(means, "centre")),
+            (f"project {len(means.counts)}", component_from(means, "project", directions=len(means.counts))),
+        ):
+            for balance in BALANCES[1:]:
+                yield f"{name} and balance {balance}, {source}", pool.balanced(balance, component)
 
 
 def _sizes(pool: Pool, sources: Sources) -> Rows:

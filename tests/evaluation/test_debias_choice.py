@@ -159,7 +159,8 @@ def test_what_is_there_is_not_overwritten_and_texts_may_be_too_few(tmp_path: Pat
     (tmp_path / "texts.jsonl").write_text("\n".join(map(json.dumps, rows)))
     command = ["debias", str(encoder), str(tmp_path / "out.json"), "--text", str(tmp_path / "texts.jsonl")]
     assert main(command) == 0
-    assert list(LanguageComponent.load(tmp_path / "out.json").offsets) == ["de", "en"]
+    made = LanguageComponent.load(tmp_path / "out.json")
+    assert (made.method, made.texts) == ("project", {"de": 30, "en": 30})
     with pytest.raises(UserError, match="exists already"):
         main(command)
     assert main([*command, "--replace", "--method", "centre"]) == 0

@@ -13,7 +13,7 @@ EPILOGUE = """\
 examples:
   xlret debias runs/NAME/model mine.json --corpus corpora/mine/train \\
       --dev corpora/mine/dev
-  xlret debias runs/NAME/model mine.json --text wiki-1.jsonl.gz --method shift
+  xlret debias runs/NAME/model mine.json --text wiki-1.jsonl.gz --method centre
   xlret debias runs/NAME/model mine.json --corpus corpora/mine/train \\
       --method project --module runs/NAME/debiased
 and then

@@ -30,7 +30,7 @@ examples:
       --factory HNSW32,SQ8                # without encoding again
   xlret index append indexes/wiki --encoder runs/NAME/model --passages new.jsonl
   xlret index delete indexes/wiki ids.txt # one id a line
-  xlret index build indexes/fair --encoder runs/NAME/model --debias shift \
+  xlret index build indexes/fair --encoder runs/NAME/model --debias project \
       --passages wiki-1.jsonl.gz          # without the language in vectors
   xlret index compact indexes/wiki
   xlret index search indexes/wiki "Wo liegt Bern?" --languages en sw
@@ -120,8 +120,8 @@ def build(
     """Encode passages and build an index of them, as a new version.
 
     Args:
-        debias: take the language out of all vectors, also of what is added and asked later: shift, centre, shift-passages or
-            project, estimated from these passages, or a file of xlret debias
+        debias: take the language out of all vectors, also of what is added and asked later: project, centre, shift or
+            shift-passages, estimated from these passages, or a file of xlret debias
     """
     from xlret.model.debias.component import component_or_method
     from xlret.search.build import build_index

@@ -10,7 +10,7 @@ from xlret.model.debias.estimate import LanguageMeans, component_from, estimate_
 from xlret.shapes import FloatMatrix
 
 ALPHAS = (0.5, 0.75, 1.0)
-DIRECTION_STEPS = (1, 2, 3, 5, 8, 12, 20, 32)
+DIRECTION_STEPS = (1, 2, 3, 4, 5, 6, 8, 11, 16, 22, 32, 48)
 
 
 @dataclass(frozen=True)

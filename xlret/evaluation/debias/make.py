@@ -24,7 +24,7 @@ from xlret.model.encoder import Encoder
 from xlret.search.passages import Passage, passages_of_corpus, read_passages
 from xlret.text.languages import language
 
-DEFAULT_METHOD: DebiasMethod = "shift"
+DEFAULT_METHOD: DebiasMethod = "project"
 
 
 def make_component(

@@ -24,11 +24,11 @@ class DebiasSettings(Settings):
     texts: int = Field(1000, ge=LEAST)
     """At most so many texts of each language, drawn."""
     method: DebiasMethod | None = None
-    """shift by default; with dev groups all methods are tried."""
+    """project by default; with dev groups all methods are tried."""
     alpha: float | None = Field(None, gt=0, le=2)
     """How much of what a language has by itself is taken off; 1 by default, or chosen on dev groups."""
     directions: int | None = Field(None, ge=1)
-    """How many project takes out; 5 by default, or chosen on dev groups."""
+    """How many project takes out; as many as there are languages by default, up to 32, or chosen on dev groups."""
     dev: PathSetting | None = None
     """A prepared corpus of other groups, on which method, alpha and the number of directions are chosen."""
     dev_groups: int = Field(200, ge=1)

@@ -11,8 +11,9 @@ from xlret.shapes import FloatArray, FloatMatrix
 
 LEAST = 20
 """Texts of a language below which nothing is said of it: they are about something, and that would be taken for language."""
-DIRECTIONS = 5
-"""How many directions `project` takes where nobody says; fewer where there are fewer languages."""
+DIRECTIONS = 32
+"""How many directions `project` takes at most where nobody says; else as many as there are languages. With fewer, languages
+stay apart; each takes something of what texts say with it, so that many languages need a choice."""
 _DIGITS = 8
 
 
@@ -90,8 +91,8 @@ def component_from(
         means: of the languages.
         method: see `LanguageComponent`.
         alpha: how much of an offset is taken off; 1 by default. Not with `project`.
-        directions: how many `project` takes out, at most as many as there are languages; `DIRECTIONS` by default. They are
-            those in which the means lie farthest from zero, so the first is what all languages have in common.
+        directions: how many `project` takes out, at most as many as there are languages; that many by default, up to
+            `DIRECTIONS`. Those in which the means lie farthest from zero come first: what all languages have in common.
         made_from: says what the texts were.
         encoder: files of the encoder -> SHA-256.
 
