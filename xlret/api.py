@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any, Unpack
 
 from xlret.batches.settings import PlanSettings
-from xlret.config import settings_from
+from xlret.config import Settings, settings_from
 from xlret.data.corpus import ParallelCorpus as Corpus
 from xlret.errors import UserError
 from xlret.evaluation.benchmarks import BENCHMARKS, benchmark
@@ -59,6 +59,8 @@ __all__ = [
     "serve_local",
     "train",
 ]
+
+_ENCODERS = "give an Encoder, a directory or a hub name; training leaves one in `trained.encoder`"
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,6 +109,8 @@ def train(
 
     Cost: that of the steps; in this process on all its threads.
     """
+    if misplaced := settings.keys() & {"name", "storage"}:
+        raise UserError(f"{', '.join(sorted(misplaced))}: the directory of the run is given as out=")
     temporary = None if out is not None else Path(tempfile.mkdtemp(prefix="xlret-run-"))
     directory = temporary / "run" if temporary is not None else expand_path(Path(out or ""))
     start = directory.with_name(f"{directory.name}.start")
@@ -121,11 +125,11 @@ def train(
             "encoder": _start(encoder, start),
         }
         if plan is not None:
-            values["plan"] = _values(plan)
+            values["plan"] = _values("plan", plan)
         if switch is not None:
-            values["switch"] = _values(switch)
+            values["switch"] = _values("switch", switch)
         if dev is not None:
-            values["dev"] = {"every": steps, **settings.get("dev", {}), "corpora": [_directory(dev)]}
+            values["dev"] = {"every": steps, "corpora": [_directory(dev)]}
         job = settings_from(TrainJob, values)
         result = run_job(job, show=show, callbacks=callbacks)
         trained = Trained(Encoder.load(result.model), result)
@@ -173,8 +177,14 @@ def evaluate(
     if isinstance(encoder, Encoder):
         if overrides:
             raise UserError(f"{', '.join(sorted(overrides))}: give them to Encoder.load; the encoder is loaded already")
-    else:
+    elif isinstance(encoder, str | Path):
         encoder = Encoder.load(encoder, **overrides)
+    else:
+        raise UserError(f"encoder is a {type(encoder).__name__}; {_ENCODERS}")
+    if reranker is not None and not isinstance(reranker, Reranker):
+        raise UserError(f"reranker is a {type(reranker).__name__}; load it first: Reranker.load(directory)")
+    if isinstance(languages, str):
+        languages = [languages]
     chosen = component_or_method(debias) if isinstance(debias, str) else debias
     method = Method(balance=balance, reranker=reranker, debias=chosen)
     return evaluate_sets(encoder, _sets(on, data, languages, groups), method)
@@ -188,16 +198,22 @@ def _sets(
         if data is None:
             raise UserError(f"benchmark {on} needs data: a directory with {about.files} from {about.source}")
         return about.load(expand_path(Path(data)), None if languages is None else tuple(languages))
-    corpus = on if isinstance(on, Corpus) else Corpus.open(expand_path(Path(on)))
+    corpus = on if isinstance(on, Corpus) else Corpus.open(expand_path(_directory(on)))
     return [from_corpus(corpus, languages=None if languages is None else tuple(languages), groups=groups)]
 
 
 def _several(corpora: "str | Path | Corpus | Sequence[str | Path | Corpus]") -> "list[str | Path | Corpus]":
-    return [corpora] if isinstance(corpora, str | Path | Corpus) else list(corpora)
+    return list(corpora) if isinstance(corpora, Iterable) and not isinstance(corpora, str | Mapping) else [corpora]
 
 
 def _directory(corpus: "str | Path | Corpus") -> Path:
-    return corpus.path if isinstance(corpus, Corpus) else Path(corpus)
+    if isinstance(corpus, str | Path):
+        return Path(corpus)
+    if not isinstance(corpus, Corpus):
+        raise UserError(
+            f"a corpus is a {type(corpus).__name__}; give a Corpus or its directory; Corpus.from_rows makes one of rows"
+        )
+    return corpus.path
 
 
 def _start(encoder: "str | Path | Encoder | Mapping[str, Any]", directory: Path) -> dict[str, Any]:
@@ -206,8 +222,16 @@ def _start(encoder: "str | Path | Encoder | Mapping[str, Any]", directory: Path)
         if not directory.exists():
             encoder.save(directory)
         return {"start": str(directory)}
-    return dict(encoder) if isinstance(encoder, Mapping) else {"start": str(encoder)}
+    if isinstance(encoder, Mapping):
+        return dict(encoder)
+    if not isinstance(encoder, str | Path):
+        raise UserError(f"encoder is a {type(encoder).__name__}; {_ENCODERS}")
+    return {"start": str(encoder)}
 
 
-def _values(settings: PlanSettings | SwitchSettings | Mapping[str, Any]) -> Mapping[str, Any]:
-    return settings if isinstance(settings, Mapping) else settings.model_dump(exclude_unset=True)
+def _values(name: str, settings: PlanSettings | SwitchSettings | Mapping[str, Any]) -> Mapping[str, Any]:
+    if isinstance(settings, Mapping):
+        return settings
+    if not isinstance(settings, Settings):
+        raise UserError(f"{name} is a {type(settings).__name__}; give its settings, such as plan={{'alpha': 0.5}}")
+    return settings.model_dump(exclude_unset=True)

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -60,7 +61,7 @@ def test_corpus_train_evaluate_index_search(encoder: Path, corpora: Path, tmp_pa
     passage = passages[0]
     hits = index.search(passage["text"], k=3, languages=[passage["lang"]], balance="quota")
     assert [hit.lang for hit in hits] == [passage["lang"]] * 3
-    with xlret.serve_local(index.index, trained.encoder) as server:
+    with xlret.serve_local(index) as server:
         assert server.url.startswith("http://127.0.0.1:")
 
 
@@ -83,3 +84,37 @@ def test_what_cannot_be_used_is_one_line(encoder: Path, corpora: Path) -> None:
         xlret.evaluate(encoder, "xquad-r")
     with pytest.raises(UserError, match=r"give them to Encoder\.load"):
         xlret.evaluate(xlret.Encoder.load(encoder), corpora / "dev", max_query_tokens=8)
+
+
+def test_what_is_of_the_wrong_kind_is_one_line(encoder: Path, corpora: Path) -> None:
+    anything: Any = xlret
+    rows: Any = [{"group_id": "1", "lang": "en", "query": "a", "text": "b"}]
+    for mistake, message in {
+        lambda: anything.train(encoder, rows, show=None): r"a corpus is a dict; .* Corpus\.from_rows",
+        lambda: anything.train(encoder, None, show=None): "a corpus is a NoneType",
+        lambda: anything.train(3, corpora / "train", show=None): "encoder is a int",
+        lambda: anything.train(encoder, corpora / "train", plan=3): "plan is a int; give its settings",
+        lambda: anything.train(encoder, corpora / "train", name="mine"): "name: the directory of the run is given as out=",
+        lambda: anything.evaluate(None, corpora / "dev"): r"encoder is a NoneType; .* `trained\.encoder`",
+        lambda: anything.evaluate(encoder, rows): "a corpus is a list",
+        lambda: anything.evaluate(encoder, corpora / "dev", groups=-1): "groups is -1; allowed are whole numbers from 1",
+        lambda: anything.evaluate(encoder, corpora / "dev", reranker="mine"): r"Reranker\.load",
+    }.items():
+        with pytest.raises(UserError, match=message):
+            mistake()
+
+
+def test_an_index_refuses_what_is_no_passage_and_no_query(encoder: Path) -> None:
+    loaded, build = xlret.Encoder.load(encoder), cast(Any, xlret.Index.build)
+    for passages, message in (
+        (["a"], "passage 1 is a str; give Passage"),
+        ("mine", "passages are a str"),
+        (None, "are a NoneType"),
+    ):
+        with pytest.raises(UserError, match=message):
+            build(loaded, passages)
+    index = xlret.Index.build(loaded, [xlret.Passage("1", "de", "Bern", "Bern liegt an der Aare.")])
+    assert [hit.id for hit in index.search("Bern", languages="de")] == ["1"]
+    for query in ("", " ", None, ["a", "b"]):
+        with pytest.raises(UserError, match="give a text that is not blank"):
+            index.search(cast(Any, query))

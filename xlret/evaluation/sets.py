@@ -151,6 +151,8 @@ def from_corpus(
     Raises:
         UserError: the corpus lacks a language that is asked for, or no group has both a query and a passage.
     """
+    if groups is not None and (not isinstance(groups, int) or groups < 1):
+        raise UserError(f"groups is {groups!r}; allowed are whole numbers from 1, and None for all")
     chosen = corpus.languages if languages is None else tuple(sorted({language(code) for code in languages}))
     missing = sorted(set(chosen) - set(corpus.languages))
     if missing:

@@ -30,7 +30,7 @@ class Passage(NamedTuple):
     """BCP-47."""
     title: str | None
     text: str
-    metadata: dict[str, Value]
+    metadata: dict[str, Value] = {}  # noqa: RUF012  (nobody changes the metadata of a passage)
     """Flat; a field has one type over all passages."""
 
     @property
@@ -103,6 +103,11 @@ def checked_passages(passages: Iterable[Passage], fields: Fields, max_characters
 
     def rows() -> Iterator[tuple[int, Passage]]:
         for number, given in enumerate(passages, 1):
+            if not isinstance(given, Passage):
+                raise UserError(
+                    f"passage {number} is a {type(given).__name__}; give Passage(id, lang, title, text), or a corpus: "
+                    "Corpus.from_rows makes one of mappings, Corpus.open opens one"
+                )
             try:
                 yield number, _checked(given.id, given.lang, given.title, given.text, given.metadata, max_characters)
             except BadRowError as error:

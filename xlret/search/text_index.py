@@ -24,6 +24,7 @@ from xlret.search.filters import Filter, filter_of
 from xlret.search.from_files import Say, beside
 from xlret.search.index import SearchIndex
 from xlret.search.metadata import Value
+from xlret.search.passage_form import is_blank
 from xlret.search.passages import Passage, passages_of_corpus
 from xlret.search.queries import encoded_queries
 from xlret.search.query import SearchOptions, check_options, indexed_languages
@@ -127,6 +128,8 @@ class TextIndex:
         """
         temporary = Path(tempfile.mkdtemp(prefix="xlret-index-")) if out is None else None
         try:
+            if isinstance(passages, str | Path) or not isinstance(passages, Iterable | ParallelCorpus):
+                raise UserError(f"passages are a {type(passages).__name__}; give a corpus (Corpus.open) or several Passage")
             target = temporary / "index" if temporary is not None else expand_path(Path(out or ""))
             saved = _saved(encoder, beside(target, "encoder"))
             settings, encoding = settings or IndexSettings(), encoding or EncodeSettings()
@@ -205,6 +208,11 @@ class TextIndex:
         query_language: str | None = None,
     ) -> list[list[Hit]]:
         """`search` for several queries, which are encoded together: a list of hits for each."""
+        for query in queries:
+            if not isinstance(query, str) or is_blank(query):
+                raise UserError(f"query is {query!r:.40}; give a text that is not blank, or several to search_many")
+        if isinstance(languages, str):
+            languages = [languages]
         chosen = None if languages is None else indexed_languages(languages, self.languages)
         options = SearchOptions(top_k=k, languages=chosen, filter=filter_of(filter), exact=exact)
         check_options(options, self.languages, self.index.manifest.fields)  # before anything is encoded

@@ -26,6 +26,7 @@ from xlret.serve.settings import LogSettings, ServeSettings
 if TYPE_CHECKING:  # torch and FAISS come in when they are used
     from xlret.model.encoder import Encoder
     from xlret.search.index import SearchIndex
+    from xlret.search.text_index import TextIndex
 
 _STOP_S = 10.0
 """How much longer than `deadline.drain_s` stopping may take."""
@@ -119,7 +120,7 @@ class LocalServer:
 
 
 def serve_local(
-    source: "str | Path | SearchIndex",
+    source: "str | Path | SearchIndex | TextIndex",
     encoder: "str | Path | Encoder | None" = None,
     *,
     host: str = "127.0.0.1",
@@ -131,6 +132,7 @@ def serve_local(
 
     Args:
         source: a release, a directory of releases (its alias `current` is served), an index directory, or an opened index.
+            One that `Index.build` or `Index.open` gave brings its encoder.
         encoder: what the passages of the index were encoded with, loaded or its directory; a release has its own.
         host, port: where to listen; port 0 takes a free one.
         settings: limits, deadlines and batching; its `release`, `host`, `port` and the settings of Ray do not count.
@@ -145,6 +147,11 @@ def serve_local(
     """
     if settings is None:
         settings = ServeSettings(detect=find_spec("py3langid") is not None, log=LogSettings(stderr=False))
+    if not isinstance(source, str | Path):
+        from xlret.search.text_index import TextIndex
+
+        if isinstance(source, TextIndex):
+            source, encoder = source.index, encoder or source.encoder
     if encoder is None:
         if not isinstance(source, str | Path):
             raise UserError("an index alone cannot be served; give the encoder that its passages were encoded with")
