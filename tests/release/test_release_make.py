@@ -225,6 +225,8 @@ def test_numbers_come_from_evaluations_of_this_encoder(
         ("reranked", {"settings": {**plain, "balance": "none", "reranker": "runs/r"}}, "made with --reranker runs/r, so"),
         ("balanced", {"settings": {**plain, "balance": "quota"}}, "evaluate without --balance"),
         ("translated", {"settings": {**plain, "translate_test": "muse"}}, "evaluate without --translate-test"),
+        ("switched", {"settings": {**plain, "switch_queries": "muse"}}, "evaluate without --switch-queries"),
+        ("fused", {"settings": {**plain, "baseline": "bm25"}}, "evaluate without --baseline"),
         ("set", {"settings": {**plain, "max_query_tokens": 9}}, "another max_query_tokens"),
         ("bare", {"sets": None}, r"is no evaluation\.json"),
     ):

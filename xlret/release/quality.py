@@ -15,8 +15,8 @@ GATES = ("mul", "mo", "cr", "micro", "map@20", "ndcg@10", "mrr@10", "recall@1", 
 _METRICS = (*GATES, "rank_distance")
 _SIZES = ("queries", "passages")
 """Of equal benchmarks these are equal."""
-_CHANGES = ("reranker", "balance", "translate_test")
-"""Settings with which the numbers are of another ranking than the encoder's."""
+_CHANGES = ("reranker", "balance", "translate_test", "switch_queries", "baseline", "run")
+"""Settings with which the numbers are of another ranking or of other texts than what is served."""
 _OVERRIDES = (
     *("query_prompt", "passage_prompt", "query_prompt_name", "passage_prompt_name"),
     *("max_query_tokens", "max_passage_tokens"),
@@ -37,7 +37,7 @@ def read_quality(
     Raises:
         UserError: no evaluation.json, or one of another encoder, or of this one with other prompts or length limits, with
             another language component than the index carries (or one where that has none), with a ranking that was changed
-            after it (reranked, balanced) or texts that were translated before.
+            after it (reranked, balanced, fused) or texts that were changed before (translated, code-switched).
     """
     path = evaluation / "evaluation.json" if evaluation.is_dir() else evaluation
     try:
