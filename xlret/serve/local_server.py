@@ -151,7 +151,7 @@ def serve_local(
         from xlret.search.text_index import TextIndex
 
         if isinstance(source, TextIndex):
-            source, encoder = source.index, encoder or source.encoder
+            encoder, source = encoder or source.encoder, source.index
     if encoder is None:
         if not isinstance(source, str | Path):
             raise UserError("an index alone cannot be served; give the encoder that its passages were encoded with")
