@@ -106,3 +106,8 @@ def test_a_recipe_is_found_by_path_and_by_name(tmp_path: Path, monkeypatch: pyte
     assert recipe_path("quickstart").samefile(tmp_path / "quickstart")
     with pytest.raises(UserError, match=r"no recipe quickstart\.yaml: .* quickstart"):
         recipe_path("quickstart.yaml")
+
+
+def test_nothing_at_all_asks_for_a_recipe() -> None:
+    with pytest.raises(UserError, match="give a recipe: a YAML file, or a name that xlret recipes lists"):
+        read_recipe(TrainJob, None)

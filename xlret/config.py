@@ -72,7 +72,12 @@ def read_recipe(kind: type[S], recipe: str | Path | None, overrides: Iterable[st
     values: dict[str, Any] = {} if recipe is None else _read(recipe_path(recipe))
     for override in overrides:
         _apply(values, override)
-    return settings_from(kind, values)
+    try:
+        return settings_from(kind, values)
+    except UserError as error:
+        if values:
+            raise
+        raise UserError("give a recipe: a YAML file, or a name that xlret recipes lists") from error
 
 
 def changed_recipe(kind: type[S], recipe: str | Path, changes: Mapping[str, Any]) -> S:

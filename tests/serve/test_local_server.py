@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from served import PATIENCE, asked
 from tied import QUESTIONS, SETTINGS
 
 from xlret.errors import UserError
 from xlret.model.encoder import Encoder
 from xlret.search.index import SearchIndex
+from xlret.search.text_index import TextIndex
 from xlret.serve.local_server import LocalServer, serve_local
 
 HONEY = ["honey:ar", "honey:de", "honey:en"]
@@ -55,6 +57,18 @@ def test_an_index_with_its_encoder(release: Path) -> None:
     with serve_local(index, encoder) as server:
         assert honey(server)["release"] == info["release"]
         assert asked(server.url, "/v1/embeddings", {"input": "Bees", "model": info["release"]})["data"][0]["embedding"]
+
+
+def test_another_encoder_of_the_same_size_is_refused(release: Path) -> None:
+    index, encoder = SearchIndex.open(release / "index"), Encoder.load(release / "encoder")
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for weights in encoder.parameters():
+            weights += 0.5 * weights.std(correction=0) * torch.randn(weights.shape, generator=generator)
+    with pytest.raises(UserError, match=r"is not the one that the index .* encoded anew, have a cosine of"):
+        serve_local(index, encoder)
+    with pytest.raises(UserError, match="is not the one that the index"):
+        TextIndex.open(release / "index", encoder)
 
 
 def test_what_cannot_be_served_is_one_line(release: Path, tmp_path: Path) -> None:

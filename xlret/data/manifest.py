@@ -88,7 +88,8 @@ def read_manifest(directory: Path, *, verify: bool) -> CorpusManifest:
     """
     path = directory / MANIFEST
     if not directory.is_dir():
-        raise UserError(f"no corpus at {directory}; prepare one first: xlret prepare --help")
+        maker = "xlret prepare --atlas corpora/atlas" if "atlas" in directory.parts else "xlret prepare RECIPE"
+        raise UserError(f"no corpus at {directory}; prepare one first: {maker}")
     if not path.is_file():
         raise UserError(f"{directory} holds no {MANIFEST}, so it is no prepared corpus; make one with xlret prepare")
     try:

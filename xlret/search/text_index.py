@@ -28,6 +28,7 @@ from xlret.search.passage_form import is_blank
 from xlret.search.passages import Passage, passages_of_corpus
 from xlret.search.queries import encoded_queries
 from xlret.search.query import SearchOptions, check_options, indexed_languages
+from xlret.search.same_encoder import check_encodes_alike
 from xlret.search.settings import EncodeSettings, IndexSettings
 from xlret.search.vectors.encode import encode_passages
 from xlret.search.vectors.fingerprint import encoder_files
@@ -72,8 +73,8 @@ class TextIndex:
 
         Args:
             path: the directory.
-            encoder: directory of the encoder, or the encoder itself (it is then trusted to be the one). By default the
-                encoder is looked for where it was when the index was made.
+            encoder: directory of the encoder, or the encoder itself, which encodes some passages anew to be compared; by
+                default it is looked for where it was when the index was made.
 
         Raises:
             UserError: there is no index, or the encoder is not the one that the index was made with.
@@ -88,11 +89,8 @@ class TextIndex:
             if encoder_files(directory) != made_with.get("sha256"):
                 raise UserError(f"{directory} is not the encoder of this index ({made_with.get('path')}); name that one")
             encoder = Encoder.load(directory)
-        elif encoder.dimension != index.manifest.dimension:
-            raise UserError(
-                f"the index has vectors of {index.manifest.dimension} numbers and the encoder makes {encoder.dimension}; "
-                "give the encoder that the index was made with"
-            )
+        else:
+            check_encodes_alike(index, encoder)
         return cls(index, encoder)
 
     @classmethod

@@ -165,18 +165,9 @@ def serve_local(
 
 
 def index_gateway(index: "SearchIndex", encoder: "Encoder", settings: ServeSettings) -> Gateway:
-    """A gateway over an index and its encoder that are in memory already.
-
-    Raises:
-        UserError: the encoder's vectors have another length than the index's.
-    """
+    """A gateway over an index and its encoder that are in memory already."""
     from xlret.serve.engine.info import index_info
 
-    if encoder.dimension != index.manifest.dimension:
-        raise UserError(
-            f"the encoder makes vectors of {encoder.dimension} numbers, the index at {index.path} has vectors of "
-            f"{index.manifest.dimension}; give the encoder that its passages were encoded with"
-        )
     info = index_info(index.path.name.lower(), index.path, index.manifest, encoder.tokeniser)
     shards = LocalShards(settings, read=lambda path: {shard.number: shard for shard in index.shards})
     reranker = LocalReranker(settings, read=lambda path: None)
@@ -191,6 +182,9 @@ def _opened(source: "str | Path | SearchIndex") -> "SearchIndex":
 
 def _loaded(encoder: "str | Path | Encoder", index: "SearchIndex") -> "Encoder":
     if not isinstance(encoder, str | Path):
+        from xlret.search.same_encoder import check_encodes_alike
+
+        check_encodes_alike(index, encoder)
         return encoder
     from xlret.model.encoder import Encoder
 
