@@ -19,7 +19,9 @@ def test_a_text_is_switched_and_shown(lexicon: Path, capsys: pytest.CaptureFixtu
     arguments = ["switch", text, "--p", "1", "--languages", "de", "--lexicon", str(lexicon), "--html", str(page)]
     assert main(arguments) == 0
     assert capsys.readouterr().out == f"Well, {word[1]}!\nde 1  switched 1 of 2 words (50%)\n"
-    assert f'<b lang="de" style="color:#1b7f3b" title="de: {word[0]}">{word[1]}</b>' in page.read_text(encoding="utf-8")
+    assert f'<b lang="de" dir="auto" style="color:#1b7f3b" title="de: {word[0]}">{word[1]}</b>' in page.read_text(
+        encoding="utf-8"
+    )
 
 
 def test_rows_of_a_corpus_are_switched(corpora: Path, lexicon: Path, capsys: pytest.CaptureFixture[str]) -> None:

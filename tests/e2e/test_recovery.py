@@ -1,4 +1,4 @@
-"""Runs that are killed end in bitwise the same weights as the run that nothing happened to."""
+"""Runs over Ray that are killed end in bitwise the same weights as the run that nothing happened to."""
 
 import json
 import os
@@ -100,23 +100,20 @@ def lines_of(storage: Path) -> list[str]:
     return [json.dumps({key: value for key, value in line.items() if key not in timed}) for line in lines]
 
 
-def test_a_killed_worker_is_replaced_and_the_weights_are_the_same(
+@pytest.mark.slow
+def test_killed_workers_and_drivers_are_followed_by_others_and_the_weights_are_the_same(
     tmp_path: Path, corpora: Path, lexicon: Path, undisturbed: tuple[dict[str, object], list[str]]
 ) -> None:
+    """A worker is killed, and replaced by the job itself; then the driver is, and the job is started again by hand."""
     process = start(tmp_path, corpora, lexicon)
     wait_for(lambda: process.poll() is not None or (steps_done(tmp_path) >= 15 and train_workers(process.pid)))
     assert process.poll() is None, "the run was over before it could be disturbed"
     assert has_checkpoint(tmp_path)
-    os.kill(train_workers(process.pid)[-1], signal.SIGKILL)
-    finished = finish(process, tmp_path)
-    assert (finished, lines_of(tmp_path)) == undisturbed
-
-
-def test_a_stopped_job_goes_on_when_started_again_and_the_weights_are_the_same(
-    tmp_path: Path, corpora: Path, lexicon: Path, undisturbed: tuple[dict[str, object], list[str]]
-) -> None:
-    process = start(tmp_path, corpora, lexicon)
-    wait_for(lambda: process.poll() is not None or steps_done(tmp_path) >= 25)
+    killed = train_workers(process.pid)
+    os.kill(killed[-1], signal.SIGKILL)
+    wait_for(lambda: process.poll() is not None or not set(train_workers(process.pid)) & set(killed))
+    wait_for(lambda: process.poll() is not None or (steps_done(tmp_path) >= 35 and train_workers(process.pid)))
+    assert process.poll() is None, "the run was over before it could be disturbed again"
     os.kill(process.pid, signal.SIGKILL)  # the driver alone: its workers may still be at work when the next one starts
     process.wait(timeout=30)
     assert "finished" not in json.loads((tmp_path / "run" / "run.json").read_text())

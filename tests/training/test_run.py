@@ -113,9 +113,10 @@ def test_the_start_of_a_run_that_never_began_is_not_kept(tmp_path: Path, corpora
     assert read_card(tmp_path / "run" / "start").max_query_tokens == 17
 
 
-def test_a_loss_that_is_no_number_ends_the_run_at_once_and_says_what_to_do(tmp_path: Path, corpora: Path) -> None:
+@pytest.mark.parametrize("workers", [0, pytest.param(1, marks=pytest.mark.slow)])  # Ray Train must not try again
+def test_a_loss_that_is_no_number_ends_the_run_at_once_and_says_what_to_do(tmp_path: Path, corpora: Path, workers: int) -> None:
     shown: list[str] = []
     plan, optimiser = {"batch_size": 16}, {"learning_rate": 1e38, "warmup": 0.0}
     with pytest.raises(UserError, match=r"the loss of step \d+ is nan; lower optimiser.learning_rate"):
-        train(job(tmp_path, corpora, plan=plan, optimiser=optimiser, ray={"workers": 1}), show=shown.append)
+        train(job(tmp_path, corpora, plan=plan, optimiser=optimiser, ray={"workers": workers}), show=shown.append)
     assert not any("going on" in line for line in shown)

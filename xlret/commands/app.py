@@ -10,7 +10,7 @@ from xlret.commands import frame
 
 EPILOGUE = """\
 xlret COMMAND --help says what a command reads and what it leaves.
-The same on a cluster: ray job submit --working-dir . -- python -m jobs.train RECIPE
+The same on a cluster: ray job submit --working-dir . -- python -m jobs.train real
 Completion in bash, zsh or fish: xlret --install-completion
 """
 COMMANDS = {

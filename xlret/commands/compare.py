@@ -18,7 +18,7 @@ examples:
   xlret compare base=runs/plain/xquad-r ours=runs/hybrid/xquad-r \\
       --measure mul nDCG@20 recall_cross@10 --out tables/xquad-r
 
-Each argument is what xlret evaluate --out wrote, or a directory that holds the
+Each argument is the --out of an evaluation, or a directory that holds the
 evaluations of several seeds of one system; NAME= before it is its name. All must
 be of the same queries. Measures are the columns of queries.csv.
 

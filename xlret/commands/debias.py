@@ -17,8 +17,9 @@ examples:
   xlret debias runs/NAME/model mine.json --corpus corpora/mine/train \\
       --method project --module runs/NAME/debiased
 and then
-  xlret evaluate --encoder runs/NAME/model --debias mine.json ...
-  xlret index build indexes/wiki --encoder runs/NAME/model --debias mine.json ...
+  xlret evaluate --encoder runs/NAME/model --debias mine.json --corpus corpora/mine/test
+  xlret index build indexes/wiki --encoder runs/NAME/model --debias mine.json \\
+      --passages wiki-1.jsonl.gz
 
 Nothing is trained. Texts in several languages are encoded as passages; from
 their means comes what a language does to a vector. Some hundred texts of each

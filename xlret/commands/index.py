@@ -30,7 +30,7 @@ examples:
       --factory HNSW32,SQ8                # without encoding again
   xlret index append indexes/wiki --encoder runs/NAME/model --passages new.jsonl
   xlret index delete indexes/wiki ids.txt # one id a line
-  xlret index build indexes/fair --encoder runs/NAME/model --debias project \
+  xlret index build indexes/fair --encoder runs/NAME/model --debias project \\
       --passages wiki-1.jsonl.gz          # without the language in vectors
   xlret index compact indexes/wiki
   xlret index search indexes/wiki "Wo liegt Bern?" --languages en sw
