@@ -1,4 +1,4 @@
-"""A small sweep in this process, over a tiny encoder and a made-up corpus."""
+"""A small sweep in this process, over a tiny encoder and a made-up corpus; and results of trials that nobody trained."""
 
 import os
 from pathlib import Path
@@ -7,7 +7,8 @@ from typing import Any
 import yaml
 
 from xlret.config import settings_from
-from xlret.sweep.configuration import configuration
+from xlret.sweep.configuration import Configuration, configuration, trial_directory
+from xlret.sweep.result import TrialResult, write_result
 from xlret.sweep.settings import SweepJob
 
 ML = configuration("ml", {"switch.policy": "ml", "switch.p": 1.0})
@@ -37,3 +38,11 @@ def sweep_job(tmp_path: Path, corpora: Path, lexicon: Path, encoder: Path, **set
         "points": {"start": {"untrained": True}, "ml": dict(ML.settings)},
     }
     return settings_from(SweepJob, {**values, **settings})
+
+
+def leave_result(job: SweepJob, config: Configuration, seed: int, **facts: Any) -> Path:
+    """Writes what a trial would have left, with `facts` such as its status and metrics; returns the trial's directory."""
+    directory = trial_directory(job, config, seed)
+    told = {"configuration": config.name, "label": config.label, "point": config.point, "seed": seed}
+    write_result(directory, TrialResult(**{**told, "settings": config.settings, "status": "finished", **facts}))
+    return directory

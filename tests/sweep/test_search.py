@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from tests.helpers.sweeps import sweep_job
+from tests.helpers.sweeps import leave_result, sweep_job
 from xlret.errors import UserError
-from xlret.sweep.configuration import Configuration, seeds_of, trial_directory
-from xlret.sweep.result import Status, TrialResult, write_result
+from xlret.sweep.configuration import Configuration, seeds_of
+from xlret.sweep.result import Status
 from xlret.sweep.search import Search, search_of
 from xlret.sweep.settings import SweepJob
 
@@ -26,16 +26,7 @@ def known(job: SweepJob, config: Configuration, status: Status = "finished", **m
     """Leaves results of all seeds, the second a little better than the first."""
     for seed in seeds_of(job, config):
         values = {name: value + seed / 1000 for name, value in metrics.items()}
-        result = TrialResult(
-            configuration=config.name,
-            label=config.label,
-            point=config.point,
-            seed=seed,
-            settings=config.settings,
-            status=status,
-            metrics=values,
-        )
-        write_result(trial_directory(job, config, seed), result)
+        leave_result(job, config, seed, status=status, metrics=values)
 
 
 def answered(job: SweepJob, search: Search, count: int) -> list[Configuration]:

@@ -8,15 +8,15 @@ import numpy as np
 import pytest
 from scipy.stats import ttest_ind
 
+from tests.helpers.sweeps import leave_result
 from xlret.config import settings_from
 from xlret.evaluation.significance import randomisation_test
 from xlret.files import write_json
 from xlret.sweep.comparison import compared, reference_of
-from xlret.sweep.configuration import Configuration, configuration, trial_directory
+from xlret.sweep.configuration import Configuration, configuration
 from xlret.sweep.pareto import front
 from xlret.sweep.ranking import interval, ranking
 from xlret.sweep.report import write_report
-from xlret.sweep.result import TrialResult, write_result
 from xlret.sweep.settings import SweepJob
 from xlret.sweep.table import as_markdown, write_tables
 
@@ -40,21 +40,17 @@ def leave(
     job: SweepJob, config: Configuration, seed: int, ap: np.ndarray, status: str = "finished", distance: float = 9
 ) -> None:
     """What a trial leaves: AP of each question (a row) in each language."""
-    directory = trial_directory(job, config, seed)
     mul = float(ap.mean())
     metrics = {"mo": 0.5, "cr": 0.25, "mul": mul, "rank_distance": distance} if status == "finished" else {}
-    result = TrialResult(
-        configuration=config.name,
-        label=config.label,
-        point=config.point,
-        seed=seed,
-        settings=config.settings,
-        status=status,  # type: ignore[arg-type]
+    directory = leave_result(
+        job,
+        config,
+        seed,
+        status=status,
         error=None if status == "finished" else "it | broke",
         metrics=metrics,
         fingerprints={"corpus corpora/x": "f00"},
     )
-    write_result(directory, result)
     out = directory / "evaluations" / "evaluation"
     out.mkdir(parents=True, exist_ok=True)
     means = {lang: {"mul": float(ap[:, column].mean())} for column, lang in enumerate(LANGUAGES)}
