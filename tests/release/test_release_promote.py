@@ -16,7 +16,9 @@ import pytest
 from xlret.errors import CorruptError, UserError
 from xlret.release import list_releases, make_release, promote, resolve, rollback, verify_release
 from xlret.release.alias import history, read_alias
-from xlret.release.record import CHECKSUM, RECORD, checksum_line
+from xlret.release.promote import promote_or_keep
+from xlret.release.record import CHECKSUM, RECORD, checksum_line, read_record
+from xlret.search.vectors.fingerprint import encoder_files
 
 Made = Callable[..., Path]
 
@@ -69,6 +71,24 @@ def test_a_worse_release_is_not(made: Made, root: Path) -> None:
     promote(root, "worse", force=True)
     assert history(root)[-1].forced
     assert read_alias(root) == "worse"
+
+
+def test_what_is_refused_leaves_the_standing_release_or_is_an_error(made: Made, root: Path, encoder: Path) -> None:
+    made("a", mul=0.5)
+    made("worse", mul=0.4)
+    with pytest.raises(UserError, match="no metric"):
+        promote_or_keep(root, "a", metric="no metric")
+    assert promote_or_keep(root, "a") == f"{root}/current now names a"
+    kept = promote_or_keep(root, "worse")
+    assert kept.startswith(f"{root}/current still names a: worse is not promoted: mul on made/dev is 0.4000")
+    assert promote_or_keep(root, "worse", tolerance=0.2) == f"{root}/current now names worse"
+    (root / "a" / "encoder" / "config.json").write_text("{}")
+    with pytest.raises(CorruptError):
+        promote_or_keep(root, "a")
+    record = read_record(root / "worse")
+    assert record.holds_encoder(encoder_files(encoder))
+    assert not record.holds_encoder(encoder_files(encoder) | {"config.json": "0" * 64})
+    assert not record.holds_encoder(encoder_files(encoder) | {"more.json": "0" * 64})
 
 
 def test_a_worse_index_is_not(made: Made, root: Path) -> None:

@@ -10,15 +10,14 @@ from rich.console import Console
 from xlret.commands.release import show_release
 from xlret.config import settings_from
 from xlret.data.corpus import ParallelCorpus
-from xlret.errors import CorruptError, UserError
 from xlret.evaluation.run import evaluate_encoder
 from xlret.evaluation.sets import from_corpus
 from xlret.evaluation.settings import EvaluateSettings
 from xlret.model.encoder import Encoder
 from xlret.release.alias import read_alias
 from xlret.release.make import make_release
-from xlret.release.promote import list_releases, promote
-from xlret.release.record import CURRENT_ALIAS, ENCODER, RECORD, ReleaseRecord
+from xlret.release.promote import list_releases, promote_or_keep
+from xlret.release.record import CURRENT_ALIAS
 from xlret.release.verify import verify_release
 from xlret.search.build import build_index
 from xlret.search.manifest import CURRENT_FILE
@@ -56,13 +55,7 @@ def release_of(job: TrainJob, root: Path, console: Console) -> None:
         console.rule("the release")
         show_release(verify_release(make_release(root, name, model, indexed, evaluations=[measured])), console)
         names = [name]
-    try:
-        console.print(f"{root / CURRENT_ALIAS} now names {promote(root, names[-1], CURRENT_ALIAS).name}", markup=False)
-    except UserError as error:
-        standing = read_alias(root, CURRENT_ALIAS)
-        if isinstance(error, CorruptError) or standing is None or not (root / standing / RECORD).is_file():
-            raise  # nothing that could be served instead
-        console.print(f"{root / CURRENT_ALIAS} still names {standing}: {error}", markup=False)
+    console.print(promote_or_keep(root, names[-1]), markup=False)
 
 
 def _index(model: Path, atlas: Path, store: Path, out: Path) -> None:
@@ -83,9 +76,4 @@ def _queries(model: Path, corpus: ParallelCorpus) -> dict[str, NDArray[np.float3
 def _releases_with(root: Path, files: dict[str, str]) -> list[str]:
     """Names of the releases that hold the encoder of these files, the oldest first."""
     releases = list_releases(root) if root.is_dir() else []
-    return [listed.name for listed in releases if listed.record is not None and _same(listed.record, files)]
-
-
-def _same(record: ReleaseRecord, files: dict[str, str]) -> bool:
-    checksums = {name: entry.sha256 for name, entry in record.files.items()}
-    return all(checksums.get(f"{ENCODER}/{name}") == digest for name, digest in files.items())
+    return [listed.name for listed in releases if listed.record is not None and listed.record.holds_encoder(files)]

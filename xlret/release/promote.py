@@ -85,6 +85,30 @@ def promote(
     return release
 
 
+def promote_or_keep(root: Path, name: str, *, metric: str = "mul", tolerance: float = TOLERANCE) -> str:
+    """Makes a release the current one, unless it is refused and another stands that can be served.
+
+    Args:
+        root, name, metric, tolerance: as of `promote`.
+
+    Returns:
+        In a sentence, which release is current now, and why the new one is not.
+
+    Raises:
+        UserError: it is refused, and there is nothing that could be served instead.
+        CorruptError: it is damaged.
+    """
+    try:
+        return f"{root / CURRENT_ALIAS} now names {promote(root, name, metric=metric, tolerance=tolerance).name}"
+    except CorruptError:
+        raise
+    except UserError as error:
+        standing = read_alias(root, CURRENT_ALIAS)
+        if standing is None or not (root / standing / RECORD).is_file():
+            raise
+        return f"{root / CURRENT_ALIAS} still names {standing}: {error}"
+
+
 def rollback(root: Path, alias: str = CURRENT_ALIAS) -> Release:
     """Moves the alias back to the release it named before; called again, to the one before that.
 

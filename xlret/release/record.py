@@ -77,6 +77,11 @@ class ReleaseRecord(_Part):
                 raise ValueError(f"{path!r} is no plain path below {ENCODER}/, {INDEX}/ or {RERANKER}/")
         return files
 
+    def holds_encoder(self, files: Mapping[str, str]) -> bool:
+        """Whether the release's encoder is the one whose files have these SHA-256, as `encoder_files` gives them."""
+        entries = {name: self.files.get(f"{ENCODER}/{name}") for name in files}
+        return all(entry is not None and entry.sha256 == files[name] for name, entry in entries.items())
+
 
 @dataclass(frozen=True)
 class Release:

@@ -8,13 +8,12 @@ from pathlib import Path
 from rich.console import Console
 
 from xlret.config import settings_from
-from xlret.errors import CorruptError, UserError
+from xlret.errors import UserError
 from xlret.evaluation.run import evaluate_encoder
 from xlret.evaluation.settings import EvaluateSettings
-from xlret.release.alias import read_alias
 from xlret.release.make import make_release
-from xlret.release.promote import promote
-from xlret.release.record import CURRENT_ALIAS, ENCODER, RECORD, checked_name, read_record
+from xlret.release.promote import promote_or_keep
+from xlret.release.record import checked_name, read_record
 from xlret.search.from_files import build_from, passages_from
 from xlret.search.manifest import CURRENT_FILE
 from xlret.search.passages import Passage
@@ -57,11 +56,7 @@ def release_best(job: SweepJob, rows: Sequence[Ranked], name: str, console: Cons
     files = encoder_files(model)
     root = job.release.root
     if (root / checked_name(name)).exists():
-        checksums = read_record(root / name).files
-        if any(
-            f"{ENCODER}/{file}" not in checksums or checksums[f"{ENCODER}/{file}"].sha256 != digest
-            for file, digest in files.items()
-        ):
+        if not read_record(root / name).holds_encoder(files):
             raise UserError(f"{root / name} is a release of another encoder, and releases do not change; choose another name")
     else:
         work = job.out / "release" / f"{best.configuration.name}-{seed}-{files['model.safetensors'][:8]}"
@@ -69,7 +64,8 @@ def release_best(job: SweepJob, rows: Sequence[Ranked], name: str, console: Cons
         encoding = EncodeSettings(encoders=0) if without_ray else None
         index = _index(job.release, model, work, encoding, console)
         make_release(root, name, model, index, evaluations=[evaluation])
-    _offer(job.release, name, console)
+    outcome = promote_or_keep(root, name, metric=job.release.metric, tolerance=job.release.tolerance)
+    console.print(f"{outcome}; next: xlret serve --release {root}", markup=False)
 
 
 def _evaluation(settings: EvaluateSettings, model: Path, work: Path, console: Console) -> Path:
@@ -96,16 +92,3 @@ def _passages(settings: ReleaseSettings) -> Iterator[Passage]:
     if settings.passages:
         return passages_from(settings.passages)
     return chain.from_iterable(map(passages_from, settings.corpora))
-
-
-def _offer(settings: ReleaseSettings, name: str, console: Console) -> None:
-    """Makes a release current, unless it is worse than the standing one."""
-    root = settings.root
-    try:
-        promote(root, name, CURRENT_ALIAS, metric=settings.metric, tolerance=settings.tolerance)
-        console.print(f"{root / CURRENT_ALIAS} now names {name}; next: xlret serve --release {root}", markup=False)
-    except UserError as error:
-        standing = read_alias(root, CURRENT_ALIAS)
-        if isinstance(error, CorruptError) or standing is None or not (root / standing / RECORD).is_file():
-            raise  # nothing that could be served instead
-        console.print(f"{root / CURRENT_ALIAS} still names {standing}: {error}", markup=False)
