@@ -198,7 +198,7 @@ def test_the_command_measures_words_alone_and_fused(
     assert json.loads((tmp_path / "run" / "evaluation.json").read_text())["mul"] == pytest.approx(words["mul"], abs=1e-9)
     with pytest.raises(UserError, match="nothing to evaluate"):
         main(["evaluate", *arguments])
-    with pytest.raises(UserError, match="leave balance and reranker out"):
+    with pytest.raises(UserError, match="rankings of their own; leave balance out"):
         main(["evaluate", "--baseline", "bm25", "--balance", "quota", *arguments])
     with pytest.raises(UserError, match="debias changes the vectors"):
         main(["evaluate", "--baseline", "bm25", "--debias", "centre", *arguments])

@@ -30,7 +30,8 @@ and, besides:
   --switch-queries ../shared/data/lexicons/muse --switch-languages de es
       the queries with half of their words in other languages, always the same
   --baseline bm25 (without --encoder: alone; with it: fused by reciprocal ranks)
-      what words alone find; --run FILE does the same with any TREC run
+      what words alone find; --run FILE does the same with any TREC run;
+      with --reranker its --rerank-depth best passages are read anew
   --translate-test ../shared/data/lexicons/muse
       all texts word by word into English first
   --out new --compare old/evaluation.json
@@ -83,6 +84,11 @@ with it and orders them anew. All numbers and files are then of the new
 ranking; within one language only what stood that high among all passages
 changes its position.
 
+Some benchmarks are no rankings of a judged pool: bucc mines translations by the
+margin of cosines, its threshold tuned on dev (F1); xor-retrieve looks for answers
+in the first 2,000 and 5,000 tokens of what is retrieved (R@2kt, R@5kt);
+mmarco-rerank ranks, by an encoder or a reranker alone, what BM25 has found.
+
 what --out gets: evaluation.json (all numbers, settings, versions, time),
 report.html (with the matrix as a heat map), queries.csv (what --compare
 reads), qrels.trec and run.trec (the best --run-depth passages of each query,
@@ -103,7 +109,7 @@ def evaluate(
     """Encodes, searches, prints the tables, writes what --out asks for.
 
     Args:
-        encoder: a directory saved by xlret or sentence-transformers, or a hub name; none for a baseline or run
+        encoder: a directory saved by xlret or sentence-transformers, or a hub name; none for a baseline, run or their reranker
         out: directory to write to
         replace: replace an evaluation that is there already
         compare: evaluation.json of another encoder on the same set, to test the difference to

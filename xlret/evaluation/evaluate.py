@@ -8,8 +8,11 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
+from xlret.evaluation.answer_strings import DEPTH, answer_recalls
 from xlret.evaluation.bias import peer, rank_distance
+from xlret.evaluation.candidates import among_candidates
 from xlret.evaluation.metrics import mean
+from xlret.evaluation.mining import MiningScores
 from xlret.evaluation.named_measures import POOLED, Hits, NamedMeasure, library_values
 from xlret.evaluation.pool_measures import SHARES, pool_measures, share_distances
 from xlret.evaluation.retrieve import Reorder, Retrieved, retrieve
@@ -75,7 +78,9 @@ class Evaluation:
     read_from: str | None
     """Which files of the hub the set was read from, as `repository@commit`."""
     measures: tuple[str, ...]
-    """The named measures, in the order they were asked for."""
+    """The named measures, in the order they were asked for, after those of answer strings."""
+    mining: MiningScores | None
+    """Of a set whose translations are mined; no mean over queries, so that queries.csv and comparisons do not have it."""
     values_Q: Mapping[str, FloatArray] = field(repr=False)
     """Every number of `micro_means` for each query, in the order of the set."""
     retrieved: Retrieved = field(repr=False)
@@ -130,12 +135,14 @@ def evaluate(
     """
     judged = retrieval_set.judged
     graded = [Judgements(query.passages[query.grades > 0], query.grades[query.grades > 0]) for query in judged]
+    if retrieval_set.candidates:
+        reorder = among_candidates(retrieval_set.candidates, retrieval_set.passage_langs, reorder)
     retrieved = retrieve(
         query_vectors_QD,
         passage_vectors_PD,
         [query.passages for query in graded],
         retrieval_set.passage_langs,
-        max([depth, *(measure.depth for measure in measures)]),
+        max([depth, DEPTH if retrieval_set.answers else 0, *(measure.depth for measure in measures)]),
         reorder,
         retrieval_set.query_groups if correlation else (),
     )
@@ -153,6 +160,10 @@ def evaluate(
     values |= {
         measure.name: library_values(measure, judged, retrieved.top_QK) for measure in measures if measure.of_hits is None
     }
+    of_answers: dict[str, FloatArray] = {}
+    if retrieval_set.answers is not None:
+        of_answers = answer_recalls(retrieval_set.answers, retrieval_set.passage_texts, retrieved.top_QK)
+    values |= of_answers
     pooled_names = list(values)
     is_relevant = grade_N >= 1
     values["rank_distance"] = rank_distance(
@@ -210,7 +221,7 @@ def evaluate(
         by_language=by_language,
         queries=n_queries,
         passages=len(retrieval_set.passage_ids),
-        skipped=int(np.count_nonzero(~judged_Q)),
+        skipped=int(np.count_nonzero(~judged_Q & np.all([np.isnan(value_Q) for value_Q in of_answers.values()], axis=0))),
         unanswered=int(np.count_nonzero(judged_Q & (relevant_Q == 0))),
         short=_short(retrieved.length_Q, len(retrieval_set.passage_ids)),
         tied=len(np.unique(retrieved.query_N[retrieved.is_tied_N])),
@@ -218,7 +229,8 @@ def evaluate(
         left_out=dict(retrieval_set.left_out),
         caution=retrieval_set.caution,
         read_from=retrieval_set.read_from,
-        measures=tuple(measure.name for measure in measures),
+        measures=(*of_answers, *(measure.name for measure in measures)),
+        mining=None,
         values_Q=values,
         retrieved=retrieved,
     )

@@ -13,30 +13,37 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from xlret.errors import UserError
 from xlret.evaluation.balance_effect import calibration_of
 from xlret.evaluation.balanced_ranking import BalancedRanking
 from xlret.evaluation.baselines.bm25 import Statistics, bm25
 from xlret.evaluation.baselines.fusion import fused
 from xlret.evaluation.baselines.trec_run import trec_run
+from xlret.evaluation.candidates import candidates_order
 from xlret.evaluation.debias.choice import component_of_set, without_language
 from xlret.evaluation.evaluate import Evaluation, evaluate
+from xlret.evaluation.mining import MiningScores, mine, scores_of_mining
 from xlret.evaluation.named_measures import NamedMeasure
 from xlret.evaluation.pool_measures import TOP
 from xlret.evaluation.rerank import reranking
 from xlret.evaluation.retrieve import Reorder
-from xlret.evaluation.sets import RetrievalSet
+from xlret.evaluation.sets import Bitext, Mining, RetrievalSet
 from xlret.model.debias.component import DebiasMethod, LanguageComponent
+from xlret.model.debias.estimate import estimate_component
 from xlret.model.encoder import Encoder
 from xlret.model.reranker import Reranker
 from xlret.search.balance import Balance
 from xlret.search.calibration import Calibration
-from xlret.shapes import FloatMatrix
+from xlret.shapes import FloatMatrix, IntArray
 from xlret.text.sides import Side
 
 
 @dataclass(frozen=True)
 class Method:
-    """How texts are encoded and ranked. At most one of `balance` and `reranker` changes the rankings of the vectors."""
+    """How texts are encoded and ranked. At most one of `balance` and `reranker` changes the rankings of the vectors.
+
+    A reranker with a baseline or a run orders the best passages of that ranking, or of it and the encoder's fused.
+    """
 
     precision: Literal["float32", "bfloat16"] = "float32"
     tokens_per_batch: int = 8192
@@ -106,18 +113,25 @@ def measure(
     """
     began = time.monotonic()
     rankings_given, retrieval_set = _rankings_given(retrieval_set, method)
+    mining: MiningScores | None = None
+    component: LanguageComponent | None = None
     if encoder is None:
-        assert rankings_given, "without an encoder there is a baseline or a run"
+        rankings_given = rankings_given or _order_of_candidates(retrieval_set)
         queries_QD, passages_PD = (
             np.zeros((len(ids), 1), np.float32) for ids in (retrieval_set.query_ids, retrieval_set.passage_ids)
         )
+    elif retrieval_set.mining is not None:
+        mining, component, queries_QD, passages_PD = _mined(encoder, retrieval_set, retrieval_set.mining, method)
     else:
         title = retrieval_set.name
         queries_QD = encoded(encoder, retrieval_set.query_texts, "query", method, f"{title}: queries", known)
-        passages_PD = encoded(encoder, retrieval_set.passage_texts, "passage", method, f"{title}: passages", known)
+        passages_PD = _passage_vectors(encoder, retrieval_set, method, known)
     encoded_at = time.monotonic()
-    component = component_of_set(retrieval_set, passages_PD, method.debias) if isinstance(method.debias, str) else method.debias
-    queries_QD, passages_PD = without_language(component, retrieval_set, queries_QD, passages_PD)
+    if mining is None:
+        component = (
+            component_of_set(retrieval_set, passages_PD, method.debias) if isinstance(method.debias, str) else method.debias
+        )
+        queries_QD, passages_PD = without_language(component, retrieval_set, queries_QD, passages_PD)
     depth = max(method.depth, TOP)
     changed = method.balance != "none" or method.reranker is not None or bool(rankings_given)
 
@@ -134,24 +148,99 @@ def measure(
 
     rankings: dict[str, Evaluation] = {}
     calibrated_from = None
-    if encoder is None:
-        evaluation = ranked(rankings_given[0] if len(rankings_given) == 1 else fused(rankings_given, with_vectors=False))
-    else:
-        evaluation = ranked()
+    base: Reorder | None = None
+    if rankings_given and (encoder is not None or len(rankings_given) > 1):
+        base = fused(rankings_given, with_vectors=encoder is not None)
+    elif rankings_given:
+        base = rankings_given[0]
     if rankings_given and encoder is not None:
-        rankings["encoder alone"] = evaluation
-        rankings["fused"] = evaluation = ranked(fused(rankings_given, with_vectors=True))
-    elif method.balance != "none":
+        rankings["encoder alone"] = ranked()
+    evaluation = ranked(base)
+    if rankings:
+        rankings["fused"] = evaluation
+    if method.balance != "none":
         calibration = method.calibration or calibration_of(retrieval_set, passages_PD)
         calibrated_from = calibration.made_from
         rankings["none"] = evaluation
         rankings[method.balance] = evaluation = ranked(BalancedRanking(method.balance, queries_QD, calibration))
     elif method.reranker is not None:
         score = partial(method.reranker.score, tokens_per_batch=method.tokens_per_batch, precision=method.precision)
-        rankings["encoder alone"] = evaluation
-        rankings["reranked"] = evaluation = ranked(reranking(retrieval_set, score, method.rerank_depth))
+        if not rankings:
+            rankings["encoder alone" if encoder is not None else "first ranking"] = evaluation
+        reranked = reranking(retrieval_set, score, method.rerank_depth)
+        rankings["reranked"] = evaluation = ranked(reranked if base is None else _after(base, reranked))
+    evaluation = replace(evaluation, mining=mining)
     seconds = (encoded_at - began, time.monotonic() - encoded_at)
     return Measured(retrieval_set, evaluation, rankings, calibrated_from, component, *seconds)
+
+
+def _after(first: Reorder, second: Reorder) -> Reorder:
+    """One change of the scores after another."""
+
+    def scores(rows: IntArray, scores_BP: FloatMatrix, columns: Mapping[str, slice]) -> FloatMatrix:
+        return second(rows, first(rows, scores_BP, columns), columns)
+
+    return scores
+
+
+def _passage_vectors(encoder: Encoder, retrieval_set: RetrievalSet, method: Method, known: KnownVectors | None) -> FloatMatrix:
+    """A vector for each passage; zeros for those that no query ranks."""
+    title = f"{retrieval_set.name}: passages"
+    if not retrieval_set.candidates:
+        return encoded(encoder, retrieval_set.passage_texts, "passage", method, title, known)
+    ranked = np.unique(np.concatenate(retrieval_set.candidates))
+    vectors_RD = encoded(encoder, [retrieval_set.passage_texts[row] for row in ranked], "passage", method, title, known)
+    passages_PD = np.zeros((len(retrieval_set.passage_ids), vectors_RD.shape[1]), np.float32)
+    passages_PD[ranked] = vectors_RD
+    return passages_PD
+
+
+def _mined(
+    encoder: Encoder, retrieval_set: RetrievalSet, mining: Mining, method: Method
+) -> tuple[MiningScores, LanguageComponent | None, FloatMatrix, FloatMatrix]:
+    """F1 of the pairs that are found, what was taken out of all vectors (estimated from dev, where it is a method), and the
+    vectors of the set's queries and passages, which are among the sentences of test."""
+    langs = (retrieval_set.query_langs[0], retrieval_set.passage_langs[0])
+
+    def vectors(bitext: Bitext, part: str) -> tuple[FloatMatrix, FloatMatrix]:
+        title = f"{retrieval_set.name}, {part}"
+        return (
+            encoded(encoder, bitext.source_texts, "query", method, f"{title}: sources"),
+            encoded(encoder, bitext.target_texts, "passage", method, f"{title}: targets"),
+        )
+
+    dev, test = vectors(mining.dev, "dev"), vectors(mining.test, "test")
+    component = method.debias if not isinstance(method.debias, str) else None
+    if isinstance(method.debias, str):
+        by_language = dict(zip(langs, dev, strict=True))
+        component = estimate_component(by_language, method.debias, made_from=f"dev sentences of {retrieval_set.name}")
+
+    def cleaned(sides: tuple[FloatMatrix, FloatMatrix]) -> tuple[FloatMatrix, FloatMatrix]:
+        if component is None:
+            return sides
+        sources_ND, targets_MD = sides
+        return (
+            component.remove(sources_ND, [langs[0]] * len(sources_ND), "query"),
+            component.remove(targets_MD, [langs[1]] * len(targets_MD), "passage"),
+        )
+
+    sources_ND, targets_MD = cleaned(test)
+    scores = scores_of_mining(mine(*cleaned(dev)), mining.dev.gold_G2, mine(sources_ND, targets_MD), mining.test.gold_G2)
+    return scores, component, sources_ND[np.unique(mining.test.gold_G2[:, 0])], targets_MD
+
+
+def _order_of_candidates(retrieval_set: RetrievalSet) -> list[Reorder]:
+    """The ranking that a set brings with it.
+
+    Raises:
+        UserError: it brings none.
+    """
+    if not retrieval_set.candidates:
+        raise UserError(
+            f"{retrieval_set.name}: a reranker needs a ranking to begin with; give an encoder, a baseline or a run, or take a "
+            "benchmark that has one (mmarco-rerank)"
+        )
+    return [candidates_order(retrieval_set.candidates, retrieval_set.passage_langs)]
 
 
 def _rankings_given(retrieval_set: RetrievalSet, method: Method) -> tuple[list[Reorder], RetrievalSet]:

@@ -71,6 +71,9 @@ def part_of(whole: RetrievalSet, query_lang: str, passage_lang: str) -> Retrieva
         whole.caution,
         whole.read_from,
         list(judged.values()),
+        candidates=[index_of[rows][index_of[rows] >= 0] for rows in (whole.candidates[row] for row in judged)]
+        if whole.candidates
+        else [],
     )
 
 

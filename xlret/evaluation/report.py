@@ -53,6 +53,7 @@ def as_json(evaluation: Evaluation) -> dict[str, Any]:
     values = {name: getattr(evaluation, name) for name in names}
     values["mrc"] = evaluation.rank_correlation
     values["measures"] = list(evaluation.measures)
+    values["mining"] = None if evaluation.mining is None else vars(evaluation.mining)
     values["means"] = {"macro": macro_means(evaluation), "micro": evaluation.micro_means}
     plain: dict[str, Any] = without_nan(values)
     return plain
@@ -114,6 +115,12 @@ def remarks(evaluation: Evaluation) -> list[str]:
     if evaluation.tied:
         sentences.append(
             f"in {evaluation.tied:,} queries an answer is tied with another passage, and goes by its order in the set"
+        )
+    if evaluation.mining is not None:
+        mined = evaluation.mining
+        sentences.append(
+            f"translations mined: F1 {number(mined.f1)}, precision {number(mined.precision)}, recall {number(mined.recall)} "
+            f"({mined.pairs:,} pairs for {mined.gold:,}) at margin {mined.threshold:.4f}, from dev (F1 {number(mined.dev_f1)})"
         )
     if evaluation.caution:
         sentences.append(f"caution: {evaluation.caution}")

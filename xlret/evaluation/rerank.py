@@ -6,7 +6,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from xlret.evaluation.retrieve import Reorder, passage_of_columns
+from xlret.evaluation.retrieve import NOT_RETRIEVED, Reorder, passage_of_columns
 from xlret.evaluation.sets import RetrievalSet
 from xlret.shapes import FloatMatrix, IntArray
 
@@ -23,6 +23,8 @@ class Scorer(Protocol):
 def reranking(retrieval_set: RetrievalSet, score: Scorer, depth: int) -> Reorder:
     """A `Reorder` for `evaluate`: the `depth` best passages of the pooled ranking stand in the order of their new scores.
 
+    What was not retrieved is not reranked.
+
     They stay above all others, which keep their order; passages with equal new scores stay tied (and go by index). So ranks
     and metrics within a language change through the pooled ranking alone. The scores that rankings report are, for reranked
     passages, no logits: the best score of the others plus 1, 2, ... in the new order.
@@ -37,18 +39,23 @@ def reranking(retrieval_set: RetrievalSet, score: Scorer, depth: int) -> Reorder
 
     def reorder(rows: IntArray, scores_BP: FloatMatrix, columns: Mapping[str, slice]) -> FloatMatrix:
         passage_of = passage_of_columns(retrieval_set.passage_langs, columns)
-        kept = min(depth, len(passage_of))
-        top_BK = np.stack([np.lexsort((passage_of, -scores_P))[:kept] for scores_P in scores_BP])
+        tops = [_best(scores_P, passage_of, depth) for scores_P in scores_BP]
         texts = [retrieval_set.query_texts[row] for row in rows]
-        pairs = [
-            (text, retrieval_set.passage_texts[passage_of[p]]) for text, top in zip(texts, top_BK, strict=True) for p in top
-        ]
+        pairs = [(text, retrieval_set.passage_texts[passage_of[p]]) for text, top in zip(texts, tops, strict=True) for p in top]
         starts = range(0, len(pairs), _PAIRS_AT_ONCE)
-        new_BK = np.concatenate([score(pairs[at : at + _PAIRS_AT_ONCE]) for at in starts]).reshape(top_BK.shape)
-        for scores_P, top, new in zip(scores_BP, top_BK, new_BK, strict=True):
+        new = np.concatenate([np.empty(0, np.float32), *(score(pairs[at : at + _PAIRS_AT_ONCE]) for at in starts)])
+        ends = np.cumsum([len(top) for top in tops])
+        for scores_P, top, new_K in zip(scores_BP, tops, np.split(new, ends[:-1]), strict=True):
             others = np.delete(scores_P, top)
-            new_ranks = np.unique(new, return_inverse=True)[1]
+            new_ranks = np.unique(new_K, return_inverse=True)[1]
             scores_P[top] = np.ceil(others.max(initial=0.0)) + 1 + new_ranks
         return scores_BP
 
     return reorder
+
+
+def _best(scores_P: FloatMatrix, passage_of: IntArray, depth: int) -> IntArray:
+    """The columns of the best `depth` passages that were retrieved, best first, ties by passage."""
+    order: IntArray = np.lexsort((passage_of, -scores_P))[:depth]
+    kept: IntArray = order[scores_P[order] != NOT_RETRIEVED]
+    return kept

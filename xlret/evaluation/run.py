@@ -49,7 +49,7 @@ def evaluate_encoder(
     `measure.evaluate_sets` is the same without files and prints.
 
     Args:
-        encoder: a directory or a hub name; None for a baseline or a run alone.
+        encoder: a directory or a hub name; None for a baseline, a run or a reranker of these alone.
         settings: what to evaluate on.
         out: directory for evaluation.json and its kin; None only prints.
         replace: whether an earlier evaluation in `out` gives way.
@@ -60,7 +60,7 @@ def evaluate_encoder(
     Raises:
         UserError: something of these cannot be used.
     """
-    if encoder is None and settings.baseline is None and settings.run is None:
+    if encoder is None and settings.baseline is None and settings.run is None and settings.reranker is None:
         raise UserError("nothing to evaluate; give an encoder (--encoder), a baseline (--baseline bm25) or a run (--run FILE)")
     if encoder is None and settings.debias is not None:
         raise UserError("debias changes the vectors of an encoder; give one with --encoder")
@@ -71,6 +71,7 @@ def evaluate_encoder(
     prepared = _prepared_sets(settings, sets)
     model = None if encoder is None else Encoder.load(encoder, device=_device(), **settings.overrides())
     name = " + ".join(str(part) for part in (encoder, settings.baseline, settings.run) if part is not None)
+    name = name or str(settings.reranker)
     measured = []
     known: KnownVectors | None = None if settings.pool in (None, "pooled") else {}  # parts share texts
     for retrieval_set in prepared:
@@ -159,6 +160,8 @@ def _prepared_sets(settings: EvaluateSettings, sets: Iterable[RetrievalSet] | No
     sets = retrieval_sets(settings) if sets is None else sets
     if settings.pool is not None:
         sets = as_pools(sets, settings.pool)
+    if switcher is not None or lexicon is not None:
+        sets = (with_changes(each, mining=None) for each in sets)  # its sentences would be others than the queries
     if switcher is not None:
         sets = (with_switched_queries(each, switcher) for each in sets)
     if lexicon is None:
@@ -182,7 +185,7 @@ def _print_measured(measured: Measured, settings: EvaluateSettings, console: Con
     report.print_evaluation(measured.evaluation, held_out=settings.held_out, console=console)
     if measured.rankings:
         title = f"the best {settings.rerank_depth} passages of each query before and after reranking"
-        if settings.baseline is not None or settings.run is not None:
+        if (settings.baseline is not None or settings.run is not None) and settings.reranker is None:
             title = "the encoder's ranking before and after it is fused with the others (reciprocal ranks)"
         if settings.balance != "none":
             origin = settings.calibration or measured.calibrated_from
@@ -193,7 +196,8 @@ def _print_measured(measured: Measured, settings: EvaluateSettings, console: Con
 def _print_mean(values: Mapping[str, Any], console: Console) -> None:
     if values["benchmark"] is not None and len(values["sets"]) > 1:
         metric = values["benchmark"]["metric"]
-        console.print(f"mean {metric} of {len(values['sets'])} sets: {report.number(values[metric])}", markup=False)
+        if values.get(metric) is not None:
+            console.print(f"mean {metric} of {len(values['sets'])} sets: {report.number(values[metric])}", markup=False)
 
 
 def _device() -> str:

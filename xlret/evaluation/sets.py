@@ -16,6 +16,31 @@ from xlret.text.languages import language
 from xlret.text.sides import SIDES, Side
 
 
+class Answers(NamedTuple):
+    """Strings that answer the queries, where nobody judged passages (XOR-Retrieve)."""
+
+    strings: list[tuple[str, ...]]
+    """Of each query; none: it is not counted."""
+    text_starts: IntArray
+    """Where the text of each passage begins, behind its title: only there is an answer looked for."""
+
+
+class Bitext(NamedTuple):
+    """Two sides of sentences of which a few are translations of each other."""
+
+    source_texts: list[str]
+    target_texts: list[str]
+    gold_G2: IntArray
+    """The pairs that are: row of the source, row of the target."""
+
+
+class Mining(NamedTuple):
+    """A task of finding the translations (BUCC): the threshold is tuned on one bitext and used on the other."""
+
+    dev: Bitext
+    test: Bitext
+
+
 class Judgements(NamedTuple):
     """What people said of one query's passages."""
 
@@ -53,6 +78,12 @@ class RetrievalSet:
     judgements: list[Judgements] = field(default_factory=list)
     """For each query all that was judged, of which `relevant` are those with a grade of 1 or more. Empty: every relevant
     passage has grade 1, and nothing else was judged."""
+    answers: Answers | None = None
+    """Strings that passages are searched for, in place of judgements."""
+    candidates: list[IntArray] = field(default_factory=list)
+    """For each query the only passages that are ranked, best first by what chose them. Empty: all passages."""
+    mining: Mining | None = None
+    """Bitexts of which this set's queries and passages are: the sources of the gold pairs in `test`, and all its targets."""
 
     def __post_init__(self) -> None:
         """Checks lengths and ids.
@@ -67,6 +98,8 @@ class RetrievalSet:
             raise ValueError(f"{self.name}: the passage columns have different lengths")
         if len(self.judgements) not in (0, queries):
             raise ValueError(f"{self.name}: judgements of {len(self.judgements)} queries, where there are {queries}")
+        if len(self.candidates) not in (0, queries):
+            raise ValueError(f"{self.name}: candidates of {len(self.candidates)} queries, where there are {queries}")
         if len(set(self.query_ids)) != queries or len(set(self.passage_ids)) != passages:
             raise ValueError(f"{self.name}: an id is there twice")
 

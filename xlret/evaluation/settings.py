@@ -55,7 +55,8 @@ class EvaluateSettings(Settings):
     baseline: Statistics | None = None
     """A ranking without an encoder: BM25 with statistics of each language, or of all together. With an encoder: both, fused."""
     run: PathSetting | None = None
-    """A TREC run to measure, whoever made it; for several sets a directory with SET.run.trec. Beside others: fused."""
+    """A TREC run to measure, whoever made it; for several sets a directory with SET.run.trec. Beside others: fused. A reranker
+    orders the best of it, or of what was fused."""
     pool: Pool | None = None
     """mono: a set for each language alone; cross: one for each pair; pooled: one of all. By default as published."""
     held_out: LanguageCodes = ()
@@ -115,8 +116,8 @@ class EvaluateSettings(Settings):
             raise ValueError("after translate_test all texts are in one language; leave debias out")
         if self.switch_queries is None and (self.switch_languages or self.switch_p != 0.5 or self.switch_policy != "ml"):
             raise ValueError("how queries are switched goes with switch_queries: name a lexicon")
-        if (self.baseline or self.run) and (self.reranker is not None or self.balance != "none"):
-            raise ValueError("baseline and run are rankings of their own; leave balance and reranker out")
+        if (self.baseline or self.run) and self.balance != "none":
+            raise ValueError("baseline and run are rankings of their own; leave balance out")
         if (self.benchmark is None) == (self.corpus is None):
             raise ValueError("give either a benchmark with its data or a corpus")
         about = None if self.benchmark is None else benchmark(self.benchmark)

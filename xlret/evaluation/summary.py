@@ -32,6 +32,7 @@ def summary(encoder: str, settings: EvaluateSettings, measured: Sequence[Measure
     """
     evaluations = [result.evaluation for result in measured]
     about = None if settings.benchmark is None else benchmark(settings.benchmark)
+    mined = [each.mining for each in evaluations if each.mining is not None]
     held_out = {each.name: each.means_over(settings.held_out) for each in evaluations} if settings.held_out else None
     return {
         "encoder": encoder,
@@ -43,8 +44,9 @@ def summary(encoder: str, settings: EvaluateSettings, measured: Sequence[Measure
         "mrc": mean(np.array([each.rank_correlation for each in evaluations])),
         **{
             name: mean(np.array([each.pooled[name] for each in evaluations]))
-            for name in (*POOLED, *(measure.name for measure in settings.measures()))
+            for name in dict.fromkeys((*POOLED, *(name for each in evaluations for name in each.measures)))
         },
+        **({"f1": mean(np.array([scores.f1 for scores in mined]))} if mined else {}),
         "means": {
             "macro": _mean_of_sets([report.macro_means(each) for each in evaluations]),
             "micro": _mean_of_sets([each.micro_means for each in evaluations]),

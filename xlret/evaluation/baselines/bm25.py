@@ -45,10 +45,6 @@ def bm25(retrieval_set: RetrievalSet, statistics: Statistics) -> Reorder:
 
     Cost: for each query a sum over its terms' lists in every index, and a row of scores as long as the pool.
     """
-    try:
-        import bm25s
-    except ImportError as error:
-        raise UserError("BM25 needs the package bm25s: pip install 'xlret[lexical]'") from error
     passage_rows: dict[str, list[int]] = {}
     for row, lang in enumerate(retrieval_set.passage_langs):
         passage_rows.setdefault(lang if statistics == "bm25" else "", []).append(row)
@@ -56,9 +52,7 @@ def bm25(retrieval_set: RetrievalSet, statistics: Statistics) -> Reorder:
     for rows in passage_rows.values():
         terms = [words_of(retrieval_set.passage_texts[row], retrieval_set.passage_langs[row]) for row in rows]
         if any(terms):
-            index = bm25s.BM25()
-            index.index(terms, show_progress=False)
-            indexes.append((np.array(rows), index))
+            indexes.append((np.array(rows), _index(terms)))
 
     def scores(rows: IntArray, scores_BP: FloatMatrix, columns: Mapping[str, slice]) -> FloatMatrix:
         passage_of = passage_of_columns(retrieval_set.passage_langs, columns)
@@ -71,6 +65,35 @@ def bm25(retrieval_set: RetrievalSet, statistics: Statistics) -> Reorder:
         return by_passage_BP[:, passage_of]
 
     return scores
+
+
+def best_by_bm25(queries: Sequence[str], passages: Sequence[str], lang: str, depth: int) -> list[IntArray]:
+    """The rows of the best `depth` passages of each query, best first, by BM25 within one language; equal scores by row.
+
+    Passages without a term of the query are none of them.
+
+    Raises:
+        UserError: see `bm25`.
+    """
+    terms = [words_of(text, lang) for text in passages]
+    if not any(terms):
+        return [np.empty(0, np.int64)] * len(queries)
+    index, best = _index(terms), []
+    for query in queries:
+        scores_P = _scores(index, words_of(query, lang), len(passages))
+        matching = np.flatnonzero(scores_P > 0)
+        best.append(matching[np.argsort(-scores_P[matching], kind="stable")][:depth])
+    return best
+
+
+def _index(terms: Sequence[Sequence[str]]) -> Any:
+    try:
+        import bm25s
+    except ImportError as error:
+        raise UserError("BM25 needs the package bm25s: pip install 'xlret[lexical]'") from error
+    index = bm25s.BM25()
+    index.index(terms, show_progress=False)
+    return index
 
 
 def _scores(index: Any, query: Sequence[str], n_passages: int) -> Any:

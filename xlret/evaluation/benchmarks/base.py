@@ -41,7 +41,7 @@ class Benchmark:
     """Where the hub has these files in the same form; none: they are fetched by hand."""
     sha256: Mapping[str, str] = field(default_factory=dict)
     """Names of files -> the checksum of their content, unpacked; of copies whose counts are the published ones."""
-    task: Literal["retrieval", "bitext retrieval", "entity retrieval"] = "retrieval"
+    task: Literal["retrieval", "bitext retrieval", "bitext mining", "entity retrieval", "reranking"] = "retrieval"
 
     def load(self, directory: Path, languages: Iterable[str] | None = None) -> Iterator[RetrievalSet]:
         """The retrieval sets of a directory with the published files, one at a time.

@@ -6,7 +6,7 @@ from pathlib import Path
 from xlret.data.rows import ReadingReport
 from xlret.data.sources.mmarco import LANGUAGES
 from xlret.data.sources.qrels import read_qrels
-from xlret.data.sources.texts import tsv_texts
+from xlret.data.sources.texts import Text, tsv_texts
 from xlret.evaluation.benchmarks.base import Benchmark, first_existing
 from xlret.evaluation.benchmarks.parallel import ParallelTexts
 from xlret.evaluation.sets import RetrievalSet
@@ -19,8 +19,23 @@ def _sets(directory: Path, languages: tuple[str, ...]) -> Iterator[RetrievalSet]
     Its Mo is the monolingual task, Cr the cross-lingual and Mul the multilingual one. A language has 8.8 million passages: a
     set is held in memory whole, so choose languages. `directory` is the repository, or its folder `data`.
     """
-    data = directory / "data" if (directory / "data").is_dir() else directory
-    texts, report = ParallelTexts(), ReadingReport()
+    data = data_folder(directory)
+    texts = ParallelTexts()
+    add_queries(texts, data, languages)
+    for lang in languages:
+        for passage in passages_of(data, lang):
+            texts.add_passage(passage.id, lang, passage.text)
+    yield texts.retrieval_set("mmarco")
+
+
+def data_folder(directory: Path) -> Path:
+    """The folder `data` of the repository, or the directory itself."""
+    return directory / "data" if (directory / "data").is_dir() else directory
+
+
+def add_queries(texts: ParallelTexts, data: Path, languages: tuple[str, ...]) -> None:
+    """Adds the judged dev questions of some languages; those that nobody judged are counted."""
+    report = ReadingReport()
     qrels = read_qrels(first_existing(data, "qrels.dev.small.tsv", "qrels.dev.tsv"), report)
     relevant = {query: tuple(passage for passage, grade in row.items() if grade >= 1) for query, row in qrels.items()}
     for lang in languages:
@@ -33,12 +48,15 @@ def _sets(directory: Path, languages: tuple[str, ...]) -> Iterator[RetrievalSet]
                 texts.add_query(query.id, lang, query.text, relevant[query.id])
             else:
                 texts.leave_out("queries without a judgement")
-        for passage in tsv_texts(first_existing(data, f"google/collections/{name}_collection.tsv"), report):
-            texts.add_passage(passage.id, lang, passage.text)
-    yield texts.retrieval_set("mmarco")
 
 
-def _files(languages: tuple[str, ...]) -> list[str]:
+def passages_of(data: Path, lang: str) -> Iterator[Text]:
+    """All passages of one language."""
+    return tsv_texts(first_existing(data, f"google/collections/{LANGUAGES[lang]}_collection.tsv"), ReadingReport())
+
+
+def files_of(languages: tuple[str, ...]) -> list[str]:
+    """The repository's files for some languages."""
     names = [LANGUAGES[lang] for lang in languages]
     return [
         "data/qrels.dev.small.tsv",
@@ -64,5 +82,5 @@ MMARCO = Benchmark(
   year = {2021}
 }""",
     read=_sets,
-    hub=(HubRepository("unicamp-dl/mmarco", "4618200568100aa0bf7fbf494d8d022e7ecab9a6", _files),),
+    hub=(HubRepository("unicamp-dl/mmarco", "4618200568100aa0bf7fbf494d8d022e7ecab9a6", files_of),),
 )
