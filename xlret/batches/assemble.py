@@ -1,16 +1,19 @@
 """From a step of the plan to token ids: fetch texts, switch words, tokenise. A pure function of (inputs, step, rank, world)."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from xlret.batches.pairs import AssembledPairs, draw_negatives
+from xlret.batches.parallel import ParallelInputs, parallel_languages
 from xlret.batches.plan import BatchPlan, StepPlan
 from xlret.batches.settings import PlanSettings
 from xlret.data.corpus import ParallelCorpus
+from xlret.data.teacher import Teacher
 from xlret.errors import DataError, UserError
 from xlret.lexicon.remembered import remembered_lexicon
 from xlret.shapes import IntArray
@@ -36,6 +39,20 @@ class Inputs:
     hard_negatives: int = 0
     negatives: int | None = None
     """For a reranker: negatives of each row from its batch. None: a retriever, which takes the whole batch as negatives."""
+    parallel: ParallelInputs | None = None
+    """Translations that come along, for losses that compare them."""
+
+
+def _no_texts() -> Ragged:
+    return Ragged(np.empty(0, np.int32), np.empty(0, np.int32))
+
+
+def _no_rows() -> IntArray:
+    return np.empty(0, np.int64)
+
+
+def _no_numbers() -> NDArray[np.float32]:
+    return np.empty(0, np.float32)
 
 
 @dataclass(frozen=True)
@@ -54,11 +71,22 @@ class Assembled:
     negative_clusters: IntArray  # [b*H]; -1 where a row has fewer negatives
     words: int  # words of the sides that may be switched
     switched: int
+    parallel_queries: Ragged = field(default_factory=_no_texts)  # [b]: each query in another language; or none
+    parallel_passages: Ragged = field(default_factory=_no_texts)  # [b]: the same of the positives
+    parallel_query_known: IntArray = field(default_factory=_no_rows)  # [b]: 1 where the group has it, else the text is empty
+    parallel_passage_known: IntArray = field(default_factory=_no_rows)
+    teacher_queries: NDArray[np.float32] = field(default_factory=_no_numbers)  # [b*T]; zeros where the teacher read nothing
+    teacher_passages: NDArray[np.float32] = field(default_factory=_no_numbers)
+
+    @property
+    def texts(self) -> tuple[Ragged, ...]:
+        """All that goes through the encoder."""
+        return self.queries, self.passages, self.parallel_queries, self.parallel_passages
 
     @property
     def tokens(self) -> int:
         """Tokens without padding."""
-        return int(self.queries.lengths.sum() + self.passages.lengths.sum())
+        return sum(int(side.lengths.sum()) for side in self.texts)
 
 
 Batch = Assembled | AssembledPairs
@@ -77,6 +105,14 @@ class Assembler:
             self._tokeniser = Tokeniser.load(inputs.tokeniser)
         else:
             self._pair_tokeniser = PairTokeniser.load(inputs.tokeniser)
+        self._teachers: list[Teacher] = []
+        if inputs.parallel is not None:
+            if inputs.parallel.pivot not in self.plan.languages:
+                trained = ", ".join(sorted(self.plan.languages))
+                raise UserError(f"loss.pivot is {inputs.parallel.pivot}, which is not trained on; choose one of {trained}")
+            self._teachers = [
+                Teacher(path, corpus) for path, corpus in zip(inputs.parallel.teachers, self._corpora, strict=False)
+            ]
         self._switcher: Switcher | None = None
         if inputs.switch.policy != "none":
             lexicon = remembered_lexicon(inputs.switch.lexicons, inputs.switch.languages)
@@ -151,7 +187,26 @@ class Assembler:
             negative_clusters=negative_clusters,
             words=words,
             switched=switched,
+            **self._parallel(share, first_row),
         )
+
+    def _parallel(self, share: StepPlan, first_row: int) -> dict[str, Any]:
+        """The fields of a batch that hold translations and a teacher's vectors."""
+        if self._inputs.parallel is None:
+            return {}
+        assert self._tokeniser is not None, "a retriever's batch"
+        parallel, corpus = self._inputs.parallel, self._corpora[share.corpus]
+        key, allowed = (self._inputs.plan.seed, share.step), sorted(self.plan.languages)
+        fields: dict[str, Any] = {}
+        for side in parallel.sides:
+            langs, plural = (share.query_lang, "queries") if side == "query" else (share.passage_lang, "passages")
+            others = parallel_languages(corpus, side, langs, share.group, allowed, parallel.pivot, key, first_row)
+            texts = fetch_texts(corpus, side, others, share.group)
+            fields[f"parallel_{plural}"] = Ragged(*self._tokeniser.ragged(texts, side))
+            fields[f"parallel_{side}_known"] = np.array([bool(lang) for lang in others], dtype=np.int64)
+            if self._teachers:
+                fields[f"teacher_{plural}"] = self._teachers[share.corpus].vectors(side, share.group).reshape(-1)
+        return fields
 
     def _assemble_pairs(self, whole: StepPlan, share: StepPlan, rank: int, first_row: int) -> AssembledPairs:
         """The pairs of a share. Negatives may be any row's, so that the texts of the whole batch are made on every worker."""
@@ -218,11 +273,12 @@ def assembler(inputs: Inputs) -> Assembler:
 
 
 def fetch_texts(corpus: ParallelCorpus, side: str, languages: tuple[str, ...], groups: IntArray) -> list[str]:
-    """The texts of one side, one language at a time, in the order of `groups`."""
+    """The texts of one side, one language at a time, in the order of `groups`; "" where the language is ""."""
     fetch = corpus.queries if side == "query" else corpus.passages
-    rows_of: Mapping[str, list[int]] = {lang: [] for lang in languages}
+    rows_of: dict[str, list[int]] = {lang: [] for lang in languages}
     for row, lang in enumerate(languages):
         rows_of[lang].append(row)
+    rows_of.pop("", None)
     texts = [""] * len(languages)
     for lang, rows in rows_of.items():
         for row, text in zip(rows, fetch(lang, groups[rows]), strict=True):

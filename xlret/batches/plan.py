@@ -105,6 +105,11 @@ class BatchPlan:
         self._parts = [self._part(kind) for kind in kinds]
         self._refuse_idle_corpora()
 
+    @property
+    def languages(self) -> frozenset[str]:
+        """Those that the run trains on: `languages` of the settings, or of the corpora, without `exclude`."""
+        return self._languages
+
     def step(self, t: int) -> StepPlan:
         """The global batch of step `t` (0 or more). Costs the same at any `t`: on average about 0.1 ms at 64 rows.
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from xlret.errors import CorruptError
 from xlret.shapes import IntArray
@@ -85,6 +86,19 @@ class MappedTable:
             start, stop = values.offsets[row].as_py(), values.offsets[row + 1].as_py()
             lists.append(values.values[start:stop].to_numpy(zero_copy_only=True).copy())
         return lists
+
+    def vectors(self, column: str, rows: IntArray) -> NDArray[np.float32]:
+        """The rows of a column of lists of D numbers each, [len(rows), D], in their order."""
+        rows = self._checked(rows)
+        batches = np.searchsorted(self._first, rows, side="right") - 1
+        dimension = self._batches[0].column(column).type.list_size
+        vectors_ND = np.empty((len(rows), dimension), dtype=np.float32)
+        for batch in np.unique(batches):
+            inside = batches == batch
+            values = self._batches[batch].column(column).flatten().to_numpy(zero_copy_only=True)
+            vectors_ND[inside] = values.reshape(-1, dimension)[rows[inside] - self._first[batch]]
+            self.release()
+        return vectors_ND
 
     def whole(self, column: str) -> IntArray:
         """A whole int64 column, copied into memory: 8 bytes a row."""

@@ -6,9 +6,8 @@ from pathlib import Path
 import torch
 
 from xlret.model.encoder import Encoder, start_encoder
-from xlret.model.losses.base import Loss
 from xlret.model.losses.contrast import SwitchedContrast
-from xlret.model.losses.infonce import InfoNCE
+from xlret.model.losses.make import make_loss
 from xlret.model.losses.matryoshka import Matryoshka
 from xlret.model.reranker import Reranker, start_reranker
 from xlret.training.settings import TrainJob
@@ -35,8 +34,9 @@ def load_step(job: TrainJob, directory: Path, device: torch.device) -> Step:
         reranker = Reranker.load(directory, device=str(device))
         return RerankerStep(reranker, job.tokens_per_forward, autocast, job.reranker.dev_negatives).to(device)
     encoder = Encoder.load(directory, device=str(device))
-    loss: Loss = InfoNCE(job.loss)
+    loss = make_loss(job.loss)
     if job.encoder.dimensions:
         loss = Matryoshka(loss, job.encoder.dimensions)
     loss = SwitchedContrast(loss, job.switch.contrast_weight)  # of batches that bring switched copies
-    return RetrieverStep(encoder, loss, job.tokens_per_forward, autocast).to(device)
+    step = RetrieverStep(encoder, loss, job.tokens_per_forward, autocast, job.loss.parallel_sides, job.loss.has_teacher)
+    return step.to(device)

@@ -128,6 +128,18 @@ class TrainJob(Settings):
         return self
 
     @model_validator(mode="after")
+    def _possible_alignment(self) -> "TrainJob":
+        if self.loss.kind == "infonce":
+            return self
+        if self.model == "reranker":
+            raise ValueError(f"loss.kind {self.loss.kind} compares vectors, which a reranker has none of; leave it out")
+        if self.switch.objective == "contrast":
+            raise ValueError(f"objective contrast goes with loss.kind infonce, not {self.loss.kind}; set one of the two back")
+        if self.loss.has_teacher and self.encoder.dimensions:
+            raise ValueError("a teacher's vectors have one length; leave encoder.dimensions out or choose another loss.kind")
+        return self
+
+    @model_validator(mode="after")
     def _possible_reranker(self) -> "TrainJob":
         if self.model == "reranker":
             if self.switch.objective == "contrast":

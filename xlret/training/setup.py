@@ -9,6 +9,7 @@ import numpy as np
 import yaml
 
 from xlret.batches.assemble import Assembler, Inputs
+from xlret.batches.parallel import ParallelInputs
 from xlret.batches.plan import BatchPlan
 from xlret.batches.samples import sample_texts
 from xlret.batches.usable import plan_languages
@@ -24,6 +25,7 @@ from xlret.training.dev import DevSets
 from xlret.training.kinds import start_model
 from xlret.training.loop import WorkerTask
 from xlret.training.settings import TrainJob
+from xlret.training.teacher import teacher_vectors
 
 # Settings that say how a run is carried out, not what it computes: they may differ when it is continued.
 _HOW = ("ray", "storage", "log_every", "keep_checkpoints")
@@ -53,22 +55,33 @@ def set_up(job: TrainJob, directory: Path) -> SetUp:
         languages = sorted(job.encoder.fresh.languages or plan_languages(corpora, job.plan))
         start_model(job, lambda: tokeniser_texts(corpora, languages)).save(start, replace=True)
     negatives = job.reranker.negatives if job.model == "reranker" else None
-    inputs = Inputs(job.corpora, job.plan, job.switch, start, job.hard_negatives, negatives)
+    parallel = _parallel(job, corpora, start)
+    inputs = Inputs(job.corpora, job.plan, job.switch, start, job.hard_negatives, negatives, parallel)
     assemble = Assembler(inputs)
     assemble(0, 0, max(1, job.ray.workers))
     start_weights = sha256_of(start / "model.safetensors")
     write_text(directory / "config.yaml", as_yaml(job))
     write_json(directory / "run.json", _facts(job, corpora, plan, start_weights))
-    task = WorkerTask(job, directory, inputs, fingerprint(job, plan, start_weights), newest_checkpoint(directory))
+    teachers = () if parallel is None else tuple(path.name for path in parallel.teachers)
+    deciding = fingerprint(job, plan, start_weights, teachers)
+    task = WorkerTask(job, directory, inputs, deciding, newest_checkpoint(directory))
     return SetUp(task, plan, sample_texts(assemble, job.steps * job.accumulate))
 
 
-def fingerprint(job: TrainJob, plan: BatchPlan, start_weights: str) -> str:
-    """A hash of all that decides the weights a run ends in."""
+def _parallel(job: TrainJob, corpora: Sequence[ParallelCorpus], start: Path) -> ParallelInputs | None:
+    """What the loss wants beside pairs."""
+    if not job.loss.parallel_sides or job.model == "reranker":
+        return None
+    teachers = teacher_vectors(job, corpora, start) if job.loss.has_teacher else ()
+    return ParallelInputs(job.loss.pivot, job.loss.parallel_sides, teachers)
+
+
+def fingerprint(job: TrainJob, plan: BatchPlan, start_weights: str, teachers: Sequence[str] = ()) -> str:
+    """A hash of all that decides the weights a run ends in; `teachers` are the checksums that name a teacher's vectors."""
     # Without defaults, so that a setting that xlret did not have when a run began does not end the run.
     settings = job.model_dump(mode="json", exclude_defaults=True)
     deciding = {name: value for name, value in settings.items() if name not in (*_HOW, "name")}
-    text = json.dumps([deciding, plan.fingerprint, start_weights, max(1, job.ray.workers)], sort_keys=True)
+    text = json.dumps([deciding, plan.fingerprint, start_weights, max(1, job.ray.workers), *teachers], sort_keys=True)
     return f"{key_of(text):032x}"
 
 

@@ -2,6 +2,12 @@
 
     base.py       what a loss is: `Embeddings` of a batch in, a scalar and named parts out
     infonce.py    InfoNCE over cosine with the negatives of all processes, group masking, fixed or learned temperature
+    xlco.py       each text finds its translation among those of the batch
+    mimo.py       a teacher's space for all languages, mixed with xlco
+    lakda.py      a query and its translation rank the batch's passages alike
+    beside.py     one of these beside InfoNCE
+    make.py       settings to loss
+    rows.py       what they share
     contrast.py   a loss, and the same between queries and their code-switched copies
     matryoshka.py a loss over the beginnings of vectors too, so that they may be cut short
 

@@ -5,6 +5,15 @@ from typing import NamedTuple, Protocol
 from torch import Tensor
 
 
+class Translations(NamedTuple):
+    """Vectors of the texts of a batch in another language."""
+
+    vector_bD: Tensor
+    """Row i is the translation of text i, the same fact of the same group."""
+    known_b: Tensor
+    """Bool: False where the group has none, whose vector is not looked at."""
+
+
 class Embeddings(NamedTuple):
     """The vectors of one process's share of a batch, b rows, and who answers whom. Vectors need not be normalised.
 
@@ -25,14 +34,33 @@ class Embeddings(NamedTuple):
     """Clusters of the hard negatives; -1 marks a missing one, whose vector is not looked at."""
     switched_bD: Tensor | None = None
     """A code-switched copy of each query."""
+    parallel_query: Translations | None = None
+    """Each query in another language."""
+    parallel_passage: Translations | None = None
+    """Each positive in another language."""
+    teacher_query_bD: Tensor | None = None
+    """A teacher's vector of each group's query in the pivot language; zeros where there is none."""
+    teacher_passage_bD: Tensor | None = None
+    """The same of the positives."""
+
+    def with_translations(self) -> list[tuple[Tensor, Translations]]:
+        """Queries and passages with their translations, those sides that have any."""
+        sides = ((self.query_bD, self.parallel_query), (self.passage_bD, self.parallel_passage))
+        return [(text_bD, translations) for text_bD, translations in sides if translations is not None]
 
     def cut(self, dimensions: int) -> "Embeddings":
-        """The first numbers of every vector."""
+        """The first numbers of every vector of the encoder; a teacher's stay whole."""
+
+        def shorter(translations: Translations | None) -> Translations | None:
+            return translations and Translations(translations.vector_bD[:, :dimensions], translations.known_b)
+
         return self._replace(
             query_bD=self.query_bD[:, :dimensions],
             passage_bD=self.passage_bD[:, :dimensions],
             negative_bHD=None if self.negative_bHD is None else self.negative_bHD[..., :dimensions],
             switched_bD=None if self.switched_bD is None else self.switched_bD[:, :dimensions],
+            parallel_query=shorter(self.parallel_query),
+            parallel_passage=shorter(self.parallel_passage),
         )
 
 

@@ -9,6 +9,7 @@ from torch.nn import functional
 from xlret.errors import UserError
 from xlret.model.gather import gather_rows
 from xlret.model.losses.base import Embeddings
+from xlret.model.losses.rows import own_rows, unit
 from xlret.model.losses.settings import COLDEST, HOTTEST, LossSettings
 
 
@@ -57,14 +58,13 @@ class InfoNCE(nn.Module):
     forward = from_embeddings
 
     def _loss(self, embeddings: Embeddings) -> Tensor:
-        query_bD, passage_bD, cluster_b, negative_bHD, negative_cluster_bH, _ = embeddings
-        query_bD, passage_bD = _unit(query_bD), _unit(passage_bD)
+        query_bD, passage_bD, cluster_b, negative_bHD, negative_cluster_bH = embeddings[:5]
+        query_bD, passage_bD = unit(query_bD), unit(passage_bD)
         scale = self._scale(query_bD)
-        rows = len(query_bD)
         everyone_N = gather_rows(cluster_b)
-        own_b = torch.arange(rows, device=query_bD.device) + rows * _rank_of(everyone_N, rows)
+        own_b = own_rows(len(query_bD), len(everyone_N), query_bD.device)
         removed_bN = self._same(cluster_b, everyone_N)
-        removed_bN[torch.arange(rows, device=query_bD.device), own_b] = False
+        removed_bN[torch.arange(len(query_bD), device=query_bD.device), own_b] = False
         positive_bN = (scale * query_bD @ gather_rows(passage_bD).T).masked_fill(removed_bN, -torch.inf)
         scores = [positive_bN]
         if self.settings.printed_form:
@@ -74,7 +74,7 @@ class InfoNCE(nn.Module):
         if negative_bHD is not None:
             assert negative_cluster_bH is not None, "negatives come with their clusters"
             negative_cluster_M = gather_rows(negative_cluster_bH).reshape(-1)
-            negative_MD = gather_rows(_unit(negative_bHD)).flatten(0, 1)
+            negative_MD = gather_rows(unit(negative_bHD)).flatten(0, 1)
             removed_bM = self._same(cluster_b, negative_cluster_M) | (negative_cluster_M < 0)
             scores.append((scale * query_bD @ negative_MD.T).masked_fill(removed_bM, -torch.inf))
         target_b = torch.zeros_like(own_b) if self.settings.printed_form else own_b
@@ -94,12 +94,3 @@ class InfoNCE(nn.Module):
     def _same(self, cluster_b: Tensor, cluster_N: Tensor) -> Tensor:
         same_bN = cluster_b[:, None] == cluster_N
         return same_bN if self.settings.mask else torch.zeros_like(same_bN)
-
-
-def _unit(rows: Tensor) -> Tensor:
-    return functional.normalize(rows if rows.dtype == torch.float64 else rows.float(), dim=-1)
-
-
-def _rank_of(gathered_N: Tensor, rows: int) -> int:
-    """This process's position among those whose rows were gathered; 0 where nothing was."""
-    return torch.distributed.get_rank() if len(gathered_N) > rows else 0

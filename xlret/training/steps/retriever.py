@@ -2,14 +2,17 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from xlret.batches.assemble import Assembled
 from xlret.model.encoder import Encoder
-from xlret.model.losses.base import Embeddings, Loss
+from xlret.model.losses.base import Embeddings, Loss, Translations
+from xlret.text.sides import Side
 from xlret.tokens.ragged import Ragged, padded_tokens
 from xlret.training.dev import DevSets
 from xlret.training.steps.base import Step
@@ -24,35 +27,67 @@ class RetrieverStep(Step):
         loss: Loss,
         tokens_per_forward: int,
         autocast: bool,
+        parallel_sides: Sequence[Side] = (),
+        has_teacher: bool = False,
     ) -> None:
+        """The last two say what batches bring beside their pairs: translations of these sides, a teacher's vectors."""
         super().__init__()
         self.encoder = encoder
         self.loss = loss
+        self._parallel_sides, self._has_teacher = parallel_sides, has_teacher
         self._tokens_per_forward = tokens_per_forward
         self._autocast = autocast
 
     def forward(self, batch: Assembled) -> dict[str, Tensor]:
         """`loss` of this worker's rows against the passages of all workers, and the parts that it names."""
+        sides = [side for side in batch.texts if len(side.lengths)]
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self._autocast):
-            query_bD, passage_PD = encode_sides(self.encoder, (batch.queries, batch.passages), self._tokens_per_forward)
+            query_bD, passage_PD, *parallel = encode_sides(self.encoder, sides, self._tokens_per_forward)
+        return self.loss.from_embeddings(self._embeddings(batch, query_bD, passage_PD, parallel))
+
+    def _embeddings(self, batch: Assembled, query_bD: Tensor, passage_PD: Tensor, parallel: list[Tensor]) -> Embeddings:
         b = len(batch.clusters)
         negative_bHD = negative_clusters = None
         if len(batch.negative_clusters):
             negative_bHD = passage_PD[b:].reshape(b, -1, passage_PD.shape[1])
-            negative_clusters = torch.from_numpy(batch.negative_clusters).to(self.device).reshape(b, -1)
-        clusters = torch.from_numpy(batch.clusters.copy()).to(self.device)
-        switched_bD = query_bD[b:] if len(query_bD) > b else None
-        embeddings = Embeddings(query_bD[:b], passage_PD[:b], clusters, negative_bHD, negative_clusters, switched_bD)
-        return self.loss.from_embeddings(embeddings)
+            negative_clusters = self._tensor(batch.negative_clusters).reshape(b, -1)
+
+        def translations(known: NDArray[np.int64]) -> Translations | None:
+            return Translations(parallel.pop(0), self._tensor(known).bool()) if len(known) else None
+
+        def teacher(numbers: NDArray[np.float32]) -> Tensor | None:
+            return self._tensor(numbers).reshape(b, -1) if len(numbers) else None
+
+        return Embeddings(
+            query_bD[:b],
+            passage_PD[:b],
+            self._tensor(batch.clusters),
+            negative_bHD,
+            negative_clusters,
+            switched_bD=query_bD[b:] if len(query_bD) > b else None,
+            parallel_query=translations(batch.parallel_query_known),
+            parallel_passage=translations(batch.parallel_passage_known),
+            teacher_query_bD=teacher(batch.teacher_queries),
+            teacher_passage_bD=teacher(batch.teacher_passages),
+        )
+
+    def _tensor(self, values: NDArray[Any]) -> Tensor:
+        return torch.from_numpy(values.copy()).to(self.device)  # streamed arrays may not be written to, which torch warns of
 
     def dummy_batch(self) -> Assembled:
-        """Two queries and two passages of two padding tokens each."""
+        """Two queries and two passages of two padding tokens each, and as much beside them as the loss asks for."""
         text = Ragged(np.full(4, self.encoder.tokeniser.pad_id, np.int32), np.array([2, 2], np.int32))
-        return Assembled(0, 0, "mono", text, text, np.arange(2), np.empty(0, np.int64), 0, 0)
+        beside: dict[str, Any] = {}
+        for side in self._parallel_sides:
+            plural = "queries" if side == "query" else "passages"
+            beside |= {f"parallel_{plural}": text, f"parallel_{side}_known": np.ones(2, np.int64)}
+            if self._has_teacher:
+                beside[f"teacher_{plural}"] = np.ones(2 * self.encoder.dimension, np.float32)
+        return Assembled(0, 0, "mono", text, text, np.arange(2), np.empty(0, np.int64), 0, 0, **beside)
 
     def padded_tokens(self, batch: Assembled) -> int:
         """Tokens that go through the encoder for this batch, padding included."""
-        return padded_tokens(np.concatenate([batch.queries.lengths, batch.passages.lengths]), self._tokens_per_forward)
+        return padded_tokens(np.concatenate([side.lengths for side in batch.texts]), self._tokens_per_forward)
 
     def evaluate(self, dev: DevSets, rank: int, world: int) -> dict[str, float] | None:
         """Mo / Cr / Mul mAP and rank distance over exact rankings, each the mean over the sets."""

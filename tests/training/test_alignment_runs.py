@@ -1,0 +1,65 @@
+"""Every loss from a recipe to a trained encoder, in a few steps."""
+
+from pathlib import Path
+from typing import Any, get_args
+
+import pytest
+from pydantic import ValidationError
+
+from xlret.config import read_recipe
+from xlret.files import sha256_of
+from xlret.model.losses.settings import LossKind
+from xlret.training.run import train
+from xlret.training.settings import TrainJob
+
+KINDS: tuple[LossKind, ...] = tuple(kind for kind in get_args(LossKind) if kind != "infonce")
+
+
+def job(storage: Path, corpora: Path, start: Path, **changes: Any) -> TrainJob:
+    values = {
+        "name": "run",
+        "storage": storage,
+        "corpora": [corpora / "train"],
+        "steps": 3,
+        "log_every": 3,
+        "plan": {"batch_size": 8, "exclude": ["tr"]},
+        "encoder": {"start": str(start)},
+        "optimiser": {"learning_rate": 1e-3},
+        "ray": {"workers": 0},
+    }
+    return TrainJob.model_validate(values | changes)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_recipe_that_names_the_loss_trains_with_it(kind: LossKind, tmp_path: Path, corpora: Path, encoder: Path) -> None:
+    result = train(job(tmp_path, corpora, encoder, loss={"kind": kind, "retrieval_weight": 0.5}), show=None)
+    report = result.history()[-1]
+    assert report["loss"] == pytest.approx(0.5 * report["retrieval"] + report["term"], rel=1e-5)
+    assert sha256_of(result.model / "model.safetensors") != sha256_of(tmp_path / "run" / "start" / "model.safetensors")
+    if kind == "mimo":
+        again = train(job(tmp_path, corpora, encoder, loss={"kind": kind, "retrieval_weight": 0.5}, name="again"), show=None)
+        assert again.weights_sha256 == result.weights_sha256
+        assert len([path for path in (tmp_path / "teachers").iterdir() if path.is_dir()]) == 1, "encoded once"
+
+
+def test_the_loss_is_a_setting_like_any_other() -> None:
+    told = read_recipe(TrainJob, "real", ["loss.kind=mimo", "loss.distillation_share=1", "loss.pivot=eng"])
+    assert (told.loss.kind, told.loss.retrieval, told.loss.pivot) == ("mimo", 0.0, "en")
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"loss": {"kind": "xlco", "learned_temperature": True}}, "has a fixed temperature"),
+        ({"loss": {"retrieval_weight": 0}}, "leaves nothing of loss.kind infonce"),
+        ({"loss": {"kind": "lakda"}, "model": "reranker"}, "compares vectors, which a reranker has none of"),
+        ({"loss": {"kind": "mimo"}, "encoder": {"dimensions": [8]}}, "a teacher's vectors have one length"),
+        (
+            {"loss": {"kind": "xlco"}, "switch": {"policy": "ml", "lexicons": ["/x"], "objective": "contrast"}},
+            "objective contrast goes with loss.kind infonce",
+        ),
+    ],
+)
+def test_settings_that_do_not_go_together(changes: dict[str, Any], sentence: str, tmp_path: Path) -> None:
+    with pytest.raises(ValidationError, match=sentence):
+        job(tmp_path, tmp_path, tmp_path, **changes)

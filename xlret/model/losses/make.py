@@ -1,0 +1,33 @@
+"""The loss that settings ask for."""
+
+from collections.abc import Callable
+
+from torch import nn
+
+from xlret.model.losses.base import Loss
+from xlret.model.losses.beside import Beside
+from xlret.model.losses.infonce import InfoNCE
+from xlret.model.losses.lakda import Lakda
+from xlret.model.losses.mimo import Mimo
+from xlret.model.losses.settings import LossKind, LossSettings
+from xlret.model.losses.xlco import Xlco
+
+_TERMS: dict[LossKind, Callable[[LossSettings], nn.Module]] = {
+    "xlco": lambda settings: Xlco(settings.temperature),
+    "mimo": lambda settings: Mimo(settings.temperature, settings.distillation_share),
+    "lakda": lambda settings: Lakda(settings.temperature),
+}
+
+
+def make_loss(settings: LossSettings) -> Loss:
+    """InfoNCE, the term that `kind` names, or both with their weights.
+
+    >>> make_loss(LossSettings()), make_loss(LossSettings(kind="xlco"))
+    (InfoNCE(), Xlco())
+    """
+    if settings.kind == "infonce":
+        return InfoNCE(settings)
+    term: Loss = _TERMS[settings.kind](settings)  # type: ignore[assignment]
+    if settings.retrieval == 0:
+        return term
+    return Beside(InfoNCE(settings), term, settings.retrieval, settings.term_weight)
