@@ -32,6 +32,9 @@ def recipe(tmp_path: Path, job: SweepJob) -> str:
     return str(path)
 
 
+SMALL = {"vocabulary": 300, "layers": 1, "hidden": 16, "heads": 2, "feed_forward": 32}
+
+
 def rows_of(text: str) -> dict[str, dict[str, str]]:
     """Configuration -> column -> cell of a Markdown table."""
     head, _, *lines = [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines()]
@@ -43,7 +46,12 @@ def test_a_sweep_ends_in_table_report_and_release_and_is_made_once(
 ) -> None:
     settings: dict[str, Any] = {
         "changes": {"steps": 2, "dev.corpora": []},
-        "points": {"start": {"untrained": True}, "ml": {"switch.policy": "ml"}, "bad": {"corpora": [str(tmp_path)]}},
+        "points": {
+            "start": {"untrained": True},
+            "fresh": {"untrained": True, "encoder": {"start": "fresh", "fresh": SMALL}},
+            "ml": {"switch.policy": "ml"},
+            "bad": {"corpora": [str(tmp_path)]},
+        },
         "space": {"switch.p": {"grid": [0.5, 1.0], "when": {"switch.policy": "ml"}}},
         "against": "start",
         "groups": {"near": ["de"], "distant": ["tr", "fr"]},
@@ -53,7 +61,8 @@ def test_a_sweep_ends_in_table_report_and_release_and_is_made_once(
     assert main(["sweep", path, "--in-process", "--release", "best"]) == 1  # a trial has failed, the others have not
     out = tmp_path / "out"
     rows = rows_of((out / "table.md").read_text(encoding="utf-8"))
-    assert rows.keys() == {"start", "ml_p-0.5", "ml_p-1", "bad"}
+    assert rows.keys() == {"start", "fresh", "ml_p-0.5", "ml_p-1", "bad"}
+    assert rows["fresh"]["Mul"] != rows["start"]["Mul"]  # an untrained start is what training would begin with
 
     written = json.loads(next(out.glob("trials/start-*/evaluations/evaluation/evaluation.json")).read_text(encoding="utf-8"))
     matrix = written["sets"][0]["matrix"]
@@ -66,7 +75,7 @@ def test_a_sweep_ends_in_table_report_and_release_and_is_made_once(
 
     with open(out / "table.csv", encoding="utf-8", newline="") as file:
         trials = list(csv.DictReader(file))
-    assert len(trials) == 1 + 2 * 2 + 2
+    assert len(trials) == 2 + 2 * 2 + 2
     means = [float(trial["mul"]) for trial in trials if trial["configuration"] == "ml_p-1"]
     assert rows["ml_p-1"]["Mul"].startswith(f"{sum(means) / 2:.4f} ± ")
     assert means[0] != means[1]

@@ -16,6 +16,7 @@ from xlret.files import directory_beside, write_json
 from xlret.model.backbone import quiet
 from xlret.model.batched import run_batched
 from xlret.model.fresh import fresh_parts
+from xlret.model.layers import keep_lowest_layers
 from xlret.model.model_card import model_card
 from xlret.model.parts import Parts
 from xlret.model.pooling import pool
@@ -209,6 +210,8 @@ def start_encoder(settings: EncoderSettings, texts: Callable[[], Iterable[str]] 
         parts = fresh_parts(settings.fresh, texts() if texts else (), seed)
     else:
         parts = read_parts(locate(settings.start))
+        if settings.layers is not None:
+            keep_lowest_layers(parts.backbone, settings.layers)
     limits = {"max_query_tokens", "max_passage_tokens"} - settings.model_fields_set
     capped = {name: min(getattr(settings, name), getattr(parts, name)) for name in limits}
     return Encoder(parts, _card(parts, settings.model_copy(update=capped))).eval()

@@ -20,6 +20,7 @@ from xlret.keys import key_of
 from xlret.model.backbone import check_ids, load_classifier, load_tokenizer, quiet, tokenizer_files
 from xlret.model.batched import run_batched
 from xlret.model.fresh import fresh_parts
+from xlret.model.layers import keep_lowest_layers
 from xlret.model.layout import read_cross_encoder_layout
 from xlret.model.parts import Parts
 from xlret.model.settings import EncoderSettings
@@ -176,6 +177,8 @@ def start_reranker(
         layout = read_cross_encoder_layout(directory)
         parts = read_directory(directory, layout)
         classifier, types = _own_head(layout.transformer) if layout else _with_head(parts, seed, positives)
+        if settings.layers is not None:
+            keep_lowest_layers(classifier, settings.layers)
     return _reranker(parts, classifier, types, settings.max_query_tokens + settings.max_passage_tokens)
 
 

@@ -38,6 +38,8 @@ class EncoderSettings(Settings):
     start: str = "fresh"
     """`fresh`, a directory in Hugging Face or sentence-transformers layout, or a hub name such as xlm-roberta-base."""
     fresh: FreshEncoder = FreshEncoder()
+    layers: int | None = Field(None, ge=1)
+    """Only so many of the start's layers are kept, the lowest: cheaper, and worse until trained. None: all."""
     pooling: PoolingMode | None = None
     """None: what the directory says, else mean."""
     query_prompt: str | None = None
@@ -55,6 +57,12 @@ class EncoderSettings(Settings):
     dimensions: Dimensions = ()
     """Lengths below the whole that vectors may be cut to; a retriever is trained so that their beginnings are good vectors
     too (Matryoshka). The encoder's card keeps them."""
+
+    @model_validator(mode="after")
+    def _fresh_layers_are_named_there(self) -> "EncoderSettings":
+        if self.start == "fresh" and self.layers is not None:
+            raise ValueError("layers is for a start that is there already; a fresh encoder has fresh.layers")
+        return self
 
     @model_validator(mode="after")
     def _one_prompt_each(self) -> "EncoderSettings":

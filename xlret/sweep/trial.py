@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
+from xlret.data.corpus import ParallelCorpus
 from xlret.errors import UserError, user_error_in
 from xlret.evaluation.run import evaluate_encoder
 from xlret.evaluation.settings import EvaluateSettings
@@ -24,6 +25,7 @@ from xlret.training.loop import DivergedError
 from xlret.training.progress import Print
 from xlret.training.run import train
 from xlret.training.settings import TrainJob
+from xlret.training.setup import write_start
 
 if TYPE_CHECKING:
     from xlret.training.ray_run import Extend
@@ -200,7 +202,7 @@ class _Watch:
 
 def _evaluated(job: SweepJob, run: TrainJob, directory: Path, untrained: bool) -> dict[str, float | None]:
     """The numbers of all evaluations of a trained model; those that are there already are read."""
-    model = run.encoder.start if untrained else str(directory / "model")
+    model = _untrained_model(run, directory) if untrained else str(directory / "model")
     for name, settings in evaluations_of(job).items():
         if run.model == "reranker":
             settings = settings.model_copy(update={"reranker": Path(model)})
@@ -210,6 +212,15 @@ def _evaluated(job: SweepJob, run: TrainJob, directory: Path, untrained: bool) -
             sets = evaluation_sets(settings)
             evaluate_encoder(encoder, settings, out, replace=True, console=Console(quiet=True), sets=sets)
     return _numbers(job, directory)
+
+
+def _untrained_model(run: TrainJob, directory: Path) -> str:
+    """Where the model that training would begin with is; one that no directory or hub holds as it is gets made."""
+    if run.encoder.start != "fresh" and run.encoder.layers is None:
+        return run.encoder.start
+    if not (directory / "start").exists():
+        write_start(run, [ParallelCorpus.open(path) for path in run.corpora], directory / "start")
+    return str(directory / "start")
 
 
 def _facts(directory: Path, metrics: Mapping[str, float | None]) -> dict[str, Any]:

@@ -52,8 +52,7 @@ def set_up(job: TrainJob, directory: Path) -> SetUp:
         DevSets.open(job.dev)
     start = directory / "start"
     if not (start.exists() and (directory / "config.yaml").exists()):  # else it may be of other settings that did not run
-        languages = sorted(job.encoder.fresh.languages or plan_languages(corpora, job.plan))
-        start_model(job, lambda: tokeniser_texts(corpora, languages)).save(start, replace=True)
+        write_start(job, corpora, start)
     negatives = job.reranker.negatives if job.model == "reranker" else None
     parallel = _parallel(job, corpora, start)
     inputs = Inputs(job.corpora, job.plan, job.switch, start, job.hard_negatives, negatives, parallel)
@@ -66,6 +65,16 @@ def set_up(job: TrainJob, directory: Path) -> SetUp:
     deciding = fingerprint(job, plan, start_weights, teachers)
     task = WorkerTask(job, directory, inputs, deciding, newest_checkpoint(directory))
     return SetUp(task, plan, sample_texts(assemble, job.steps * job.accumulate))
+
+
+def write_start(job: TrainJob, corpora: Sequence[ParallelCorpus], directory: Path) -> None:
+    """Makes the model that a run begins with and saves it; a fresh one's vocabulary is learned from the run's corpora.
+
+    Raises:
+        UserError: the start cannot be used.
+    """
+    languages = sorted(job.encoder.fresh.languages or plan_languages(corpora, job.plan))
+    start_model(job, lambda: tokeniser_texts(corpora, languages)).save(directory, replace=True)
 
 
 def _parallel(job: TrainJob, corpora: Sequence[ParallelCorpus], start: Path) -> ParallelInputs | None:
