@@ -9,7 +9,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 
 FLOORS = (
-    ("errors", "keys", "files", "session", "ports", "shapes", "pages", "charts", "artifacts", "provenance", "hub"),
+    ("errors", "keys", "files", "session", "ports", "shapes", "pages", "charts", "artifacts", "provenance", "hub", "calls"),
     ("text", "config"),
     ("lexicon",),
     ("switch", "tokens", "data"),

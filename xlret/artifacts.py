@@ -124,11 +124,18 @@ def write_table(path: Path, table: pa.Table) -> None:
     Raises:
         UserError: the disk is full or may not be written to.
     """
+    with table_writer(path, table.schema) as writer:
+        writer.write_table(table.combine_chunks())
+
+
+@contextmanager
+def table_writer(path: Path, schema: pa.Schema) -> Iterator[pa.ipc.RecordBatchFileWriter]:
+    """As `write_table`, for a file that is written record batch by record batch within the block."""
     beside = path.with_name(path.name + ".tmp")
     try:
         with open(beside, "wb") as file:
-            with pa.ipc.new_file(file, table.schema) as writer:
-                writer.write_table(table.combine_chunks())
+            with pa.ipc.new_file(file, schema) as writer:
+                yield writer
             file.flush()
             os.fsync(file.fileno())
         os.replace(beside, path)

@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
-from made_up import LANGUAGES, make_vectors
+from made_up import make_vectors
 
 from xlret.errors import UserError
-from xlret.search.build import stratified
 from xlret.search.factory import choose, describe, encoded, factory_of, lists_of, new_index, train
+from xlret.search.partition import training_ranks
 
 
 @pytest.mark.parametrize(
@@ -84,10 +84,8 @@ def test_a_code_does_not_depend_on_what_is_encoded_beside(factory: str) -> None:
 
 
 def test_the_training_sample_has_every_language() -> None:
-    langs, names = np.repeat(np.arange(4, dtype=np.int32), (9000, 900, 90, 3)), LANGUAGES[:4]
-    rows = stratified(langs, names, 1000, 0)
-    counts = {code: int((langs[rows] == number).sum()) for number, code in enumerate(names)}
-    assert counts == {"de": 900, "en": 90, "fr": 62, "sw": 3}
-    assert len(set(rows.tolist())) == len(rows)
-    np.testing.assert_array_equal(rows, stratified(langs, names, 1000, 0))
-    assert set(rows) != set(stratified(langs, names, 1000, 1))
+    counts = {"de": 9000, "en": 900, "fr": 90, "sw": 3}
+    ranks = training_ranks(counts, 1000, 0)
+    assert {code: len(set(chosen.tolist())) for code, chosen in ranks.items()} == {"de": 900, "en": 90, "fr": 62, "sw": 3}
+    assert all(0 <= chosen.min() <= chosen.max() < counts[code] for code, chosen in ranks.items())
+    assert set(ranks["de"]) != set(training_ranks(counts, 1000, 1)["de"])

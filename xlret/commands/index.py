@@ -204,15 +204,20 @@ def delete(index: IndexDirectory, ids: Path, /) -> int:
 
 
 @app.command
-def compact(index: IndexDirectory, /, *, shards: int | None = None, threads: Threads = None) -> int:
+def compact(index: IndexDirectory, /, *, shards: int | None = None, threads: Threads = None, workers: int | None = None) -> int:
     """Lay an index out anew, without what was deleted.
 
     Args:
         shards: how many; by default as before
+        workers: shards that are made side by side, by tasks of Ray; 0: one after the other, without Ray. By default as many
+            as the cluster of RAY_ADDRESS has room for, if there is one
     """
     from xlret.search import edit
 
-    return _done(edit.compact(expand_path(index), shards=shards, threads=_threads(threads), say=tell))
+    if workers is not None and workers < 0:
+        raise UserError(f"workers is {workers}; allowed is 0 (without Ray) or more")
+    directory, count = expand_path(index), _threads(threads)
+    return _done(edit.compact(directory, shards=shards, threads=count, workers=workers, say=tell))
 
 
 @app.command

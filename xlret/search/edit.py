@@ -11,20 +11,23 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from xlret.artifacts import link_or_copy, open_table
+from xlret.calls import Calls, calls_for, in_turn
 from xlret.errors import DataError, UserError
 from xlret.model.debias.component import DEBIAS
-from xlret.search.build import QUERIES, Say, add_lists, draw_sample, finish, write_shards
+from xlret.search.build import QUERIES, draw_sample, finish
 from xlret.search.calibration import sampled
 from xlret.search.debias import FILE, passage_vectors, read_component
 from xlret.search.factory import encoded, lists_of
 from xlret.search.faiss_files import read_index
 from xlret.search.index import SearchIndex
-from xlret.search.manifest import LISTS, REMEDY, SAMPLE, TRAINED, IndexManifest, ShardEntry, current_version
+from xlret.search.manifest import LISTS, REMEDY, SAMPLE, TRAINED, IndexManifest, ShardEntry, current_version, read_manifest
+from xlret.search.partition import blocks_in, partitioned
 from xlret.search.settings import MOST_SHARDS
 from xlret.search.shard import Shard
+from xlret.search.shard_task import Work, made_shards
+from xlret.search.stages import Say, Stages
 from xlret.search.vectors.store import Vectors, VectorStore, vectors_of
 from xlret.search.write import (
-    hashes,
     joined,
     publish,
     sample_of,
@@ -76,7 +79,8 @@ def append(index_dir: Path, store: VectorStore, *, replace: bool = False, thread
         entries = _with_deleted(old, directory, doomed, counts, trained)
         flat = old.manifest.kind == "flat" and old.manifest.lossless
         entry, lists = write_shard(directory, len(entries), table, vectors, trained, flat, threads)
-        add_lists(counts, lists, old.manifest.nlist or 0)
+        for code, rows in lists:
+            counts[code] = counts.get(code, 0) + np.bincount(rows, minlength=old.manifest.nlist or 0)
         languages = dict(old.manifest.languages)
         for number, rows in enumerate(doomed):
             _subtract(languages, old.shards[number], rows)
@@ -93,7 +97,7 @@ def append(index_dir: Path, store: VectorStore, *, replace: bool = False, thread
         }
         say(f"{table.num_rows:,} passages added as shard {entry.number}" + (f", {taken:,} replaced" if taken else ""))
         sample = sample_of(longer_sample, vectors_of(longer_sample), len(languages))
-        return _publish(index_dir, directory, old, values, trained, counts, sample, say)
+        return _publish(index_dir, directory, old, values, counts, sample, say)
 
 
 def delete(index_dir: Path, ids: Sequence[str], *, say: Say = print) -> Path:
@@ -127,16 +131,22 @@ def delete(index_dir: Path, ids: Sequence[str], *, say: Say = print) -> Path:
         values = _kept_values(old) | {"shards": tuple(entries), "languages": languages, "files": {}}
         missing = f"; {len(wanted) - doomed_count:,} ids are not in the index" if doomed_count < len(wanted) else ""
         say(f"{doomed_count:,} passages deleted{missing}")
-        return _publish(index_dir, directory, old, values, trained, counts, _sample_without(old, doomed, languages), say)
+        return _publish(index_dir, directory, old, values, counts, _sample_without(old, doomed, languages), say)
 
 
-def compact(index_dir: Path, *, shards: int | None = None, threads: int = 1, say: Say = print) -> Path:
+def compact(
+    index_dir: Path, *, shards: int | None = None, threads: int = 1, workers: int | None = None, say: Say = print
+) -> Path:
     """Lays all passages that are left out anew over the shards; searches answer as before.
+
+    As in `build_index`, passages are parted by shard in one pass, each shard is made in a call of its own, and what a killed
+    call has done is left to the next.
 
     Args:
         index_dir: the index.
         shards: how many; by default as many as it was built with.
         threads: for encoding.
+        workers: as in `IndexSettings`.
 
     Returns:
         The new version's directory; CURRENT names it.
@@ -146,22 +156,36 @@ def compact(index_dir: Path, *, shards: int | None = None, threads: int = 1, say
     """
     if shards is not None and not 1 <= shards <= MOST_SHARDS:
         raise UserError(f"shards is {shards}; allowed is 1 to {MOST_SHARDS}")
-    current_version(index_dir)
-    with scratch(index_dir) as directory:
-        old = SearchIndex.open(index_dir)
-        shards = old.manifest.base_shards if shards is None else shards
-        trained = _trained(old)
-
-        def pieces() -> Iterator[tuple[pa.Table, Vectors]]:
+    stages = Stages()
+    current = current_version(index_dir)
+    shards = shards or read_manifest(current).base_shards
+    plan = f"compact-{current.name}-{shards}"
+    with scratch(index_dir, plan) as directory, calls_for(workers, shards, threads) as (calls, side_by_side):
+        old, work = SearchIndex.open(index_dir), Work(directory)
+        if old.path != current:
+            raise UserError(f"{index_dir} was changed meanwhile; begin again")
+        _link_trained(old, work.version)
+        if (blocks := blocks_in(work.blocks)) is None:
             nothing: list[NDArray[np.int64]] = [np.empty(0, np.int64)] * len(old.shards)
-            return _passages_left(old, nothing, old.manifest.languages)
-
-        keys = np.concatenate([hashes(table.column("id").to_pylist()) for table, _ in pieces()])
-        values = _kept_values(old) | {"base_shards": shards}
-        values |= write_shards(directory, pieces, keys % np.uint64(shards), shards, trained, values, threads)
-        say(f"{len(keys):,} passages in {shards} shards")
-        sample = draw_sample(pieces, len(values["languages"]))
-        return _publish(index_dir, directory, old, values, trained, None, sample, say)
+            with stages.passing("parting by shard"):
+                blocks = partitioned(lambda: _passages_left(old, nothing, old.manifest.languages), shards, work.blocks)
+        with stages.passing("shards"):
+            made = made_shards(
+                work,
+                blocks,
+                shards,
+                calls,
+                say,
+                nlist=old.manifest.nlist,
+                languages=sum(1 for count in old.manifest.languages.values() if count),
+                threads=max(1, threads // side_by_side),
+            )
+        say(f"{sum(made.languages.values()):,} passages in {shards} shards")
+        values = _kept_values(old) | {"base_shards": shards} | made.values()
+        with stages("measuring and checking"):
+            version = _publish(index_dir, work.version, old, values, None, made.sample, say, calls)
+    stages.tell(say)
+    return version
 
 
 def _publish(
@@ -169,10 +193,10 @@ def _publish(
     directory: Path,
     old: SearchIndex,
     values: dict[str, Any],
-    trained: Any,
     counts: Counts | None,
     sample: Any,
     say: Say,
+    calls: Calls = in_turn,
 ) -> Path:
     """Measures and publishes what was written; `counts` is written too where it is given."""
     values["count"] = sum(values["languages"].values())
@@ -180,14 +204,14 @@ def _publish(
     if counts is not None and old.manifest.nlist is not None:
         empty = np.zeros(old.manifest.nlist, np.int64)
         values["files"]["lists"] = write_lists(directory, np.array([counts.get(code, empty) for code in values["languages"]]))
-    if trained is not None:
-        link_or_copy(old.path / TRAINED, directory / TRAINED)
+    if "trained" in old.manifest.files:
+        _link_trained(old, directory)
         values["files"]["trained"] = old.manifest.files["trained"]
     if FILE in old.manifest.files:
         link_or_copy(old.path / DEBIAS, directory / DEBIAS)
         values["files"][FILE] = old.manifest.files[FILE]
     queries = open_table(old.path / QUERIES, REMEDY)
-    return publish(index_dir, directory, finish(directory, values, trained, sample, queries, say))
+    return publish(index_dir, directory, finish(directory, values, sample, queries, calls, say))
 
 
 def _kept_values(old: SearchIndex) -> dict[str, Any]:
@@ -271,6 +295,12 @@ def _sample_without(old: SearchIndex, doomed: list[NDArray[np.int64]], languages
     rest = sample.filter(pc.invert(pc.is_in(sample.column("lang"), value_set=pa.array(sorted(short), pa.string()))))
     whole = joined([rest, draw_sample(lambda: _passages_left(old, doomed, short), len(languages))])
     return sample_of(whole, vectors_of(whole), len(languages))
+
+
+def _link_trained(old: SearchIndex, directory: Path) -> None:
+    """Puts what the index was trained to beside its new files, where there is such and it is not there yet."""
+    if "trained" in old.manifest.files and not (directory / TRAINED).exists():
+        link_or_copy(old.path / TRAINED, directory / TRAINED)
 
 
 def _trained(old: SearchIndex) -> Any:

@@ -1,6 +1,6 @@
 """A whole index in one process: all shards of one version, searched and merged."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,11 +9,35 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xlret.search.manifest import IndexManifest, current_version, read_manifest, verify
-from xlret.search.merge import Hits, merge
+from xlret.search.merge import Hits, ShardHits, merge
 from xlret.search.passages import Passage
 from xlret.search.probing import ProbingPlan
 from xlret.search.query import SearchOptions, options_of_each
 from xlret.search.shard import Shard
+
+
+def merged(
+    parts: Sequence[ShardHits],
+    vectors_QD: NDArray[np.float32],
+    options: Sequence[SearchOptions],
+    search: Callable[[NDArray[np.float32], list[SearchOptions]], Hits],
+) -> Hits:
+    """The answers of all shards as those of the index; queries that remain short of hits are searched again, exactly.
+
+    Args:
+        parts: what the shards answered.
+        vectors_QD: the queries.
+        options: of each.
+        search: searches the whole index.
+    """
+    hits = merge(parts, [asked.top_k for asked in options])
+    if short := [query for query, is_short in enumerate(hits.short) if is_short]:
+        again = search(vectors_QD[short], [replace(options[query], exact=True) for query in short])
+        for position, query in enumerate(short):
+            lists: tuple[tuple[Any, Any], ...] = tuple(zip(hits, again, strict=True))
+            for of_all, of_short in lists:
+                of_all[query] = of_short[position]
+    return hits
 
 
 class SearchIndex:
@@ -66,15 +90,7 @@ class SearchIndex:
             UserError: vectors or options that this index cannot be asked with.
         """
         each = options_of_each(options, len(vectors_QD))
-        wanted = [asked.top_k for asked in each]
-        hits = merge([shard.search(vectors_QD, each) for shard in self.shards], wanted)
-        if short := [query for query, is_short in enumerate(hits.short) if is_short]:
-            again = self.search(vectors_QD[short], [replace(each[query], exact=True) for query in short])
-            for position, query in enumerate(short):
-                lists: tuple[tuple[Any, Any], ...] = tuple(zip(hits, again, strict=True))
-                for of_all, of_short in lists:
-                    of_all[query] = of_short[position]
-        return hits
+        return merged([shard.search(vectors_QD, each) for shard in self.shards], vectors_QD, each, self.search)
 
     def check_files(self) -> None:
         """See `Shard.check_files`, for all shards."""

@@ -145,8 +145,13 @@ def live_manifest(values: dict[str, Any]) -> IndexManifest:
 
 
 @contextmanager
-def scratch(index_dir: Path) -> Iterator[Path]:
+def scratch(index_dir: Path, plan: str | None = None) -> Iterator[Path]:
     """A directory to write a version into; only one process at a time, and what killed ones left is removed.
+
+    Args:
+        index_dir: the index.
+        plan: a name for what is to be written, which equal calls have in common: what one of them left that was killed or
+            interrupted is handed to the next. Nothing is left after a full disk and other errors of the user's.
 
     Raises:
         UserError: another process is changing this index, or it is no index.
@@ -165,16 +170,25 @@ def scratch(index_dir: Path) -> Iterator[Path]:
         for version in {path.name.split(".")[1] for path in half_published}:
             remove_abandoned(index_dir / VERSIONS / version)
         for left in (*index_dir.glob(f"{_SCRATCH}*"), *half_published):
-            shutil.rmtree(left, ignore_errors=True)
+            if plan is None or left.name != _SCRATCH + plan:
+                shutil.rmtree(left, ignore_errors=True)
         for left in index_dir.glob(f".{CURRENT_FILE}.*"):
             left.unlink(missing_ok=True)
-        directory = Path(tempfile.mkdtemp(prefix=_SCRATCH, dir=index_dir))
+        if plan is None:
+            directory = Path(tempfile.mkdtemp(prefix=_SCRATCH, dir=index_dir))
+        else:
+            directory = index_dir / (_SCRATCH + plan)
+            directory.mkdir(exist_ok=True)
         try:
             yield directory
-        except OSError as error:
-            raise write_error(index_dir, error) from error
-        finally:
-            shutil.rmtree(directory, ignore_errors=True)
+        except BaseException as error:
+            if plan is None or isinstance(error, OSError | UserError):
+                shutil.rmtree(directory, ignore_errors=True)
+            said = write_error(index_dir, error)
+            if said is error:
+                raise
+            raise said from error
+        shutil.rmtree(directory, ignore_errors=True)
 
 
 def publish(index_dir: Path, directory: Path, manifest: IndexManifest) -> Path:

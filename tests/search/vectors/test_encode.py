@@ -16,11 +16,15 @@ import pytest
 import torch
 from encode_input import SETTINGS, WORDS, some
 
+from xlret.calls import calls_for
 from xlret.errors import CorruptError, DataError, UserError
 from xlret.model.encoder import Encoder, start_encoder
 from xlret.model.settings import EncoderSettings, FreshEncoder
+from xlret.search.build import build_index
+from xlret.search.edit import compact
+from xlret.search.manifest import read_manifest
 from xlret.search.passages import Passage
-from xlret.search.settings import EncodeSettings
+from xlret.search.settings import EncodeSettings, IndexSettings
 from xlret.search.vectors.encode import encode_passages
 from xlret.search.vectors.parts import EncoderWorkers, Part
 from xlret.search.vectors.spool import input_file, lay_aside
@@ -32,6 +36,8 @@ pytestmark = pytest.mark.timeout(1800)  # Ray on a very busy machine
 ONE = SETTINGS.model_copy(update={"encoders": 1})
 HERE = SETTINGS.model_copy(update={"encoders": 0})
 """Without Ray."""
+KINDS = {"tasks": 2, "alone": 0}
+"""Workers by the directory of the index that they make."""
 
 
 def make_encoder(directory: Path, seed: int = 0, **changes: str) -> Path:
@@ -319,3 +325,25 @@ def _encoders() -> list[int]:
         return pid == os.getpid() or (pid in parent and mine(parent[pid]))
 
     return [int(pid) for pid, _, arguments in rows if "MapWorker" in arguments and "_Encode" in arguments and mine(int(pid))]
+
+
+def test_shards_made_by_tasks_of_ray_are_the_same(tmp_path: Path, undisturbed: Path, on_ray: None) -> None:
+    """And so is what they measured; an error of a task is the one that it raised."""
+    store = VectorStore.open(undisturbed)
+    settings = IndexSettings(shards=3, factory="IVF4,SQ8", certificate_queries=10, threads=1)
+    by_tasks, alone = (
+        build_index(store, tmp_path / name, settings.model_copy(update={"workers": workers}), say=lambda line: None)
+        for name, workers in KINDS.items()
+    )
+    assert by_tasks.name == alone.name
+    measured, wanted = (read_manifest(version).certificate for version in (by_tasks, alone))
+    assert measured is not None
+    assert wanted is not None
+    assert [(dial.value, dial.recall_10) for dial in measured.dials] == [(dial.value, dial.recall_10) for dial in wanted.dials]
+    compacted = [compact(tmp_path / name, shards=2, workers=workers, say=lambda line: None) for name, workers in KINDS.items()]
+    assert compacted[0].name == compacted[1].name
+    with calls_for(2, most=3) as (calls, side_by_side):
+        assert side_by_side == 2
+        assert list(calls(part_file, range(5))) == [part_file(number) for number in range(5)]
+        with pytest.raises(UserError, match="no encoded passages"):
+            list(calls(VectorStore.open, [undisturbed, tmp_path]))

@@ -107,8 +107,12 @@ class VectorStore:
         Columns: id, lang, title (may be null), text, `meta.FIELD` for each field (may be null), and vector, a list of
         `dimension` numbers of length 1 (`vectors_of` gives them as one array).
         """
-        for part in self.manifest.parts:
-            yield open_part(self.path / part.file)
+        for path in self.files():
+            yield open_part(path)
+
+    def files(self) -> list[Path]:
+        """The files of the parts in order, each with one record batch."""
+        return [self.path / part.file for part in self.manifest.parts]
 
 
 def write_store(
