@@ -23,6 +23,7 @@ COMMANDS = {
     "train": "Train a retriever or a reranker.",
     "evaluate": "Measure an encoder within, across and over all languages.",
     "debias": "Find what language does to an encoder's vectors, to take it out.",
+    "export": "Make an encoder for a faster inference engine (ONNX Runtime, int8).",
     "benchmarks": "List the benchmarks, their licences, and which are on this machine.",
     "compare": "Tell which of several evaluated systems is better, with intervals and tests.",
     "sweep": "Train and evaluate many settings of a recipe over seeds; choose the best.",

@@ -22,7 +22,7 @@ from xlret.evaluation.save import read_scores, scores_of, write_evaluation
 from xlret.evaluation.sets import RetrievalSet, from_corpus
 from xlret.evaluation.settings import EvaluateSettings
 from xlret.evaluation.significance import Difference, QueryScore, compare
-from xlret.evaluation.summary import fingerprint, summary
+from xlret.evaluation.summary import summary, vector_files
 from xlret.evaluation.switched_queries import query_switcher, with_switched_queries
 from xlret.evaluation.translate_test import translated
 from xlret.files import expand_path
@@ -134,7 +134,7 @@ def _checked_out(out: Path, replace: bool) -> Path:
 def _method(encoder: str | None, settings: EvaluateSettings, depth: int, progress: bool) -> Method:
     debias = None if settings.debias is None else component_or_method(settings.debias)
     if isinstance(debias, LanguageComponent):
-        debias.check_encoder(fingerprint(encoder or "") or {})
+        debias.check_encoder({} if encoder is None else vector_files(encoder))
     return Method(
         precision=settings.precision,
         tokens_per_batch=settings.tokens_per_batch,

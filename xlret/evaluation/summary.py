@@ -15,6 +15,7 @@ from xlret.evaluation.named_measures import POOLED
 from xlret.evaluation.settings import EvaluateSettings
 from xlret.files import expand_path, sha256_of
 from xlret.model.debias.component import LanguageComponent
+from xlret.model.export.record import read_export, source_files
 from xlret.provenance import hardware, versions
 from xlret.search.vectors.fingerprint import encoder_files
 from xlret.tokens.card import CARD
@@ -89,6 +90,12 @@ def fingerprint(encoder: str) -> dict[str, str] | None:
     """Checksums of an encoder that xlret saved, so that a release knows whose numbers these are; None for any other."""
     directory = expand_path(Path(encoder))
     return encoder_files(directory) if (directory / CARD).is_file() else None
+
+
+def vector_files(encoder: str) -> dict[str, str]:
+    """As `fingerprint`, of an export those of the encoder that it was made from; empty where that is None."""
+    files = fingerprint(encoder)
+    return {} if files is None else source_files(read_export(expand_path(Path(encoder))), files)
 
 
 def _mean_of_sets(means: Sequence[Mapping[str, float]]) -> dict[str, float]:

@@ -44,6 +44,7 @@ class Encoder(nn.Module):
         self.backbone = parts.backbone
         self.projection = parts.projection
         self.card = card
+        self.exported = parts.exported
         self.tokeniser = Tokeniser(parts.tokenizer, card)
         self._tokenizer_files: Mapping[str, bytes] = {
             "tokenizer.json": (parts.tokenizer.to_str(pretty=True) + "\n").encode(),
@@ -57,6 +58,12 @@ class Encoder(nn.Module):
                 f"dimensions has {card.dimensions[-1]}, and vectors of this encoder have {self.dimension} numbers; "
                 "name lengths below that"
             )
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are; an exported encoder without a dense layer has none of torch's, and runs on CPUs."""
+        weight = next(self.parameters(), None)
+        return torch.device("cpu") if weight is None else weight.device
 
     def forward(self, input_ids_BT: Tensor, attention_mask_BT: Tensor) -> Tensor:
         """Vectors [B, D] of length 1, float32 under autocast too (float64 for a float64 module)."""
@@ -105,13 +112,14 @@ class Encoder(nn.Module):
         progress: str | None = None,
     ) -> NDArray[np.float32]:
         """As `encode`, of texts that were tokenised elsewhere: their ids one after the other, and the length of each."""
+        if precision == "bfloat16" and self.exported:
+            raise UserError("an exported encoder computes in what it was exported as; leave precision at float32")
         if not len(lengths):
             return np.empty((0, self.dimension), np.float32)
         training = self.training
         self.eval()
         try:
-            device_type = next(self.parameters()).device.type
-            with torch.inference_mode(), torch.autocast(device_type, torch.bfloat16, enabled=precision == "bfloat16"):
+            with torch.inference_mode(), torch.autocast(self.device.type, torch.bfloat16, enabled=precision == "bfloat16"):
                 vectors_ND = self.vectors(ids, lengths, tokens_per_batch, to_cpu=True, progress=progress)
         finally:
             self.train(training)
@@ -128,8 +136,8 @@ class Encoder(nn.Module):
         progress: str | None = None,
     ) -> Tensor:
         """Vectors of N >= 1 tokenised texts in their order, [N, D]; with gradient where it is enabled (see `run_batched`)."""
-        columns, device = [(ids, self.tokeniser.pad_id)], next(self.parameters()).device
-        return run_batched(self, columns, lengths, tokens_per_batch, device=device, to_cpu=to_cpu, progress=progress)
+        columns = [(ids, self.tokeniser.pad_id)]
+        return run_batched(self, columns, lengths, tokens_per_batch, device=self.device, to_cpu=to_cpu, progress=progress)
 
     def save(self, directory: Path, *, replace: bool = False) -> None:
         """Writes the encoder as a sentence-transformers directory with safetensors, in one step.
@@ -170,6 +178,7 @@ class Encoder(nn.Module):
           `sentence_bert_config.json` or its kin (`max_seq_length`, `do_lower_case`) and `config_sentence_transformers.json`
           (prompts: `query` for queries, `document`, `passage` or `corpus` for passages, else the default one; a warning tells
           where others are left over);
+        - one that `xlret export` made: its card too; ONNX Runtime computes it, on CPUs whatever `device` says;
         - any other: the tokenizer's `model_max_length`; pooling is over the last token for a causal language model, else the
           mean, and there are no prompts.
 
@@ -190,7 +199,7 @@ class Encoder(nn.Module):
         parts = read_parts(locate(name_or_directory))
         own = {name: getattr(parts, name) for name in ("max_query_tokens", "max_passage_tokens", "dimensions")}
         settings = settings_from(EncoderSettings, {"start": str(name_or_directory), **own, **overrides})
-        return cls(parts, _card(parts, settings)).to(device).eval()
+        return cls(parts, _card(parts, settings)).to("cpu" if parts.exported else device).eval()
 
 
 def start_encoder(settings: EncoderSettings, texts: Callable[[], Iterable[str]] | None, seed: int) -> Encoder:
@@ -210,6 +219,11 @@ def start_encoder(settings: EncoderSettings, texts: Callable[[], Iterable[str]] 
         parts = fresh_parts(settings.fresh, texts() if texts else (), seed)
     else:
         parts = read_parts(locate(settings.start))
+        if parts.exported:
+            raise UserError(
+                f"encoder.start {settings.start} was exported for inference and cannot be trained; start from the encoder "
+                "that it was made from"
+            )
         if settings.layers is not None:
             keep_lowest_layers(parts.backbone, settings.layers)
     limits = {"max_query_tokens", "max_passage_tokens"} - settings.model_fields_set

@@ -36,3 +36,5 @@ class Parts:
     directory: Path | None = None
     """Where the files are, to be named in errors."""
     dimensions: Dimensions = ()
+    exported: bool = False
+    """Whether the backbone is one for inference alone."""

@@ -20,6 +20,8 @@ from xlret.model.backbone import (
     saved_files,
     tokenizer_files,
 )
+from xlret.model.export.onnx_backbone import OnnxBackbone
+from xlret.model.export.record import read_export
 from xlret.model.layout import Layout, read_layout
 from xlret.model.parts import Parts
 from xlret.model.projection import Projection
@@ -62,16 +64,17 @@ def read_parts(directory: Path) -> Parts:
     """
     if not (directory / CARD).is_file():
         return read_directory(directory)
-    card, projection = read_card(directory), directory / PROJECTION
+    card, projection, export = read_card(directory), directory / PROJECTION, read_export(directory)
     _check_agreement(directory, card)
-    backbone, tokenizer = load_backbone(directory), read_backend(directory)
+    backbone = load_backbone(directory) if export is None else OnnxBackbone(directory, export.backend)
+    tokenizer = read_backend(directory)
     check_ids(backbone, tokenizer, card.pad_id, directory)
     return Parts(
         backbone=backbone,
         tokenizer=tokenizer,
         tokenizer_files=tokenizer_files(directory),
         pad_id=card.pad_id,
-        positions=positions(backbone, _ANY_LENGTH),
+        positions=positions(backbone, _ANY_LENGTH) if export is None else export.positions,
         max_query_tokens=card.max_query_tokens,
         max_passage_tokens=card.max_passage_tokens,
         cut=card.cut,
@@ -80,6 +83,7 @@ def read_parts(directory: Path) -> Parts:
         prompts={"query": card.query_prompt, "document": card.passage_prompt},
         directory=directory,
         dimensions=card.dimensions,
+        exported=export is not None,
     )
 
 

@@ -9,8 +9,9 @@ from typing import Any
 from safetensors import SafetensorError, safe_open
 
 from xlret.errors import CorruptError
+from xlret.model.export.record import EXPORT, ONNX
 
-MODEL_SUFFIXES = (".json", ".safetensors", ".txt", ".model", ".jinja", ".md")
+MODEL_SUFFIXES = (".json", ".safetensors", ".onnx", ".txt", ".model", ".jinja", ".md")
 """Kinds of files that a model's directory may hold. Pickles (.bin, .pt, .pkl), code (.py) and all else are refused."""
 
 _VOCABULARIES = ("tokenizer.json", "vocab.json", "added_tokens.json")
@@ -50,15 +51,16 @@ def check_model(directory: Path) -> list[str]:
     names = list(files_below(directory))
     for name in names:
         path = directory / name
-        if path.suffix not in MODEL_SUFFIXES or path.name.startswith("."):
+        if path.suffix not in MODEL_SUFFIXES or path.name.startswith(".") or (path.suffix == ".onnx" and name != ONNX):
             raise CorruptError(
-                f"{path} may not be in a release; allowed are {', '.join(MODEL_SUFFIXES)}, with weights as safetensors"
+                f"{path} may not be in a release; allowed are {', '.join(MODEL_SUFFIXES)}, with weights as safetensors "
+                f"or {ONNX}"
             )
         if path.suffix == ".json":
             _check_settings(path)
         if path.suffix == ".safetensors":
             _check_weights(path)
-    for needed in ("config.json", "model.safetensors"):
+    for needed in ("config.json", ONNX if EXPORT in names else "model.safetensors"):
         if needed not in names:
             raise CorruptError(f"{directory} holds no {needed}, so it is no model that a release can hold")
     return names

@@ -6,6 +6,7 @@ from pathlib import Path
 from xlret.errors import CorruptError, UserError
 from xlret.release.record import ENCODER, INDEX, IndexPart, ReleaseRecord
 from xlret.search.manifest import MANIFEST, IndexManifest
+from xlret.search.vectors.fingerprint import same_vectors
 
 
 def index_part(manifest: IndexManifest) -> IndexPart:
@@ -33,11 +34,12 @@ def index_quality(manifest: IndexManifest) -> dict[str, float]:
     return {}
 
 
-def check_same_encoder(manifest: IndexManifest, files: Mapping[str, str], where: Path) -> None:
-    """Checks that an index was made with an encoder that has these files.
+def check_same_encoder(manifest: IndexManifest, encoder: Path, files: Mapping[str, str], where: Path) -> None:
+    """Checks that an index was made with an encoder that has these files, or with one that gives its vectors (`xlret export`).
 
     Args:
         manifest: of the index.
+        encoder: directory of the encoder.
         files: of the encoder, name -> SHA-256.
         where: the index, to be named in errors.
 
@@ -47,6 +49,8 @@ def check_same_encoder(manifest: IndexManifest, files: Mapping[str, str], where:
     known = manifest.encoder.get("sha256")
     if not known:
         raise UserError(f"{where} does not say which encoder its vectors are from; make it with xlret index build")
+    if same_vectors(manifest.encoder, encoder, files):
+        return
     for name, digest in known.items():
         if files.get(name) != digest:
             raise UserError(
@@ -76,6 +80,6 @@ def check_fits(manifest: IndexManifest, record: ReleaseRecord, index: Path) -> N
     start = f"{ENCODER}/"
     encoder = {name.removeprefix(start): entry.sha256 for name, entry in record.files.items() if name.startswith(start)}
     try:
-        check_same_encoder(manifest, encoder, index)
+        check_same_encoder(manifest, index.parent / ENCODER, encoder, index)
     except UserError as error:
         raise CorruptError(str(error)) from error

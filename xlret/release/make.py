@@ -8,6 +8,7 @@ from xlret.artifacts import copy_read_only, link_or_copy
 from xlret.data.manifest import file_entries
 from xlret.errors import UserError
 from xlret.files import directory_beside, write_text
+from xlret.model.export.record import EXPORT
 from xlret.provenance import versions
 from xlret.release.content import check_model, check_reranker, files_below
 from xlret.release.index import check_same_encoder, index_part, index_quality
@@ -62,14 +63,15 @@ def make_release(
     models = {ENCODER: Path(encoder)} | ({RERANKER: Path(reranker)} if reranker else {})
     for part, directory in models.items():
         if not directory.is_dir():
-            raise UserError(f"there is no {part} {directory}; name a directory with config.json and model.safetensors")
+            raise UserError(f"there is no {part} {directory}; name a directory that xlret saved")
     check = {ENCODER: check_model, RERANKER: check_reranker}
     parts = {part: check[part](directory) for part, directory in models.items()}
     source = current_version(Path(index))
     manifest = verify_index(source)
     fingerprint = encoder_files(models[ENCODER])
-    check_same_encoder(manifest, fingerprint, source)
-    for added in sorted(set(fingerprint) - set(manifest.encoder["sha256"])):
+    check_same_encoder(manifest, models[ENCODER], fingerprint, source)
+    exported = {EXPORT} & {*fingerprint, *manifest.encoder["sha256"]}
+    for added in sorted(set() if exported else set(fingerprint) - set(manifest.encoder["sha256"])):
         raise UserError(
             f"{source} was made with the encoder {manifest.encoder.get('path')}, which had no {added}; make the index again "
             "with this encoder"

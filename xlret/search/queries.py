@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xlret.errors import UserError
-from xlret.search.vectors.fingerprint import encoder_files
+from xlret.search.vectors.fingerprint import encoder_files, same_vectors
 from xlret.search.vectors.store import VectorStore
 from xlret.search.write import hashes
 
@@ -54,8 +54,7 @@ def encoded_queries(
     Raises:
         UserError: another encoder made the passages.
     """
-    files, known = encoder_files(encoder), store.encoder.get("sha256")
-    if known not in (None, files):
+    if store.encoder.get("sha256") is not None and not same_vectors(store.encoder, encoder, encoder_files(encoder)):
         raise UserError(
             f"{store.path} was encoded with {store.encoder.get('path')}, whose files are not those of {encoder}: "
             "its queries would find nothing there; name that encoder, or none"

@@ -31,7 +31,7 @@ from xlret.search.query import SearchOptions, check_options, indexed_languages
 from xlret.search.same_encoder import check_encodes_alike
 from xlret.search.settings import EncodeSettings, IndexSettings
 from xlret.search.vectors.encode import encode_passages
-from xlret.search.vectors.fingerprint import encoder_files
+from xlret.search.vectors.fingerprint import encoder_files, same_vectors
 from xlret.text.languages import language
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ class TextIndex:
 
             made_with = index.manifest.encoder
             directory = expand_path(Path(encoder or made_with.get("path", "")))
-            if encoder_files(directory) != made_with.get("sha256"):
+            if not same_vectors(made_with, directory, encoder_files(directory)):
                 raise UserError(f"{directory} is not the encoder of this index ({made_with.get('path')}); name that one")
             encoder = Encoder.load(directory)
         else:
@@ -132,7 +132,7 @@ class TextIndex:
             saved = _saved(encoder, beside(target, "encoder"))
             settings, encoding = settings or IndexSettings(), encoding or EncodeSettings()
             if encoding.encoders is None:
-                on_gpu = next(encoder.parameters()).device.type == "cuda"
+                on_gpu = encoder.device.type == "cuda"
                 encoding = encoding.model_copy(update={"encoders": 0, "gpu": on_gpu})
             vectors = beside(target, "vectors")
             if isinstance(passages, ParallelCorpus):

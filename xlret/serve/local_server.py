@@ -189,5 +189,5 @@ def _loaded(encoder: "str | Path | Encoder", index: "SearchIndex") -> "Encoder":
     from xlret.model.encoder import Encoder
 
     directory = expand_path(Path(encoder))
-    check_same_encoder(index.manifest, encoder_files(directory), index.path)
+    check_same_encoder(index.manifest, directory, encoder_files(directory), index.path)
     return Encoder.load(directory)

@@ -14,7 +14,7 @@ from xlret.evaluation.debias.choice import Trial, candidates, trials
 from xlret.evaluation.debias.settings import DebiasSettings
 from xlret.evaluation.measure import Method, encoded
 from xlret.evaluation.sets import from_corpus
-from xlret.evaluation.summary import fingerprint
+from xlret.evaluation.summary import vector_files
 from xlret.files import expand_path
 from xlret.keys import key_of
 from xlret.model.debias.component import DebiasMethod, LanguageComponent
@@ -58,12 +58,14 @@ def make_component(
         raise UserError(f"{settings.method} is no linear map, which a module is; choose the method project, or leave it out")
     texts = drawn_texts(_passages(settings), settings.texts)
     model = Encoder.load(encoder, device="cuda" if torch.cuda.is_available() else "cpu")
+    if module is not None and model.exported:
+        raise UserError(f"{encoder} was exported, which is done last: add the layer to what it was made from, and export that")
     encoding = Method(precision=settings.precision, progress=True)
     means = language_means({lang: encoded(model, rows, "passage", encoding, lang) for lang, rows in sorted(texts.items())})
     for lang, count in means.too_few.items():
         console.print(f"{lang} has {count} texts, which are too few: its vectors lose what is average", markup=False)
     made_from = f"{sum(means.counts.values()):,} passages of {', '.join(map(str, settings.text or [settings.corpus]))}"
-    component = _component(model, settings, means, made_from, fingerprint(encoder) or {}, module is not None, console)
+    component = _component(model, settings, means, made_from, vector_files(encoder), module is not None, console)
     component.save(out)
     console.print(f"{component.method} of {len(means.counts)} languages, from {made_from}: {out}", markup=False)
     if module is not None:

@@ -51,5 +51,5 @@ def with_projection(encoder: Encoder, component: LanguageComponent) -> Encoder:
     projection.linear.load_state_dict(weights)
     projected = copy(encoder)
     projected._modules = dict(encoder._modules)  # or the first encoder would get the new layer too
-    projected.projection = projection.to(next(encoder.parameters()).device)
+    projected.projection = projection.to(encoder.device)
     return projected.eval()

@@ -52,7 +52,10 @@ def loaded_here(directory: Path, gpu: bool) -> "Encoder":
 
     if gpu and not torch.cuda.is_available():
         raise UserError("this machine has no GPU that torch can use; encode on CPUs (gpu: false)")
-    return Encoder.load(directory, device="cuda" if gpu else "cpu")
+    encoder = Encoder.load(directory, device="cuda" if gpu else "cpu")
+    if gpu and encoder.device.type == "cpu":
+        raise UserError(f"{directory} is an exported encoder, which runs on CPUs; encode on those (gpu: false)")
+    return encoder
 
 
 def parts_encoded_here(

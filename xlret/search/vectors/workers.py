@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from ray.data import ActorPoolStrategy, DataContext, TaskPoolStrategy
 
 from xlret.errors import UserError
-from xlret.search.vectors.parts import EncoderWorkers, Part
+from xlret.search.vectors.parts import EncoderWorkers, Part, loaded_here
 from xlret.search.vectors.spool import texts_to_encode
 from xlret.tokens.texts import Tokeniser
 
@@ -150,9 +150,7 @@ class _Encode:
 
     def _vectors(self, ids: NDArray[np.int32], lengths: NDArray[np.int32]) -> NDArray[np.float32]:
         if self._encoder is None:
-            from xlret.model.encoder import Encoder
-
-            self._encoder = Encoder.load(self._directory, device="cuda" if self._pool.gpu else "cpu")
+            self._encoder = loaded_here(self._directory, self._pool.gpu)
         return self._encoder.encode_ragged(
             ids, lengths, tokens_per_batch=self._pool.tokens_per_batch, precision=self._pool.precision
         )

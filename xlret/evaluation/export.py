@@ -1,0 +1,107 @@
+"""Exporting an encoder and measuring what that changes: cosines of vectors, and figures on retrieval sets."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+
+from xlret.config import PathSetting, Settings
+from xlret.data.atlas.rows import atlas_rows
+from xlret.evaluation import report
+from xlret.evaluation.evaluate import Evaluation
+from xlret.evaluation.measure import Method, measure
+from xlret.evaluation.run import retrieval_sets
+from xlret.evaluation.sets import RetrievalSet
+from xlret.evaluation.settings import EvaluateSettings
+from xlret.files import expand_path
+from xlret.model.encoder import Encoder
+from xlret.model.export.make import export_encoder
+from xlret.model.export.record import ALIKE, Backend, ExportRecord
+from xlret.search.vectors.fingerprint import encoder_files
+from xlret.text.languages import LanguageCodes
+from xlret.text.sides import Side
+
+_TEXTS = 256
+
+
+class ExportSettings(Settings):
+    """For what an encoder is exported, and on what it is compared with the original."""
+
+    backend: Backend = "onnx-int8"
+    """onnx: ONNX Runtime in float32. onnx-int8: its linear layers in 8 bits, about twice as fast, a little less exact."""
+    benchmark: str | None = None
+    """Evaluate both on a benchmark, by its name; or else on `corpus`. By default only vectors are compared, of xlret's own
+    sentences."""
+    data: PathSetting | None = None
+    """Directory with the benchmark's published files."""
+    corpus: PathSetting | None = None
+    """A prepared corpus to evaluate both on."""
+    groups: int | None = None
+    """At most so many groups of the corpus."""
+    languages: LanguageCodes | None = None
+    """Only these, as queries and passages."""
+
+
+def export(
+    encoder: Path, out: Path, settings: ExportSettings, *, replace: bool = False, console: Console | None = None
+) -> ExportRecord:
+    """Exports an encoder, prints how far its vectors agree with the original's and what it does to an evaluation.
+
+    Args:
+        encoder: directory that `Encoder.save` wrote.
+        out: directory to make.
+        settings: for what, and on what to compare.
+        replace: whether what is there already gives way.
+        console: where to print; standard output by default.
+
+    Raises:
+        UserError: one of these cannot be used.
+    """
+    console = console or Console(highlight=False)
+    encoder, out = expand_path(encoder), expand_path(out)
+    sets: Sequence[RetrievalSet] = ()
+    if settings.benchmark is not None or settings.corpus is not None:
+        given = settings.model_dump(exclude={"backend"}, exclude_unset=True)
+        sets = list(retrieval_sets(EvaluateSettings(**given)))
+    record = export_encoder(encoder, out, settings.backend, _texts(sets), made_from=encoder_files(encoder), replace_old=replace)
+    cosine = record.agreement
+    sizes = [sum(path.stat().st_size for path in directory.rglob("*") if path.is_file()) / 1e6 for directory in (encoder, out)]
+    console.print(f"{out}: {settings.backend}, {sizes[1]:,.0f} MB ({sizes[0]:,.0f} MB before)", markup=False)
+    console.print(
+        f"cosine with the vectors before, of {cosine.texts} texts: {cosine.mean:.5f} in the mean, {cosine.least:.5f} at least"
+        + ("" if cosine.mean >= ALIKE else f"; below {ALIKE}, so it needs an index of its own"),
+        markup=False,
+    )
+    if sets:
+        before, after = Encoder.load(encoder), Encoder.load(out)
+        for retrieval_set in sets:
+            evaluations = [measure(model, retrieval_set, Method()).evaluation for model in (before, after)]
+            report.print_rows(*_rows(*evaluations), f"{retrieval_set.name} before and after", console)
+    return record
+
+
+def _texts(sets: Sequence[RetrievalSet]) -> dict[Side, list[str]]:
+    if sets:
+        queries = [text for retrieval_set in sets for text in retrieval_set.query_texts]
+        passages = [text for retrieval_set in sets for text in retrieval_set.passage_texts]
+    else:
+        rows = list(atlas_rows("dev"))
+        queries, passages = [row.query for row in rows], [row.text for row in rows]
+    return {"query": _spread(queries), "passage": _spread(passages)}
+
+
+def _spread(texts: Sequence[str]) -> list[str]:
+    """Up to 256 of the texts, at even distances."""
+    return [texts[row] for row in np.unique(np.linspace(0, len(texts) - 1, _TEXTS).astype(int)).tolist()]
+
+
+def _rows(before: Evaluation, after: Evaluation) -> report.Rows:
+    def figures(evaluation: Evaluation) -> dict[str, float]:
+        means = {"Mo": evaluation.mo, "Cr": evaluation.cr, "Mul": evaluation.mul}
+        return means | {name: evaluation.pooled[name] for name in ("ndcg@10", "mrr@10", "recall@100")}
+
+    old, new = figures(before), figures(after)
+    return ["", "before", "after", "change"], [
+        [name, report.number(old[name]), report.number(new[name]), f"{new[name] - old[name]:+.4f}"] for name in old
+    ]

@@ -1,0 +1,1 @@
+"""An encoder for an inference engine other than torch."""
