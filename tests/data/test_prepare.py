@@ -60,6 +60,33 @@ def test_the_job_makes_train_and_dev_and_says_so(tmp_path, capsys):
     assert printed.count("columns not used: note") == 1
 
 
+def test_texts_of_benchmarks_in_what_is_trained_on_are_told(tmp_path, capsys):
+    sentences = {"deu": ["de q7", "de q7 so", "de t1 de t2 de t3"], "eng": ["en q7 is it", "never said", "en t1 en t2"]}
+    rows_file(tmp_path / "rows.jsonl")
+    text = (tmp_path / "rows.jsonl").read_text().replace("de q7", "DE, q7 so?").replace("en q7", "en Q7 is it")
+    (tmp_path / "tatoeba").mkdir()
+    for code, lines in sentences.items():
+        (tmp_path / "tatoeba" / f"tatoeba.deu-eng.{code}").write_text("\n".join(lines) + "\n")
+    path = recipe(tmp_path, dev=0, against={"tatoeba": {"data": str(tmp_path / "tatoeba"), "languages": ["de"]}})
+    (tmp_path / "rows.jsonl").write_text(text)
+    assert main(["prepare", str(path)]) == 1
+    printed = capsys.readouterr().out
+    assert [line.split() for line in printed.splitlines() if line.startswith("│") and "tatoeba" in line] == [
+        ["│", "tatoeba", "│", "all", "2", "│", "6", "│", "2", "│"]
+    ]
+    train = tmp_path / "out" / "mine" / "train"
+    assert f"tatoeba de 'de q7 so' (100%): {train}, group p2#7, query in de: 'DE, q7 so?'" in printed
+    assert "tatoeba en 'en q7 is it' (100%)" in printed
+    with pytest.raises(UserError, match=r"unknown benchmark 'squid'"):
+        main(["prepare", str(path), "--replace", "--against", "squid"])
+    with pytest.raises(UserError, match=r"no such directory: /nowhere; give xquad-r=DIRECTORY with"):
+        main(["corpus", str(train), "--against", "xquad-r=/nowhere,tatoeba"])
+    (tmp_path / "tatoeba" / "tatoeba.deu-eng.deu").write_text("nein\nnie\nnimmer\n")
+    (tmp_path / "tatoeba" / "tatoeba.deu-eng.eng").write_text("no\nnever said\nnever ever\n")
+    assert main(["corpus", str(train), "--against", f"tatoeba={tmp_path / 'tatoeba'}"]) == 0
+    assert "120 texts looked through" in capsys.readouterr().out
+
+
 def test_nothing_held_out(tmp_path, capsys):
     assert main(["prepare", str(recipe(tmp_path, dev=0))]) == 0
     assert ParallelCorpus.open(tmp_path / "out" / "mine" / "train").n_groups == 30

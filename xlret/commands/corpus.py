@@ -6,25 +6,47 @@ from cyclopts import App
 from rich.console import Console
 from rich.table import Table
 
+from xlret.commands.against import Against, against_settings, tell_benchmark_texts
 from xlret.commands.frame import new_app
 from xlret.data.corpus import ParallelCorpus
 from xlret.data.counts import LanguageCounts, counts, largest_cluster, without_pair
+from xlret.errors import UserError
 from xlret.files import expand_path
 
 EPILOGUE = """\
 examples:
   xlret corpus corpora/atlas/train
+  xlret corpus corpora/ntrex/train corpora/qa/train --against xquad-r,tatoeba
+
+With --against the languages are not counted. The help of prepare says how texts
+of benchmarks are told; the exit status is 1 where there are any.
 """
 app: App = new_app("corpus", "Check every file of a prepared corpus and show what it holds.", EPILOGUE)
 
 
 @app.default
-def corpus(directory: Path, /) -> int:
-    """Reads every byte of a corpus and prints its languages, where it comes from and how it was made.
+def corpus(*directories: Path, against: Against = (), hub: bool = False) -> int:
+    """Reads every byte of corpora and prints their languages, where they come from and how they were made.
 
     Args:
-        directory: what `xlret prepare` made, such as corpora/mine/train
+        directories: what `xlret prepare` made, such as corpora/mine/train
+        against: benchmarks whose texts are looked for instead: names, or NAME=DIRECTORY with the published files, which are
+            looked for in $XLRET_SHARED/data/NAME by default
+        hub: fetch those of them that are not on this machine from the hub
     """
+    if not directories:
+        raise UserError("name a corpus, such as corpora/atlas/train")
+    if against:
+        paths = [expand_path(directory) for directory in directories]
+        console = Console(soft_wrap=True, highlight=False)
+        return 1 if tell_benchmark_texts(paths, against_settings(against, hub=hub), console) else 0
+    for directory in directories:
+        _tell(directory)
+    return 0
+
+
+def _tell(directory: Path) -> None:
+    """Prints what one corpus holds."""
     opened = ParallelCorpus.open(expand_path(directory))
     table = counts_table(str(directory), "")
     for language in counts(opened):
@@ -36,7 +58,6 @@ def corpus(directory: Path, /) -> int:
         print(f"{name}: {getattr(opened.manifest, name)}")
     print(f"made by: {opened.manifest.made_by}")
     print(f"fingerprint: {opened.fingerprint[:16]}; every checksum agrees")
-    return 0
 
 
 def counts_table(title: str, *parts: str) -> Table:

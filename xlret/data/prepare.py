@@ -2,12 +2,12 @@
 
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import Field, StringConstraints
+from pydantic import BeforeValidator, Field, StringConstraints, model_validator
 
 from xlret.config import PathSetting, Settings
 from xlret.data.corpus import ParallelCorpus, write_corpus
@@ -25,6 +25,7 @@ from xlret.data.sources.trec import TrecSource
 from xlret.data.split import split_corpus
 from xlret.errors import UserError
 from xlret.files import directory_beside
+from xlret.text.languages import LanguageCodes
 
 AnySource = Annotated[
     OwnSource
@@ -51,6 +52,27 @@ class CorpusSettings(Settings):
     """Groups to hold out, by whole clusters; 0: none."""
 
 
+class AgainstSettings(Settings):
+    """Where a benchmark's texts are."""
+
+    data: PathSetting | None = None
+    """Directory with its published files; by default $XLRET_SHARED/data/NAME."""
+    hub: bool = False
+    """Fetch them from the Hugging Face hub instead, at the commit that the benchmark names."""
+    languages: LanguageCodes | None = None
+    """Only these; all that are there by default."""
+
+    @model_validator(mode="after")
+    def _single_origin(self) -> "AgainstSettings":
+        if self.hub and self.data is not None:
+            raise ValueError("hub fetches the files; give it without data")
+        return self
+
+
+def _by_name(benchmarks: Any) -> Any:
+    return {name: {} for name in benchmarks} if isinstance(benchmarks, list | tuple) else benchmarks
+
+
 class PrepareSettings(Settings):
     """What `xlret prepare` makes: `OUTPUT/NAME/train` and, where groups are held out, `OUTPUT/NAME/dev`."""
 
@@ -66,6 +88,9 @@ class PrepareSettings(Settings):
     """Of the choice of held-out clusters."""
     replace: bool = False
     """Whether corpora that exist are made again."""
+    against: Annotated[Mapping[str, AgainstSettings], BeforeValidator(_by_name)] = {}
+    """Benchmarks whose texts must not be in what is trained on, such as [xquad-r, tatoeba]: once all corpora are made, `xlret
+    prepare` tells what it finds of them."""
 
 
 @dataclass(frozen=True)
