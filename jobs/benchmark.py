@@ -5,7 +5,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from jobs.bench import assembly, curves, encoding, memory, serving, setup, sweeping, switching, training
+from jobs.bench import assembly, curves, encoding, engines, memory, serving, setup, sweeping, switching, training
 from xlret.commands.frame import call, new_app, run
 from xlret.errors import UserError
 
@@ -15,6 +15,7 @@ PARTS = {
     "training": training.run,
     "memory": memory.run,
     "encoding": encoding.run,
+    "engines": engines.run,
     "curves": curves.run,
     "serving": serving.run,
     "sweep": sweeping.run,
@@ -36,6 +37,7 @@ def benchmark(
     vectors: int = 1_000_000,
     seconds: float = 1800,
     factories: tuple[str, ...] = (),
+    encoder: Path | None = None,
 ) -> int:
     """Runs the parts asked for.
 
@@ -46,11 +48,14 @@ def benchmark(
         vectors: vectors that `curves` measures indexes on
         seconds: after so long `curves` begins no further kind of index
         factories: kinds that `curves` measures (by default some of each)
+        encoder: what `engines` compares (by default one of random weights)
     """
     if unknown := sorted(set(parts) - set(PARTS)):
         raise UserError(f"unknown part {unknown[0]!r}; allowed: {', '.join(PARTS)}")
     console = Console(highlight=False)
-    bench = setup.set_up(directory.resolve(), passages, vectors=vectors, seconds=seconds, factories=list(factories))
+    bench = setup.set_up(
+        directory.resolve(), passages, vectors=vectors, seconds=seconds, factories=list(factories), encoder=encoder
+    )
     for name in parts or PARTS:
         console.rule(name)
         PARTS[name](bench, console)

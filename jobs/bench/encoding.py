@@ -27,16 +27,16 @@ PART = 384
 THREADS = 2
 ROUNDS = 3
 ALLOWED_GB = 4
-_MEDIUM = FreshEncoder(layers=6, hidden=384, heads=12, feed_forward=1536)
+MEDIUM = FreshEncoder(layers=6, hidden=384, heads=12, feed_forward=1536)
 _TINY = FreshEncoder(layers=1, hidden=64, heads=2, feed_forward=128)
 
 
 def run(bench: Bench, console: Console) -> None:
     """Passages/s of bulk encoding and of SentenceTransformer.encode in turns; peak memory on few and on many passages."""
     corpus = ParallelCorpus.open(bench.job.corpora[0], verify=False)
-    medium, tiny = (_encoder(bench, corpus, name, fresh) for name, fresh in (("medium", _MEDIUM), ("tiny", _TINY)))
+    medium, tiny = (encoder_directory(bench, corpus, name, fresh) for name, fresh in (("medium", MEDIUM), ("tiny", _TINY)))
     texts = bench.directory / "passages.jsonl"
-    _write_passages(corpus, texts, PASSAGES)
+    write_passages(corpus, texts, PASSAGES)
     ours, theirs = list[_Speed](), list[_Speed]()
     for _ in range(ROUNDS):
         ours.append(_ours(medium, texts, bench.directory / "encoded"))
@@ -65,14 +65,14 @@ def _shown(speeds: list[_Speed]) -> str:
     return " ".join(f"{wall:.0f}" for wall, _ in speeds)
 
 
-def _encoder(bench: Bench, corpus: ParallelCorpus, name: str, fresh: FreshEncoder) -> Path:
+def encoder_directory(bench: Bench, corpus: ParallelCorpus, name: str, fresh: FreshEncoder) -> Path:
     directory = bench.directory / f"encoder-{name}"
     if not directory.exists():
         start_encoder(EncoderSettings(fresh=fresh), lambda: tokeniser_texts([corpus], corpus.languages), 0).save(directory)
     return directory
 
 
-def _write_passages(corpus: ParallelCorpus, path: Path, count: int) -> None:
+def write_passages(corpus: ParallelCorpus, path: Path, count: int) -> None:
     """Passages in all languages, each of some sentences in its own; the number of sentences is log-normal."""
     rng = generator(0, "benchmark", "encoding")
     with open(path, "w", encoding="utf-8") as file:

@@ -29,6 +29,8 @@ class Bench:
     """After so long no further kind of index is begun."""
     factories: tuple[str, ...] = ()
     """The kinds; by default some of each."""
+    encoder: Path | None = None
+    """What engines are compared with; by default one of random weights."""
 
     @property
     def inputs(self) -> Inputs:

@@ -20,6 +20,7 @@ from xlret.batches.settings import PlanSettings
 from xlret.data.corpus import ParallelCorpus
 from xlret.errors import DataError, UserError
 from xlret.files import sha256_of
+from xlret.model.processor import slow_bfloat16
 from xlret.training.in_process import ahead
 from xlret.training.kinds import load_step
 from xlret.training.run import TrainResult, train
@@ -229,6 +230,20 @@ def test_ddp_of_one_worker_changes_no_bit_of_a_gradient(
         dist.destroy_process_group()
     for alone, averaged in zip(*gradients, strict=True):
         assert torch.equal(alone, averaged)
+
+
+def test_a_run_keeps_the_precision_that_auto_meant_where_it_began(
+    result: TrainResult, corpora: Path, lexicon: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    same = job(result.run_directory.parent, corpora, lexicon, precision="auto")
+    monkeypatch.setattr("xlret.model.processor.computes_bfloat16", lambda: False)
+    assert train(same, show=None) == result
+    monkeypatch.setattr("xlret.model.processor.computes_bfloat16", lambda: True)
+    with pytest.raises(UserError, match="precision was 'float32' and is now 'bfloat16'"):
+        train(same, show=None)
+    assert slow_bfloat16("bfloat16", "precision", gpu=False) is None
+    monkeypatch.setattr("xlret.model.processor.computes_bfloat16", lambda: False)
+    assert "precision is bfloat16" in str(slow_bfloat16("bfloat16", "precision", gpu=False))
 
 
 def test_what_needs_ray_or_a_gpu_is_refused_without(tmp_path: Path, corpora: Path, lexicon: Path) -> None:

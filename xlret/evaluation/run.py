@@ -29,6 +29,7 @@ from xlret.files import expand_path
 from xlret.lexicon.lexicon import Lexicon
 from xlret.model.debias.component import LanguageComponent, component_or_method
 from xlret.model.encoder import Encoder
+from xlret.model.processor import resolved, slow_bfloat16
 from xlret.model.reranker import Reranker
 from xlret.search.calibration import Calibration
 from xlret.switch.translate import WordTranslator
@@ -65,6 +66,11 @@ def evaluate_encoder(
     if encoder is None and settings.debias is not None:
         raise UserError("debias changes the vectors of an encoder; give one with --encoder")
     console = console or Console(highlight=False)
+    gpu = _device() == "cuda"
+    precision = resolved(settings.precision, gpu=gpu)
+    settings = settings.model_copy(update={"precision": precision})
+    if encoder is not None and (warning := slow_bfloat16(precision, "precision", gpu=gpu)) is not None:
+        console.print(warning, markup=False)
     out = None if out is None else _checked_out(expand_path(out), replace)
     earlier = None if compare_with is None else read_scores(expand_path(compare_with))
     method = _method(encoder, settings, depth=settings.run_depth if out else 0, progress=not console.quiet)
@@ -136,7 +142,7 @@ def _method(encoder: str | None, settings: EvaluateSettings, depth: int, progres
     if isinstance(debias, LanguageComponent):
         debias.check_encoder({} if encoder is None else vector_files(encoder))
     return Method(
-        precision=settings.precision,
+        precision=resolved(settings.precision, gpu=_device() == "cuda"),
         tokens_per_batch=settings.tokens_per_batch,
         balance=settings.balance,
         calibration=None if settings.calibration is None else Calibration.load(settings.calibration),

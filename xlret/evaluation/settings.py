@@ -1,6 +1,6 @@
 """What an encoder is evaluated on, and how: settings that need no torch to be read."""
 
-from typing import Literal, cast
+from typing import cast
 
 from pydantic import Field, field_validator, model_validator
 
@@ -12,6 +12,7 @@ from xlret.evaluation.benchmarks import benchmark
 from xlret.evaluation.named_measures import NamedMeasure, named_measures
 from xlret.evaluation.pools import Pool
 from xlret.evaluation.switched_queries import Policy
+from xlret.model.processor import PrecisionSetting
 from xlret.model.settings import EncoderOverrides
 from xlret.search.balance import Balance
 from xlret.text.languages import LanguageCodes, language
@@ -73,8 +74,9 @@ class EvaluateSettings(Settings):
     """None: what the encoder's files say. LAReQA was published with 96, and 256 for passages."""
     max_passage_tokens: int | None = Field(None, ge=4)
     """The same for passages."""
-    precision: Literal["float32", "bfloat16"] = "float32"
-    """Of encoding; bfloat16 is faster on GPUs and recent processors."""
+    precision: PrecisionSetting = "float32"
+    """Of encoding; bfloat16 is faster on GPUs and on processors with instructions for it, and slower on others. auto: the
+    faster one."""
     tokens_per_batch: int = Field(8192, ge=1)
     """Padded tokens that go through the encoder at once."""
     run_depth: int = Field(1000, ge=0)

@@ -3,6 +3,7 @@
 import platform
 from functools import cache
 from pathlib import Path
+from typing import Literal
 
 _BFLOAT16 = {"amx_bf16", "avx512_bf16", "bf16", "sve_bf16"}
 
@@ -22,3 +23,25 @@ def computes_bfloat16() -> bool:
     """Whether this machine's CPUs multiply bfloat16 themselves; else float32 is several times as fast (docs/RESULTS.md)."""
     known = instructions()
     return platform.machine() == "arm64" if known is None else bool(known & _BFLOAT16)
+
+
+Precision = Literal["float32", "bfloat16"]
+PrecisionSetting = Literal["auto", "float32", "bfloat16"]
+
+
+def resolved(precision: PrecisionSetting, *, gpu: bool) -> Precision:
+    """What `auto` means here: bfloat16 on GPUs and on CPUs that compute it, else float32.
+
+    >>> resolved("auto", gpu=True), resolved("float32", gpu=True)
+    ('bfloat16', 'float32')
+    """
+    if precision != "auto":
+        return precision
+    return "bfloat16" if gpu or computes_bfloat16() else "float32"
+
+
+def slow_bfloat16(precision: Precision, setting: str, *, gpu: bool) -> str | None:
+    """A line for the user where a setting says bfloat16 and CPUs without instructions for it are to compute it."""
+    if precision == "float32" or gpu or computes_bfloat16():
+        return None
+    return f"warning: {setting} is bfloat16, which this processor imitates, several times slower; set it to float32"

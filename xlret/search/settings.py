@@ -18,7 +18,7 @@ class EncodeSettings(Settings):
     """Padded tokens that go through the encoder at once; by default 1,024 on CPUs (8,192 in bfloat16, which costs something
     for each batch) and 32,768 on GPUs."""
     precision: Literal["float32", "bfloat16"] = "float32"
-    """Of encoding; bfloat16 is faster on GPUs and recent processors."""
+    """Of encoding; bfloat16 is faster on GPUs and on processors with instructions for it, and slower on others."""
     store: DType = "float16"
     """How vectors are stored."""
     passages_per_part: int = Field(8192, ge=1, le=65_536)

@@ -9,6 +9,7 @@ from xlret.model.encoder import Encoder, start_encoder
 from xlret.model.losses.contrast import SwitchedContrast
 from xlret.model.losses.make import make_loss
 from xlret.model.losses.matryoshka import Matryoshka
+from xlret.model.processor import resolved
 from xlret.model.reranker import Reranker, start_reranker
 from xlret.training.settings import TrainJob
 from xlret.training.steps.base import Step
@@ -29,7 +30,7 @@ def start_model(job: TrainJob, texts: Callable[[], Iterable[str]]) -> Encoder | 
 
 def load_step(job: TrainJob, directory: Path, device: torch.device) -> Step:
     """The step of a run's training, with the model that `start_model` gave and that was saved in `directory`."""
-    autocast = job.precision == "bfloat16"
+    autocast = resolved(job.precision, gpu=job.ray.gpu) == "bfloat16"
     if job.model == "reranker":
         reranker = Reranker.load(directory, device=str(device))
         return RerankerStep(reranker, job.tokens_per_forward, autocast, job.reranker.dev_negatives).to(device)

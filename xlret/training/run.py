@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from xlret.errors import UserError
 from xlret.files import sha256_of, write_json
+from xlret.model.processor import resolved, slow_bfloat16
 from xlret.training.callbacks import RunCallback
 from xlret.training.checkpoint import CHECKPOINTS, WEIGHTS, load_progress, newest_checkpoint
 from xlret.training.in_process import run_in_process
@@ -85,11 +86,15 @@ def train(
         raise UserError("a RunConfig is Ray Train's, and ray.workers is 0; use callbacks or set ray.workers to 1 or more")
     directory = job.storage / job.name
     say = show or (lambda line: None)
+    precision = resolved(job.precision, gpu=job.ray.gpu)
+    job = job.model_copy(update={"precision": precision})
     if not fresh:
         check_settings(job)
         if (finished := _finished(directory)) is not None:
             say(f"{directory} is finished already; its model is {finished.model} (--fresh trains it again)")
             return finished
+    if (warning := slow_bfloat16(precision, "precision", gpu=job.ray.gpu)) is not None:
+        say(warning)
     with sole_driver(directory):
         return _train(job, directory, fresh, say, callbacks, run_config)
 

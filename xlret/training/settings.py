@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 from xlret.batches.settings import PlanSettings
 from xlret.config import PathSetting, Settings
 from xlret.model.losses.settings import LossSettings
+from xlret.model.processor import PrecisionSetting
 from xlret.model.settings import EncoderSettings
 from xlret.switch.settings import SwitchSettings
 
@@ -93,8 +94,9 @@ class TrainJob(Settings):
     """Of initial weights and dropout; the batches have `plan.seed`."""
     accumulate: int = Field(1, ge=1)
     """Batches of the plan whose gradients make one optimiser step."""
-    precision: Literal["float32", "bfloat16"] = "float32"
-    """bfloat16: autocast; weights and optimiser stay float32."""
+    precision: PrecisionSetting = "float32"
+    """bfloat16: autocast; weights and optimiser stay float32. auto: bfloat16 on GPUs and on CPUs with instructions for it, else
+    float32, which is three times as fast there; a run keeps what it began with."""
     tokens_per_forward: int = Field(2048, ge=64)
     """Padded tokens that go through the encoder at once; a batch is sorted by length and cut into such chunks."""
     hard_negatives: int = Field(0, ge=0)

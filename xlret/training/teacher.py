@@ -13,6 +13,7 @@ from xlret.data.teacher import write_teacher
 from xlret.files import sha256_of
 from xlret.keys import key_of
 from xlret.model.encoder import Encoder
+from xlret.model.processor import resolved
 from xlret.model.start import locate
 from xlret.text.sides import Side
 from xlret.training.settings import TrainJob
@@ -50,7 +51,8 @@ def teacher_vectors(job: TrainJob, corpora: Sequence[ParallelCorpus], start: Pat
         return Encoder.load(directory, device="cuda" if job.ray.gpu else "cpu")
 
     def encode(texts: list[str], side: Side) -> NDArray[np.float32]:
-        return teacher().encode(texts, side, tokens_per_batch=job.tokens_per_forward, precision=job.precision)
+        precision = resolved(job.precision, gpu=job.ray.gpu)
+        return teacher().encode(texts, side, tokens_per_batch=job.tokens_per_forward, precision=precision)
 
     paths = []
     for corpus in corpora:

@@ -22,6 +22,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from xlret.artifacts import locked
 from xlret.errors import CorruptError, UserError
 from xlret.files import expand_path, flush, write_error, write_text
+from xlret.model.processor import slow_bfloat16
 from xlret.search.passages import Passage
 from xlret.search.settings import DType, EncodeSettings
 from xlret.search.vectors.fingerprint import about_encoder, encoder_files
@@ -112,6 +113,8 @@ def encode_passages(
         spooled = _lay_aside(passages, work, plan, settings, progress)
         repeated = f", {spooled.repeated:,} of them with a text that came before" if spooled.repeated else ""
         show(f"{spooled.count:,} passages in {len(spooled.languages)} languages{repeated}")
+        if (warning := slow_bfloat16(settings.precision, "precision", gpu=settings.gpu)) is not None:
+            show(warning)
         todo = [number for number in range(len(spooled.parts)) if not _done(work, spooled, number)]
         if len(todo) < len(spooled.parts):
             show(f"{len(spooled.parts) - len(todo)} of {len(spooled.parts)} parts are there already")
