@@ -7,7 +7,7 @@ import pytest
 from xlret.batches.assemble import Assembled, Assembler, Inputs
 from xlret.batches.settings import PlanSettings
 from xlret.data.corpus import ParallelCorpus
-from xlret.data.hard_negatives import write_hard_negatives
+from xlret.data.hard_negatives import Mined, write_hard_negatives
 from xlret.errors import DataError
 from xlret.model.encoder import Encoder, start_encoder
 from xlret.model.settings import EncoderSettings, FreshEncoder
@@ -107,7 +107,7 @@ def test_contrast_leaves_the_batch_and_adds_copies_of_its_queries(inputs: Inputs
 
 def test_hard_negatives_come_in_the_language_of_their_row_and_absent_ones_are_marked(inputs: Inputs, tmp_path: Path) -> None:
     corpus = ParallelCorpus.open(inputs.corpora[0])
-    mined = [(group, [(group + 1) % corpus.n_groups], [0.5]) for group in range(0, corpus.n_groups, 2)]
+    mined = [Mined(group, [(group + 1) % corpus.n_groups], [0.5]) for group in range(0, corpus.n_groups, 2)]
     write_hard_negatives(corpus.path, tmp_path / "mined", mined, made_by="tests")
     assemble = Assembler(replace(inputs, corpora=(tmp_path / "mined",), switch=SwitchSettings(), hard_negatives=2))
     batch, plan = assemble(1, 0, 1), assemble.plan.step(1)
@@ -130,7 +130,7 @@ def test_hard_negatives_come_in_the_language_of_their_row_and_absent_ones_are_ma
 def test_hard_negatives_are_switched_where_the_passage_of_their_row_is(inputs: Inputs, tmp_path: Path, side: str) -> None:
     """Otherwise a mix of languages would tell which passage is the right one."""
     corpus = ParallelCorpus.open(inputs.corpora[0])
-    mined = [(group, [(group + 1) % corpus.n_groups, (group + 2) % corpus.n_groups], [0.5, 0.4]) for group in range(160)]
+    mined = [Mined(group, [(group + 1) % corpus.n_groups, (group + 2) % corpus.n_groups], [0.5, 0.4]) for group in range(160)]
     write_hard_negatives(corpus.path, tmp_path / "mined", mined, made_by="tests")
     switch = inputs.switch.model_copy(update={"p": 1.0, "rows": 0.5, "side": side})
     plan = PlanSettings(batch_size=24, regime="mono", languages=("en",))

@@ -10,7 +10,7 @@ from xlret.batches.pairs import AssembledPairs, draw_negatives
 from xlret.batches.plan import StepPlan
 from xlret.batches.settings import PlanSettings
 from xlret.data.corpus import ParallelCorpus
-from xlret.data.hard_negatives import write_hard_negatives
+from xlret.data.hard_negatives import Mined, write_hard_negatives
 from xlret.model.reranker import Reranker, start_reranker
 from xlret.model.settings import EncoderSettings, FreshEncoder
 from xlret.switch.settings import SwitchSettings
@@ -103,7 +103,7 @@ def test_hard_negatives_come_on_top_and_absent_ones_are_no_pairs(
     corpora: Path, reranker: tuple[Reranker, Path], tmp_path: Path
 ) -> None:
     corpus = ParallelCorpus.open(corpora / "train")
-    mined = [(group, [(group + 1) % corpus.n_groups], [0.5]) for group in range(0, corpus.n_groups, 2)]
+    mined = [Mined(group, [(group + 1) % corpus.n_groups], [0.5]) for group in range(0, corpus.n_groups, 2)]
     write_hard_negatives(corpus.path, tmp_path / "mined", mined, made_by="tests")
     assemble = Assembler(Inputs((tmp_path / "mined",), PlanSettings(batch_size=B), SwitchSettings(), reranker[1], 2, 1))
     plan, batch = assemble.plan.step(1), assemble(1, 0, 1)

@@ -10,7 +10,7 @@ import pytest
 from small_corpus import groups_of, write
 
 from xlret.data.corpus import ParallelCorpus, Row
-from xlret.data.hard_negatives import write_hard_negatives
+from xlret.data.hard_negatives import Mined, write_hard_negatives
 from xlret.data.split import split_corpus
 from xlret.errors import UserError
 
@@ -66,12 +66,17 @@ def test_hard_negatives_make_a_new_corpus(tmp_path):
         corpus.hard_negatives(np.array([0]), 2)
     before = corpus.fingerprint
     write_hard_negatives(
-        tmp_path / "all", tmp_path / "mined", [(5, [9, 30, 2], [0.9, 0.8, 0.8]), (0, [7], [0.5])], made_by="miner 1"
+        tmp_path / "all",
+        tmp_path / "mined",
+        [Mined(5, [9, 30, 2], [0.9, 0.8, 0.8], 1.5), Mined(0, [7], [0.5])],
+        made_by="miner 1",
     )
     mined = ParallelCorpus.open(tmp_path / "mined")
     assert mined.has_hard_negatives
     assert mined.hard_negatives(np.array([5, 1, 0, 5]), 2).tolist() == [[9, 30], [-1, -1], [7, -1], [9, 30]]
     assert mined.hard_negatives(np.array([5]), 5).tolist() == [[9, 30, 2, -1, -1]]
+    scores = mined.hard_negative_scores(np.array([5, 1, 0]), 2)
+    np.testing.assert_allclose(scores, [[1.5, 0.9, 0.8], [np.nan] * 3, [np.nan, 0.5, np.nan]], rtol=1e-6)
     assert mined.passages("de", np.array([3])) == corpus.passages("de", np.array([3]))
     assert mined.fingerprint != before == ParallelCorpus.open(tmp_path / "all").fingerprint
     assert not ParallelCorpus.open(tmp_path / "all").has_hard_negatives
@@ -82,8 +87,8 @@ def test_hard_negatives_make_a_new_corpus(tmp_path):
 
 def test_hard_negatives_may_replace_those_of_the_corpus_itself(tmp_path):
     paged(tmp_path / "all")
-    write_hard_negatives(tmp_path / "all", tmp_path / "all", [(5, [9], [0.9])], made_by="one", replace=True)
-    write_hard_negatives(tmp_path / "all", tmp_path / "all", [(5, [11], [0.7])], made_by="two", replace=True)
+    write_hard_negatives(tmp_path / "all", tmp_path / "all", [Mined(5, [9], [0.9])], made_by="one", replace=True)
+    write_hard_negatives(tmp_path / "all", tmp_path / "all", [Mined(5, [11], [0.7])], made_by="two", replace=True)
     assert ParallelCorpus.open(tmp_path / "all").hard_negatives(np.array([5, 9]), 1).tolist() == [[11], [-1]]
 
 
@@ -114,5 +119,5 @@ def test_hard_negatives_copy_where_links_are_not_allowed(tmp_path, monkeypatch):
 def test_impossible_hard_negatives_are_refused(tmp_path, mined, message):
     paged(tmp_path / "all")
     with pytest.raises(UserError, match=message):
-        write_hard_negatives(tmp_path / "all", tmp_path / "mined", mined, made_by="tests")
+        write_hard_negatives(tmp_path / "all", tmp_path / "mined", [Mined(*entry) for entry in mined], made_by="tests")
     assert [path.name for path in tmp_path.iterdir()] == ["all"]

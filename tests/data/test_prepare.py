@@ -14,7 +14,7 @@ from xlret.commands.app import main
 from xlret.config import read_recipe
 from xlret.data.corpus import ParallelCorpus, Row, write_corpus
 from xlret.data.counts import counts, largest_cluster, without_pair
-from xlret.data.hard_negatives import write_hard_negatives
+from xlret.data.hard_negatives import Mined, write_hard_negatives
 from xlret.data.prepare import PrepareSettings, prepare
 from xlret.errors import CorruptError, DataError, UserError
 from xlret.files import shared_directory
@@ -157,7 +157,7 @@ def test_a_corpus_is_verified_and_shown(tmp_path, capsys):
 
 def test_showing_a_corpus_says_that_there_are_hard_negatives(tmp_path, capsys):
     main(["prepare", str(recipe(tmp_path))])
-    write_hard_negatives(tmp_path / "out" / "mine" / "train", tmp_path / "mined", [(0, [9], [1.0])], made_by="tests")
+    write_hard_negatives(tmp_path / "out" / "mine" / "train", tmp_path / "mined", [Mined(0, [9], [1.0])], made_by="tests")
     assert main(["corpus", str(tmp_path / "mined")]) == 0
     assert "hard negatives: yes" in capsys.readouterr().out
 

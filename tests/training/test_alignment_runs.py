@@ -7,6 +7,7 @@ import pytest
 from pydantic import ValidationError
 
 from xlret.config import read_recipe
+from xlret.data.hard_negatives import Mined, write_hard_negatives
 from xlret.files import sha256_of
 from xlret.model.losses.settings import LossKind
 from xlret.training.run import train
@@ -30,14 +31,32 @@ def job(storage: Path, corpora: Path, start: Path, **changes: Any) -> TrainJob:
     return TrainJob.model_validate(values | changes)
 
 
+@pytest.fixture(scope="module")
+def mined(tmp_path_factory: pytest.TempPathFactory, corpora: Path) -> Path:
+    """The training corpus with up to two scored hard negatives a group, none in every fourth."""
+    directory = tmp_path_factory.mktemp("mined")
+    lists = [
+        Mined(group, [(group + 40) % 160, (group + 80) % 160][: group % 4], [1.0, 0.5][: group % 4], 2.0)
+        for group in range(160)
+    ]
+    write_hard_negatives(corpora / "train", directory / "train", lists, made_by="tests")
+    return directory
+
+
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_recipe_that_names_the_loss_trains_with_it(kind: LossKind, tmp_path: Path, corpora: Path, encoder: Path) -> None:
-    result = train(job(tmp_path, corpora, encoder, loss={"kind": kind, "retrieval_weight": 0.5}), show=None)
+def test_a_recipe_that_names_the_loss_trains_with_it(
+    kind: LossKind, tmp_path: Path, corpora: Path, encoder: Path, mined: Path
+) -> None:
+    reranked = kind in ("rank_distillation", "margin_mse")
+    loss = {"kind": kind, "retrieval_weight": 0.5, "pair_weights": {"de>*": 2}, "spread_weight": 0.1 * reranked}
+    data, negatives = (mined, 2) if reranked else (corpora, 0)
+    result = train(job(tmp_path, data, encoder, loss=loss, hard_negatives=negatives), show=None)
     report = result.history()[-1]
-    assert report["loss"] == pytest.approx(0.5 * report["retrieval"] + report["term"], rel=1e-5)
+    spread = 0.1 * report["spread"] if reranked else 0
+    assert report["loss"] == pytest.approx(0.5 * report["retrieval"] + report["term"] + spread, rel=1e-5)
     assert sha256_of(result.model / "model.safetensors") != sha256_of(tmp_path / "run" / "start" / "model.safetensors")
     if kind == "mimo":
-        again = train(job(tmp_path, corpora, encoder, loss={"kind": kind, "retrieval_weight": 0.5}, name="again"), show=None)
+        again = train(job(tmp_path, corpora, encoder, loss=loss, name="again"), show=None)
         assert again.weights_sha256 == result.weights_sha256
         assert len([path for path in (tmp_path / "teachers").iterdir() if path.is_dir()]) == 1, "encoded once"
 
@@ -53,6 +72,11 @@ def test_the_loss_is_a_setting_like_any_other() -> None:
         ({"loss": {"kind": "xlco", "learned_temperature": True}}, "has a fixed temperature"),
         ({"loss": {"retrieval_weight": 0}}, "leaves nothing of loss.kind infonce"),
         ({"loss": {"kind": "lakda"}, "model": "reranker"}, "compares vectors, which a reranker has none of"),
+        ({"loss": {"kind": "margin_mse"}}, "mine some"),
+        ({"loss": {"kind": "xlco", "symmetric": True}}, "xlco has it with a retrieval_weight"),
+        ({"loss": {"reverse_share": 0.9}}, r"1\.1 together"),
+        ({"loss": {"directions": ["query_to_query"]}}, "directions name query_to_passage"),
+        ({"loss": {"pair_weights": {"de-en": 2}}}, "not of the form query>passage"),
         ({"loss": {"kind": "mimo"}, "encoder": {"dimensions": [8]}}, "a teacher's vectors have one length"),
         (
             {"loss": {"kind": "xlco"}, "switch": {"policy": "ml", "lexicons": ["/x"], "objective": "contrast"}},

@@ -12,6 +12,7 @@ from xlret.batches.pairs import AssembledPairs, draw_negatives
 from xlret.batches.parallel import ParallelInputs, parallel_languages
 from xlret.batches.plan import BatchPlan, StepPlan
 from xlret.batches.settings import PlanSettings
+from xlret.batches.weights import row_weights
 from xlret.data.corpus import ParallelCorpus
 from xlret.data.teacher import Teacher
 from xlret.errors import DataError, UserError
@@ -41,6 +42,10 @@ class Inputs:
     """For a reranker: negatives of each row from its batch. None: a retriever, which takes the whole batch as negatives."""
     parallel: ParallelInputs | None = None
     """Translations that come along, for losses that compare them."""
+    pair_weights: tuple[tuple[str, float], ...] = ()
+    """What the loss of a row is multiplied by, by its languages (`weights.row_weights`)."""
+    reranked: bool = False
+    """Whether a teacher's scores of the hard negatives come along."""
 
 
 def _no_texts() -> Ragged:
@@ -77,6 +82,8 @@ class Assembled:
     parallel_passage_known: IntArray = field(default_factory=_no_rows)
     teacher_queries: NDArray[np.float32] = field(default_factory=_no_numbers)  # [b*T]; zeros where the teacher read nothing
     teacher_passages: NDArray[np.float32] = field(default_factory=_no_numbers)
+    teacher_scores: NDArray[np.float32] = field(default_factory=_no_numbers)  # [b*(1+H)]: positive, negatives; NaN: missing
+    weights: NDArray[np.float32] = field(default_factory=_no_numbers)  # [b]; none: all are 1
 
     @property
     def texts(self) -> tuple[Ragged, ...]:
@@ -188,7 +195,18 @@ class Assembler:
             words=words,
             switched=switched,
             **self._parallel(share, first_row),
+            **self._beside(corpus, share),
         )
+
+    def _beside(self, corpus: ParallelCorpus, share: StepPlan) -> dict[str, Any]:
+        """The fields of a batch that hold a reranker's scores and the weights of rows."""
+        fields = {}
+        if self._inputs.reranked:
+            fields["teacher_scores"] = corpus.hard_negative_scores(share.group, self._inputs.hard_negatives).reshape(-1)
+        if self._inputs.pair_weights:
+            weights = dict(self._inputs.pair_weights)
+            fields["weights"] = row_weights(share.query_lang, share.passage_lang, weights)
+        return fields
 
     def _parallel(self, share: StepPlan, first_row: int) -> dict[str, Any]:
         """The fields of a batch that hold translations and a teacher's vectors."""

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from xlret.data.corpus_write import write_corpus
 from xlret.data.manifest import GROUPS, HARD_NEGATIVES, CorpusManifest, read_manifest, side_file
@@ -136,11 +137,31 @@ class ParallelCorpus:
             UserError: the corpus holds none.
         """
         if not self.has_hard_negatives:
-            raise UserError(f"{self.path} holds no hard negatives; mine them first")
+            raise UserError(f"{self.path} holds no hard negatives; mine them first (xlret mine)")
         hard = np.full((len(groups), count), -1, dtype=np.int64)
         for row, negatives in enumerate(self._table(HARD_NEGATIVES).lists("negatives", groups)):
             hard[row, : len(negatives)] = negatives[:count]
         return hard
+
+    def hard_negative_scores(self, groups: IntArray, count: int) -> NDArray[np.float32]:
+        """What mined the hard negatives scored, [len(groups), 1 + count]: the group's own passage, then each negative.
+
+        NaN where there are fewer negatives, and for the own passage where nothing scored it.
+
+        Raises:
+            UserError: the corpus holds no hard negatives, or an earlier xlret wrote them, without scores of positives.
+        """
+        if not self.has_hard_negatives:
+            raise UserError(f"{self.path} holds no hard negatives; mine them first (xlret mine)")
+        table = self._table(HARD_NEGATIVES)
+        if "positive" not in table.columns:
+            raise UserError(f"the hard negatives of {self.path} have no scores of positives; mine them again (xlret mine)")
+        scores = np.full((len(groups), 1 + count), np.nan, dtype=np.float32)
+        lists = zip(table.lists("positive", groups), table.lists("scores", groups), strict=True)
+        for row, (positive, negatives) in enumerate(lists):
+            scores[row, : len(positive)] = positive
+            scores[row, 1 : 1 + min(count, len(negatives))] = negatives[:count]
+        return scores
 
     def rows(self, groups: IntArray) -> Iterator[Row]:
         """Everything the corpus holds of these groups, language by language; titles are part of the texts."""

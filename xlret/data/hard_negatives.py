@@ -1,9 +1,10 @@
 """Adding mined hard negatives to a prepared corpus, as a new directory."""
 
+import math
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -15,15 +16,37 @@ from xlret.errors import UserError
 from xlret.files import directory_beside
 from xlret.shapes import IntArray
 
-Mined = tuple[int, Sequence[int], Sequence[float]]
-"""A group, its negatives (group ordinals, best first) and their scores."""
+
+class Mined(NamedTuple):
+    """The hard negatives of one group."""
+
+    group: int
+    negatives: Sequence[int]
+    """Group ordinals, best first."""
+    scores: Sequence[float]
+    """Of each negative."""
+    positive: float | None = None
+    """What the group's own passage scored, where it was scored; losses that distil a reranker need it."""
+
 
 _ROWS = 1 << 14
-_SCHEMA = pa.schema([("negatives", pa.large_list(pa.int64())), ("scores", pa.large_list(pa.float32()))])
+_SCHEMA = pa.schema(
+    [
+        ("negatives", pa.large_list(pa.int64())),
+        ("scores", pa.large_list(pa.float32())),
+        ("positive", pa.large_list(pa.float32())),
+    ]
+)
+"""Row g is of group g; lists are empty where it has none."""
 
 
 def write_hard_negatives(
-    corpus_path: Path, path: Path, mined: Iterable[Mined], *, made_by: str, replace: bool = False
+    corpus_path: Path,
+    path: Path,
+    mined: Iterable[Mined],
+    *,
+    made_by: str,
+    replace: bool = False,
 ) -> CorpusManifest:
     """Writes a copy of a corpus that also holds hard negatives; the corpus it came from stays as it is.
 
@@ -42,11 +65,11 @@ def write_hard_negatives(
     corpus = ParallelCorpus.open(corpus_path)
     clusters = corpus.clusters(np.arange(corpus.n_groups))
     lists = _Lists(corpus.n_groups)
-    for group, negatives, scores in mined:
+    for group, negatives, scores, positive in mined:
         _check(corpus, clusters, group, negatives, scores)
         if lists.has(group):
             raise UserError(f"hard negatives of {corpus.path}: group {group} comes twice")
-        lists.add(group, negatives, scores)
+        lists.add(group, negatives, scores, positive)
     with directory_beside(path, replace=replace) as fresh:
         kept = [name for name in corpus.manifest.files if name != HARD_NEGATIVES]
         for name in kept:
@@ -61,31 +84,35 @@ def write_hard_negatives(
 
 
 class _Lists:
-    """Lists of negatives end to end, 12 bytes for each negative and 16 for each group."""
+    """Lists of negatives end to end, 12 bytes for each negative and 20 for each group."""
 
     def __init__(self, n_groups: int) -> None:
         self._list_of = np.full(n_groups, -1, dtype=np.int64)
         self._stops = array("q", [0])
-        self._negatives, self._scores = array("q"), array("f")
+        self._negatives, self._scores, self._positives = array("q"), array("f"), array("f")
 
     def has(self, group: int) -> bool:
         return bool(self._list_of[group] >= 0)
 
-    def add(self, group: int, negatives: Sequence[int], scores: Sequence[float]) -> None:
+    def add(self, group: int, negatives: Sequence[int], scores: Sequence[float], positive: float | None) -> None:
         self._list_of[group] = len(self._stops) - 1
         self._negatives.extend(map(int, negatives))
         self._scores.extend(map(float, scores))
+        self._positives.append(math.nan if positive is None else positive)
         self._stops.append(len(self._negatives))
 
     def batches(self) -> Iterator[Any]:
         """Row g is the list of group g, empty where it has none."""
-        stops, negatives, scores = map(np.array, (self._stops, self._negatives, self._scores))
+        stops, negatives, scores, positives = map(np.array, (self._stops, self._negatives, self._scores, self._positives))
         for start in range(0, len(self._list_of), _ROWS):
             lists = self._list_of[start : start + _ROWS]
             first, last = np.where(lists >= 0, stops[lists], 0), np.where(lists >= 0, stops[lists + 1], 0)
             offsets = np.concatenate([[0], np.cumsum(last - first)])
             taken = np.arange(offsets[-1]) + np.repeat(first - offsets[:-1], last - first)
             columns = [pa.LargeListArray.from_arrays(offsets, values[taken]) for values in (negatives, scores)]
+            of_group = positives[np.maximum(lists, 0)] if len(positives) else np.empty(len(lists), np.float32)
+            scored = (lists >= 0) & ~np.isnan(of_group)
+            columns.append(pa.LargeListArray.from_arrays(np.concatenate([[0], np.cumsum(scored)]), of_group[scored]))
             yield pa.record_batch(columns, schema=_SCHEMA)
 
 

@@ -45,6 +45,11 @@ class MappedTable:
         self._texts: dict[str, list[tuple[memoryview, memoryview]]] = {}
         self.release()
 
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Names of the columns."""
+        return tuple(self._batches[0].schema.names) if self._batches else ()
+
     def __len__(self) -> int:
         return int(self._first[-1])
 

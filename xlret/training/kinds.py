@@ -39,5 +39,6 @@ def load_step(job: TrainJob, directory: Path, device: torch.device) -> Step:
     if job.encoder.dimensions:
         loss = Matryoshka(loss, job.encoder.dimensions)
     loss = SwitchedContrast(loss, job.switch.contrast_weight)  # of batches that bring switched copies
-    step = RetrieverStep(encoder, loss, job.tokens_per_forward, autocast, job.loss.parallel_sides, job.loss.has_teacher)
+    beside = (job.loss.parallel_sides, job.loss.has_teacher, job.loss.has_reranked)
+    step = RetrieverStep(encoder, loss, job.tokens_per_forward, autocast, *beside)
     return step.to(device)

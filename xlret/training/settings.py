@@ -137,6 +137,11 @@ class TrainJob(Settings):
             raise ValueError(f"loss.kind {self.loss.kind} compares vectors, which a reranker has none of; leave it out")
         if self.switch.objective == "contrast":
             raise ValueError(f"objective contrast goes with loss.kind infonce, not {self.loss.kind}; set one of the two back")
+        if self.loss.has_reranked and not self.hard_negatives:
+            raise ValueError(
+                f"loss.kind {self.loss.kind} takes over a reranker's scores of hard negatives; mine some (xlret mine) and set "
+                "hard_negatives to 1 or more"
+            )
         if self.loss.has_teacher and self.encoder.dimensions:
             raise ValueError("a teacher's vectors have one length; leave encoder.dimensions out or choose another loss.kind")
         return self

@@ -55,7 +55,17 @@ def set_up(job: TrainJob, directory: Path) -> SetUp:
         write_start(job, corpora, start)
     negatives = job.reranker.negatives if job.model == "reranker" else None
     parallel = _parallel(job, corpora, start)
-    inputs = Inputs(job.corpora, job.plan, job.switch, start, job.hard_negatives, negatives, parallel)
+    inputs = Inputs(
+        corpora=job.corpora,
+        plan=job.plan,
+        switch=job.switch,
+        tokeniser=start,
+        hard_negatives=job.hard_negatives,
+        negatives=negatives,
+        parallel=parallel,
+        pair_weights=tuple(sorted(job.loss.pair_weights.items())) if job.model == "retriever" else (),
+        reranked=job.loss.has_reranked,
+    )
     assemble = Assembler(inputs)
     assemble(0, 0, max(1, job.ray.workers))
     start_weights = sha256_of(start / "model.safetensors")

@@ -5,6 +5,11 @@
     xlco.py       each text finds its translation among those of the batch
     mimo.py       a teacher's space for all languages, mixed with xlco
     lakda.py      a query and its translation rank the batch's passages alike
+    clear.py      InfoNCE, back to translated queries, and agreement of the two
+    jensen_shannon.py  texts and translations as distributions
+    four_way.py   InfoNCE in four directions, harder negatives counting more
+    rank_distillation.py, margin_mse.py  a reranker's scores of hard negatives (`reranked.py`: what they share)
+    spread.py     a loss, and vectors spread over the sphere
     beside.py     one of these beside InfoNCE
     make.py       settings to loss
     rows.py       what they share

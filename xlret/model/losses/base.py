@@ -42,6 +42,10 @@ class Embeddings(NamedTuple):
     """A teacher's vector of each group's query in the pivot language; zeros where there is none."""
     teacher_passage_bD: Tensor | None = None
     """The same of the positives."""
+    teacher_score_bC: Tensor | None = None
+    """A teacher's scores of each query's own candidates, the positive first, then its hard negatives; NaN where missing."""
+    weight_b: Tensor | None = None
+    """What each row's loss is multiplied by."""
 
     def with_translations(self) -> list[tuple[Tensor, Translations]]:
         """Queries and passages with their translations, those sides that have any."""

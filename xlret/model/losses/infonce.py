@@ -9,7 +9,7 @@ from torch.nn import functional
 from xlret.errors import UserError
 from xlret.model.gather import gather_rows
 from xlret.model.losses.base import Embeddings
-from xlret.model.losses.rows import own_rows, unit
+from xlret.model.losses.rows import mean_of_rows, own_rows, unit
 from xlret.model.losses.settings import COLDEST, HOTTEST, LossSettings
 
 
@@ -78,11 +78,16 @@ class InfoNCE(nn.Module):
             removed_bM = self._same(cluster_b, negative_cluster_M) | (negative_cluster_M < 0)
             scores.append((scale * query_bD @ negative_MD.T).masked_fill(removed_bM, -torch.inf))
         target_b = torch.zeros_like(own_b) if self.settings.printed_form else own_b
-        loss = functional.cross_entropy(torch.cat(scores, dim=1), target_b)
+        loss = self._mean(torch.cat(scores, dim=1), target_b, embeddings.weight_b)
         if self.settings.symmetric:
             back_bN = (scale * passage_bD @ gather_rows(query_bD).T).masked_fill(removed_bN, -torch.inf)
-            loss = (loss + functional.cross_entropy(back_bN, own_b)) / 2
+            loss = (loss + self._mean(back_bN, own_b, embeddings.weight_b)) / 2
         return loss
+
+    def _mean(self, scores_bN: Tensor, target_b: Tensor, weight_b: Tensor | None) -> Tensor:
+        if weight_b is None:
+            return functional.cross_entropy(scores_bN, target_b)
+        return mean_of_rows(functional.cross_entropy(scores_bN, target_b, reduction="none"), weight_b=weight_b)
 
     def _scale(self, like: Tensor) -> Tensor:
         if self.log_scale is None:

@@ -21,6 +21,7 @@ class Lakda(nn.Module):
     Source: the idea of LaKDA (Yang, Jiang and Baldwin, "Language Bias in Information Retrieval", MRL 2024, arXiv 2509.06195),
     written from its description: the paper's own form of the divergence and its weight were not at hand.
 
+    >>> from xlret.model.losses.base import Translations
     >>> query, other = torch.tensor([[1.0, 0.0], [0.0, 1.0]]), torch.tensor([[1.0, 0.0], [1.0, 0.0]])
     >>> batch = Embeddings(query, query, torch.tensor([0, 1]), parallel_query=Translations(other, torch.tensor([True, True])))
     >>> round(Lakda(1.0).from_embeddings(batch)["loss"].item(), 4)  # (0 + (e - 1) / (e + 1)) / 2
@@ -58,4 +59,4 @@ class Lakda(nn.Module):
         )
         difference_bN = log_bN - other_log_bN
         divergence_b = ((log_bN.exp() - other_log_bN.exp()) * difference_bN).sum(dim=1) / 2
-        return mean_of_rows(divergence_b, known_b)
+        return mean_of_rows(divergence_b, known_b, embeddings.weight_b)

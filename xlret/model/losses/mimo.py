@@ -48,9 +48,10 @@ class TeacherCosine(nn.Module):
                 )
             with torch.autocast(text_bD.device.type, enabled=False):
                 read_b = teacher_bD.abs().sum(dim=1) > 0
-                losses.append(_distance(text_bD, teacher_bD, read_b))
+                losses.append(_distance(text_bD, teacher_bD, read_b, embeddings.weight_b))
                 if translations is not None:
-                    losses.append(_distance(translations.vector_bD, teacher_bD, read_b & translations.known_b))
+                    known_b = read_b & translations.known_b
+                    losses.append(_distance(translations.vector_bD, teacher_bD, known_b, embeddings.weight_b))
         if not losses:
             raise UserError("loss.kind mimo needs a teacher's vectors, which this batch has none of; set loss.teacher")
         return {"loss": torch.stack(losses).mean()}
@@ -90,6 +91,6 @@ class Mimo(nn.Module):
     forward = from_embeddings
 
 
-def _distance(text_bD: Tensor, teacher_bD: Tensor, known_b: Tensor) -> Tensor:
+def _distance(text_bD: Tensor, teacher_bD: Tensor, known_b: Tensor, weight_b: Tensor | None) -> Tensor:
     student_bD = unit(text_bD)
-    return mean_of_rows(1 - (student_bD * unit(teacher_bD).to(student_bD)).sum(dim=1), known_b)
+    return mean_of_rows(1 - (student_bD * unit(teacher_bD).to(student_bD)).sum(dim=1), known_b, weight_b)

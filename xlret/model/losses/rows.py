@@ -26,16 +26,19 @@ def own_rows(rows: int, gathered: int, device: torch.device) -> Tensor:
     return torch.arange(rows, device=device) + rows * rank
 
 
-def mean_of_rows(loss_b: Tensor, known_b: Tensor | None = None) -> Tensor:
+def mean_of_rows(loss_b: Tensor, known_b: Tensor | None = None, weight_b: Tensor | None = None) -> Tensor:
     """This process's part of the mean of a loss over the rows of the global batch: the mean of it over processes is that mean.
 
     Args:
         loss_b: the loss of each row.
         known_b: [b] bool, the rows that count; all by default. Where no process has one, the result is 0.
+        weight_b: what each row's loss is multiplied by. They are not made to sum to 1: a batch of heavy rows is a heavy batch.
 
     >>> mean_of_rows(torch.tensor([1.0, 3.0, 99.0]), torch.tensor([True, True, False])).item()
     2.0
     """
+    if weight_b is not None:
+        loss_b = loss_b * weight_b
     if known_b is None:
         return loss_b.mean()
     known_N = gather_rows(known_b.long())

@@ -40,8 +40,7 @@ class Xlco(nn.Module):
         """
         with torch.autocast(embeddings.query_bD.device.type, enabled=False):
             losses = [
-                self._contrast(text_bD, translations, embeddings.cluster_b)
-                for text_bD, translations in embeddings.with_translations()
+                self._contrast(text_bD, translations, embeddings) for text_bD, translations in embeddings.with_translations()
             ]
         if not losses:
             raise UserError("loss.kind xlco compares texts with their translations, which this batch has none of")
@@ -49,7 +48,8 @@ class Xlco(nn.Module):
 
     forward = from_embeddings
 
-    def _contrast(self, text_bD: Tensor, translations: Translations, cluster_b: Tensor) -> Tensor:
+    def _contrast(self, text_bD: Tensor, translations: Translations, embeddings: Embeddings) -> Tensor:
+        cluster_b = embeddings.cluster_b
         text_bD, other_bD, known_b = unit(text_bD), unit(translations.vector_bD), translations.known_b
         rows = torch.arange(len(text_bD), device=text_bD.device)
         cluster_N, known_N = gather_rows(cluster_b), gather_rows(known_b.long()).bool()
@@ -60,4 +60,4 @@ class Xlco(nn.Module):
         for from_bD, to_bD in ((text_bD, other_bD), (other_bD, text_bD)):
             scores_bN = (from_bD @ gather_rows(to_bD).T / self.temperature).masked_fill(removed_bN, -torch.inf)
             ways.append(functional.cross_entropy(scores_bN, own_b, reduction="none"))
-        return mean_of_rows(torch.stack(ways).mean(dim=0), known_b)
+        return mean_of_rows(torch.stack(ways).mean(dim=0), known_b, embeddings.weight_b)

@@ -29,12 +29,13 @@ class RetrieverStep(Step):
         autocast: bool,
         parallel_sides: Sequence[Side] = (),
         has_teacher: bool = False,
+        has_reranked: bool = False,
     ) -> None:
-        """The last two say what batches bring beside their pairs: translations of these sides, a teacher's vectors."""
+        """The last three say what batches bring beside pairs: translations of these sides, a teacher's vectors, its scores."""
         super().__init__()
         self.encoder = encoder
         self.loss = loss
-        self._parallel_sides, self._has_teacher = parallel_sides, has_teacher
+        self._parallel_sides, self._has_teacher, self._has_reranked = parallel_sides, has_teacher, has_reranked
         self._tokens_per_forward = tokens_per_forward
         self._autocast = autocast
 
@@ -69,6 +70,8 @@ class RetrieverStep(Step):
             parallel_passage=translations(batch.parallel_passage_known),
             teacher_query_bD=teacher(batch.teacher_queries),
             teacher_passage_bD=teacher(batch.teacher_passages),
+            teacher_score_bC=teacher(batch.teacher_scores),
+            weight_b=self._tensor(batch.weights) if len(batch.weights) else None,
         )
 
     def _tensor(self, values: NDArray[Any]) -> Tensor:
@@ -83,6 +86,10 @@ class RetrieverStep(Step):
             beside |= {f"parallel_{plural}": text, f"parallel_{side}_known": np.ones(2, np.int64)}
             if self._has_teacher:
                 beside[f"teacher_{plural}"] = np.ones(2 * self.encoder.dimension, np.float32)
+        if self._has_reranked:
+            four = Ragged(np.full(8, self.encoder.tokeniser.pad_id, np.int32), np.full(4, 2, np.int32))
+            scores = np.zeros(4, np.float32)
+            return Assembled(0, 0, "mono", text, four, np.arange(2), np.arange(2, 4), 0, 0, teacher_scores=scores, **beside)
         return Assembled(0, 0, "mono", text, text, np.arange(2), np.empty(0, np.int64), 0, 0, **beside)
 
     def padded_tokens(self, batch: Assembled) -> int:
