@@ -54,6 +54,8 @@ class EncoderSettings(Settings):
     """Tokens kept of a query, prompt and special tokens included."""
     max_passage_tokens: int = Field(192, ge=4)
     """The same for passages."""
+    gradient_checkpointing: bool = False
+    """Compute a layer's activations again when its gradient is needed, and do not keep them: less memory, a third more time."""
     dimensions: Dimensions = ()
     """Lengths below the whole that vectors may be cut to; a retriever is trained so that their beginnings are good vectors
     too (Matryoshka). The encoder's card keeps them."""

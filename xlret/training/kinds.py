@@ -4,7 +4,9 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import torch
+from torch import nn
 
+from xlret.errors import UserError
 from xlret.model.encoder import Encoder, start_encoder
 from xlret.model.losses.contrast import SwitchedContrast
 from xlret.model.losses.make import make_loss
@@ -13,6 +15,7 @@ from xlret.model.processor import resolved
 from xlret.model.reranker import Reranker, start_reranker
 from xlret.training.settings import TrainJob
 from xlret.training.steps.base import Step
+from xlret.training.steps.cached import CachedRetrieverStep
 from xlret.training.steps.reranker import RerankerStep
 from xlret.training.steps.retriever import RetrieverStep
 
@@ -33,12 +36,23 @@ def load_step(job: TrainJob, directory: Path, device: torch.device) -> Step:
     autocast = resolved(job.precision, gpu=job.ray.gpu) == "bfloat16"
     if job.model == "reranker":
         reranker = Reranker.load(directory, device=str(device))
+        _checkpoint_activations(job, reranker.classifier)
         return RerankerStep(reranker, job.tokens_per_forward, autocast, job.reranker.dev_negatives).to(device)
     encoder = Encoder.load(directory, device=str(device))
+    _checkpoint_activations(job, encoder.backbone)
     loss = make_loss(job.loss)
     if job.encoder.dimensions:
         loss = Matryoshka(loss, job.encoder.dimensions)
     loss = SwitchedContrast(loss, job.switch.contrast_weight)  # of batches that bring switched copies
     beside = (job.loss.parallel_sides, job.loss.has_teacher, job.loss.has_reranked)
-    step = RetrieverStep(encoder, loss, job.tokens_per_forward, autocast, *beside)
+    kind = CachedRetrieverStep if job.cached else RetrieverStep
+    step = kind(encoder, loss, job.tokens_per_forward, autocast, *beside)
     return step.to(device)
+
+
+def _checkpoint_activations(job: TrainJob, model: nn.Module) -> None:
+    if not job.encoder.gradient_checkpointing:
+        return
+    if not getattr(model, "supports_gradient_checkpointing", False):
+        raise UserError(f"encoder.gradient_checkpointing: {type(model).__name__} has none; set it to false")
+    model.activation_checkpointing_enable()  # type: ignore[operator]

@@ -99,6 +99,9 @@ class TrainJob(Settings):
     float32, which is three times as fast there; a run keeps what it began with."""
     tokens_per_forward: int = Field(2048, ge=64)
     """Padded tokens that go through the encoder at once; a batch is sorted by length and cut into such chunks."""
+    cached: bool = False
+    """Of a retriever: hold the activations of `tokens_per_forward` tokens at a time, not of the whole batch, by encoding each
+    text twice (GradCache). Loss and gradients are the same; for batches that do not fit into memory otherwise."""
     hard_negatives: int = Field(0, ge=0)
     """Hard negatives for each query, from corpora that hold them."""
     log_every: int = Field(10, ge=1)
@@ -134,6 +137,8 @@ class TrainJob(Settings):
         if self.loss.kind == "infonce":
             return self
         if self.model == "reranker":
+            if self.cached:
+                raise ValueError("cached is for a retriever, whose loss sees all vectors at once; leave it out")
             raise ValueError(f"loss.kind {self.loss.kind} compares vectors, which a reranker has none of; leave it out")
         if self.switch.objective == "contrast":
             raise ValueError(f"objective contrast goes with loss.kind infonce, not {self.loss.kind}; set one of the two back")
@@ -149,6 +154,8 @@ class TrainJob(Settings):
     @model_validator(mode="after")
     def _possible_reranker(self) -> "TrainJob":
         if self.model == "reranker":
+            if self.cached:
+                raise ValueError("cached is for a retriever, whose loss sees all vectors at once; leave it out")
             if self.switch.objective == "contrast":
                 raise ValueError(
                     "objective contrast compares vectors, which a reranker has none of; set switch.objective to replace"

@@ -1,13 +1,8 @@
 """A reranker's loss and gradients over processes, through real DDP, against one process."""
 
-import json
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
-import torch.distributed as dist
-from together import run_together
 from torch import nn
 from torch.nn import functional
 
@@ -43,30 +38,6 @@ def batch(reranker: Reranker, rows: slice) -> AssembledPairs:
 
 def gradient(module: nn.Module) -> list[float]:
     return [value for weight in module.parameters() for value in weight.grad.flatten().tolist()]
-
-
-def worker(rank: int, place: str) -> None:
-    """One of two training processes."""
-    torch.set_num_threads(1)
-    dist.init_process_group("gloo", init_method=f"file://{place}/rendezvous", rank=rank, world_size=2)
-    step = step_of()
-    step.distribute()
-    loss = step.run(batch(step.reranker, slice(FIRST) if rank == 0 else slice(FIRST, None)))["loss"]
-    losses = [torch.zeros(1) for _ in range(2)]
-    dist.all_gather(losses, torch.tensor([loss]))
-    if rank == 1:
-        Path(place, "found.json").write_text(json.dumps([float(torch.stack(losses).mean()), gradient(step)]))
-
-
-def test_two_workers_with_unequal_numbers_of_pairs_have_the_gradient_of_one(tmp_path: Path) -> None:
-    place = run_together(worker, 2, (), tmp_path)
-    loss, mine = json.loads((place / "found.json").read_text())
-    step = step_of()
-    alone = step.run(batch(step.reranker, slice(None)))["loss"]
-    wanted = np.array(gradient(step))
-    assert loss == pytest.approx(alone, rel=1e-5)  # logits are float32
-    assert np.linalg.norm(wanted) > 0.01
-    np.testing.assert_allclose(mine, wanted, rtol=0, atol=1e-5 * np.abs(wanted).max())
 
 
 def test_the_loss_is_the_mean_cross_entropy_of_the_pairs() -> None:

@@ -43,7 +43,12 @@ class RetrieverStep(Step):
         """`loss` of this worker's rows against the passages of all workers, and the parts that it names."""
         sides = [side for side in batch.texts if len(side.lengths)]
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self._autocast):
-            query_bD, passage_PD, *parallel = encode_sides(self.encoder, sides, self._tokens_per_forward)
+            vectors = encode_sides(self.encoder, sides, self._tokens_per_forward)
+        return self.loss_of(batch, vectors)
+
+    def loss_of(self, batch: Assembled, vectors: Sequence[Tensor]) -> dict[str, Tensor]:
+        """The loss of a batch whose texts have these vectors, those of each side that it has; and the parts that it names."""
+        query_bD, passage_PD, *parallel = vectors
         return self.loss.from_embeddings(self._embeddings(batch, query_bD, passage_PD, parallel))
 
     def _embeddings(self, batch: Assembled, query_bD: Tensor, passage_PD: Tensor, parallel: list[Tensor]) -> Embeddings:
@@ -107,6 +112,11 @@ class RetrieverStep(Step):
 
 def encode_sides(encoder: Encoder, sides: Sequence[Ragged], tokens_per_batch: int) -> list[Tensor]:
     """Vectors of several sides at once, each [rows, D], with little padding: texts of both sides are batched by length."""
-    ids, lengths = (np.concatenate(parts) for parts in zip(*((side.ids, side.lengths) for side in sides), strict=True))
+    ids, lengths = joined(sides)
     vectors_ND = encoder.vectors(ids, lengths, tokens_per_batch)
     return list(torch.split(vectors_ND, [len(side.lengths) for side in sides]))
+
+
+def joined(sides: Sequence[Ragged]) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    """Token ids and lengths of the texts of all sides, one side after the other."""
+    return np.concatenate([side.ids for side in sides]), np.concatenate([side.lengths for side in sides])
