@@ -5,7 +5,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from jobs.bench import assembly, curves, encoding, engines, memory, serving, setup, sweeping, switching, training
+from jobs.bench import assembly, curves, encoding, engines, indexing, memory, serving, setup, sweeping, switching, training
 from xlret.commands.frame import call, new_app, run
 from xlret.errors import UserError
 
@@ -17,6 +17,7 @@ PARTS = {
     "encoding": encoding.run,
     "engines": engines.run,
     "curves": curves.run,
+    "index": indexing.run,
     "serving": serving.run,
     "sweep": sweeping.run,
 }
@@ -45,7 +46,7 @@ def benchmark(
         parts: see below; all by default
         directory: where corpora and runs are kept
         passages: passages that `encoding` measures memory on
-        vectors: vectors that `curves` measures indexes on
+        vectors: vectors that `curves` measures indexes on, and `index` builds
         seconds: after so long `curves` begins no further kind of index
         factories: kinds that `curves` measures (by default some of each)
         encoder: what `engines` compares (by default one of random weights)

@@ -24,7 +24,7 @@ class Bench:
     passages: int
     """How many the memory of bulk encoding is measured on."""
     vectors: int = 1_000_000
-    """How many the curves of index kinds are measured on."""
+    """How many the curves of index kinds are measured on, and indexes are built of."""
     seconds: float = 1800
     """After so long no further kind of index is begun."""
     factories: tuple[str, ...] = ()

@@ -41,7 +41,13 @@ class RecordRows:
         self._passages: dict[tuple[str, str], int] = {}
 
     def rows(
-        self, records: Iterable[tuple[str, Mapping[str, Any]]], form: RecordForm, name: str, report: ReadingReport
+        self,
+        records: Iterable[tuple[str, Mapping[str, Any]]],
+        form: RecordForm,
+        name: str,
+        report: ReadingReport,
+        *,
+        check_first: bool = True,
     ) -> Iterator[Row]:
         """The rows of records that all have one form.
 
@@ -50,13 +56,14 @@ class RecordRows:
             form: what the records do not say.
             name: what they are called in notes, such as their file.
             report: takes bad rows and names the columns that are not used.
+            check_first: whether the first of them is the first of its file, by which the columns are checked.
 
         Raises:
             DataError: the first record lacks a column that is needed.
         """
         names = {column: form.columns.get(column, column) for column in COLUMNS if column != "lang" or form.lang is None}
         unused: set[str] = set()
-        is_first = True
+        is_first = check_first
         for where, record in records:
             if is_first:
                 _check_columns(where, record, names)
@@ -64,7 +71,7 @@ class RecordRows:
             unused |= record.keys() - names.values()
             yield from self._rows_of_record(where, record, form, names, report)
         if unused:
-            report.note(f"{name}: columns not used: {', '.join(map(str, sorted(unused, key=str)[:20]))}")
+            report.note_unused(name, unused)
 
     def _rows_of_record(
         self, where: str, record: Mapping[str, Any], form: RecordForm, names: dict[Column, str], report: ReadingReport

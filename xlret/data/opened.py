@@ -52,6 +52,17 @@ def opened(path: Path) -> Iterator[BinaryIO]:
         yield cast(BinaryIO, io.BufferedReader(_Recoded(text, encoding))) if encoding else text
 
 
+def is_plain_utf_8(path: Path) -> bool:
+    """Whether the bytes of a file are those of its text: not packed, and no other encoding by its first bytes.
+
+    Raises:
+        UserError: it cannot be opened.
+    """
+    with raw(path) as file, reading(f"{path}:1"):
+        head = file.peek(64)[:64]
+    return not head.startswith((_GZIP, *_FOREIGN, *_UTF_16)) and 4 * head.count(0) <= len(head)
+
+
 @contextmanager
 def raw(path: Path) -> Iterator[io.BufferedReader]:
     """The bytes of a file as they are.

@@ -1,16 +1,17 @@
 """From data sets and the user's own files to prepared corpora with a held-out part."""
 
 import json
-import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, StringConstraints, model_validator
 
+from xlret.calls import Calls, calls_for
 from xlret.config import PathSetting, Settings
-from xlret.data.corpus import ParallelCorpus, write_corpus
+from xlret.data.corpus_write import Provenance, fill_corpora
 from xlret.data.rows import MAX_CHARACTERS, BadRowPolicy, ReadingReport
 from xlret.data.sources.afriqa import AfriqaSource
 from xlret.data.sources.beir import BeirSource
@@ -22,7 +23,8 @@ from xlret.data.sources.own import OwnSource
 from xlret.data.sources.squad import SquadSource
 from xlret.data.sources.swim_ir import SwimIrSource
 from xlret.data.sources.trec import TrecSource
-from xlret.data.split import split_corpus
+from xlret.data.split import PARTS, train_and_dev
+from xlret.data.split import made_by as part_made_by
 from xlret.errors import UserError
 from xlret.files import directory_beside
 from xlret.text.languages import LanguageCodes
@@ -40,6 +42,7 @@ AnySource = Annotated[
     | SquadSource,
     Field(discriminator="format"),
 ]
+_MOST_CALLS = 1 << 20
 Name = Annotated[str, StringConstraints(pattern="^[A-Za-z0-9][A-Za-z0-9._-]*$")]
 
 
@@ -88,6 +91,9 @@ class PrepareSettings(Settings):
     """Of the choice of held-out clusters."""
     replace: bool = False
     """Whether corpora that exist are made again."""
+    workers: int | None = Field(None, ge=0)
+    """Tasks of Ray that read and write side by side; by default as many as the cluster that RAY_ADDRESS names has room for, and
+    without one as with 0: this process alone. The corpora are the same."""
     against: Annotated[Mapping[str, AgainstSettings], BeforeValidator(_by_name)] = {}
     """Benchmarks whose texts must not be in what is trained on, such as [xquad-r, tatoeba]: once all corpora are made, `xlret
     prepare` tells what it finds of them."""
@@ -112,28 +118,23 @@ def prepare(settings: PrepareSettings) -> Iterator[Prepared]:
     for name in settings.corpora:
         if (settings.output / name).exists() and not settings.replace:
             raise UserError(f"{settings.output / name} exists already; choose another output or allow replacing it (--replace)")
-    for name, corpus in settings.corpora.items():
-        yield _prepare_corpus(name, corpus, settings)
+    with calls_for(settings.workers, _MOST_CALLS) as (calls, _):
+        for name, corpus in settings.corpora.items():
+            yield _prepare_corpus(name, corpus, settings, calls)
 
 
-def _prepare_corpus(name: str, corpus: CorpusSettings, settings: PrepareSettings) -> Prepared:
+def _prepare_corpus(name: str, corpus: CorpusSettings, settings: PrepareSettings, calls: Calls) -> Prepared:
     report = ReadingReport(settings.on_bad_row, option="--on-bad-row skip")
     origin, target = corpus.read, settings.output / name
     options = {"max_characters": settings.max_characters, "on_bad_row": settings.on_bad_row}
     made_by = f"xlret prepare {json.dumps({'read': origin.model_dump(mode='json')} | options, ensure_ascii=False)}"
+    names, split = ["train"], None
+    if corpus.dev:
+        names, split = list(PARTS), partial(train_and_dev, dev=corpus.dev, seed=settings.seed, name=str(target))
     with directory_beside(target, replace=settings.replace) as fresh:
-        whole = fresh / ("all" if corpus.dev else "train")
-        write_corpus(
-            whole,
-            origin.rows(report),
-            source=origin.source,
-            licence=origin.licence,
-            revision=origin.revision,
-            made_by=made_by,
-            report=report,
-            max_characters=settings.max_characters,
-        )
-        if corpus.dev:
-            split_corpus(ParallelCorpus.open(whole, verify=False), fresh / "train", fresh / "dev", corpus.dev, settings.seed)
-            shutil.rmtree(whole)
+        corpora = []
+        for part in names:
+            maker = part_made_by(made_by, part, corpus.dev, settings.seed) if corpus.dev else made_by
+            corpora.append((fresh / part, Provenance(origin.source, origin.licence, origin.revision, maker)))
+        fill_corpora(fresh, origin.parts(report, calls), report, settings.max_characters, calls, corpora, split)
     return Prepared(name, target / "train", target / "dev" if corpus.dev else None, report)

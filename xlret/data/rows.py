@@ -53,6 +53,8 @@ class ReadingReport:
     sample: list[str] = field(default_factory=list)
     """The first ten bad rows: `file:line: reason`."""
     notes: list[str] = field(default_factory=list)
+    unused: dict[str, set[object]] = field(default_factory=dict)
+    """File -> its columns that are not used."""
     option: str = ""
     """What the user says to have bad rows left out; empty where that cannot be said."""
 
@@ -74,12 +76,35 @@ class ReadingReport:
         if text not in self.notes:
             self.notes.append(text)
 
+    def note_unused(self, name: str, columns: Iterable[object]) -> None:
+        """Keeps which columns of a file are not used; one note for each file, whatever parts it is read in."""
+        known = self.unused.setdefault(name, set())
+        before = _unused_note(name, known)
+        known |= set(columns)
+        if before in self.notes:
+            self.notes[self.notes.index(before)] = _unused_note(name, known)
+        elif known:
+            self.notes.append(_unused_note(name, known))
+
+    def take_notes(self, other: "ReadingReport") -> None:
+        """Keeps the remarks of the report of a part."""
+        of_files = {_unused_note(name, columns): name for name, columns in other.unused.items()}
+        for text in other.notes:
+            if text in of_files:
+                self.note_unused(of_files[text], other.unused[of_files[text]])
+            else:
+                self.note(text)
+
     def summary(self) -> list[str]:
         """What there is to say after reading, line by line: the notes, how many rows were left out, and why the first ten."""
         lines = [f"note: {note}" for note in self.notes]
         if self.skipped:
             lines += [f"{self.skipped:,} bad rows left out, such as:", *(f"  {reason}" for reason in self.sample)]
         return lines
+
+
+def _unused_note(name: str, columns: Iterable[object]) -> str:
+    return f"{name}: columns not used: {', '.join(map(str, sorted(columns, key=str)[:20]))}"
 
 
 def checked_rows(rows: Iterable[Row], report: ReadingReport, max_characters: int = MAX_CHARACTERS) -> Iterator[Row]:

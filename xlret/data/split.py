@@ -1,19 +1,24 @@
 """Holding a part of a corpus out: whole clusters, so that what is held out answers nothing of the rest."""
 
+from collections.abc import Iterator
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from xlret.calls import in_turn
 from xlret.data.corpus import ParallelCorpus
-from xlret.data.corpus_write import fill_corpus
+from xlret.data.corpus_write import Provenance, fill_corpora
 from xlret.data.manifest import CorpusManifest
-from xlret.data.rows import ReadingReport
+from xlret.data.rows import ReadingReport, Row
 from xlret.errors import UserError
 from xlret.files import directory_beside
 from xlret.keys import generator
 from xlret.shapes import IntArray
+
+PARTS = ("train", "dev")
 
 
 def split_corpus(
@@ -29,21 +34,45 @@ def split_corpus(
     """
     if corpus.has_hard_negatives:
         raise UserError(f"{corpus.path} holds hard negatives, which a split would break; split first, then mine")
-    held_out = held_out_groups(corpus.clusters(np.arange(corpus.n_groups)), dev, seed)
-    if not held_out.any() or held_out.all():
-        raise UserError(
-            f"cannot hold out {dev} of {corpus.n_groups} groups in {corpus.manifest.n_clusters} clusters of {corpus.path}; "
-            "allowed is at least the smallest cluster and less than all groups"
-        )
+    groups_of_each = train_and_dev(corpus.clusters(np.arange(corpus.n_groups)), dev, seed, str(corpus.path))
     origin, manifests = corpus.manifest, []
     with ExitStack() as directories:
-        for path, chosen in ((path_train, ~held_out), (path_dev, held_out)):
+        for path, part, chosen in zip((path_train, path_dev), PARTS, groups_of_each, strict=True):
             fresh = directories.enter_context(directory_beside(path, replace=replace))
-            part = "dev" if path is path_dev else "train"
-            made_by = f"{origin.made_by}; {part} part of a split with dev {dev}, seed {seed}"
-            rows = corpus.rows(np.flatnonzero(chosen))
-            manifests.append(fill_corpus(fresh, rows, ReadingReport(), origin.source, origin.licence, origin.revision, made_by))
+            about = Provenance(origin.source, origin.licence, origin.revision, made_by(origin.made_by, part, dev, seed))
+            rows = partial(_rows, corpus, chosen)
+            manifests += fill_corpora(fresh, [rows], ReadingReport(), None, in_turn, [(fresh, about)], None)
     return manifests[0], manifests[1]
+
+
+def _rows(corpus: ParallelCorpus, groups: IntArray, report: ReadingReport) -> Iterator[Row]:
+    return corpus.rows(groups)
+
+
+def made_by(origin: str, part: str, dev: int, seed: int) -> str:
+    """What a part of a split says made it."""
+    return f"{origin}; {part} part of a split with dev {dev}, seed {seed}"
+
+
+def train_and_dev(clusters: IntArray, dev: int, seed: int, name: str) -> list[IntArray]:
+    """The groups of train and those held out, ascending.
+
+    Args:
+        clusters: of each group.
+        dev: about how many are held out.
+        seed: of the draw.
+        name: of the corpus, for messages.
+
+    Raises:
+        UserError: `dev` leaves nothing to train on, or no cluster is that small.
+    """
+    held_out = held_out_groups(clusters, dev, seed)
+    if not held_out.any() or held_out.all():
+        raise UserError(
+            f"cannot hold out {dev} of {len(clusters)} groups in {len(np.unique(clusters))} clusters of {name}; "
+            "allowed is at least the smallest cluster and less than all groups"
+        )
+    return [np.flatnonzero(~held_out), np.flatnonzero(held_out)]
 
 
 def held_out_groups(clusters: IntArray, dev: int, seed: int) -> NDArray[np.bool_]:

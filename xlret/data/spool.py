@@ -1,149 +1,163 @@
-"""Rows of a corpus on their way: texts on disk by side and language, and in memory what decides the order of the groups."""
+"""Rows of a corpus on their way: of one part of the input the texts on disk, by side and language, and what is known of rows.
 
-from array import array
-from collections.abc import Iterable
+A part is read by one call and knows nothing of the others; `gather.py` puts them together.
+"""
+
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from hashlib import blake2b
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 
-from xlret.data.cluster import joined
 from xlret.data.manifest import side_file
-from xlret.data.mapped import MappedTable
-from xlret.data.rows import ReadingReport, Row, folded
-from xlret.shapes import IntArray
+from xlret.data.rows import BadRowPolicy, ReadingReport, Row, checked_rows, folded
+from xlret.data.seen import hashes_of
+from xlret.errors import DataError, UserError
 from xlret.text.sides import Side
 
+SideKey = tuple[Side, str]
+"""Query or passage, and its language."""
+ROWS = "rows.arrow"
+ORDINALS = "ordinals.npy"
 _SPOOL_CHARACTERS = 1 << 19
-_SPOOL = pa.schema([("group", pa.int64()), ("key", pa.int64()), ("text", pa.large_string())])
+_SPOOL_ROWS = 1 << 12
+_SIDE = pa.schema([("row", pa.int64()), ("key", pa.int64()), ("text", pa.large_string())])
+_HASHES = ("group_high", "group_low", "cluster_high", "cluster_low")
+_ROW = pa.schema([("group_id", pa.large_string()), *((name, pa.int64()) for name in _HASHES), ("where", pa.large_string())])
+
+
+class SpoolTask(NamedTuple):
+    """A part of the input, and where its rows go. On a cluster all machines see the paths."""
+
+    rows: Callable[[ReadingReport], Iterator[Row]]
+    directory: Path
+    on_bad_row: BadRowPolicy
+    option: str
+    max_characters: int | None
+    """Longest text allowed; None: the rows are checked already."""
+
+
+@dataclass
+class PartReport(ReadingReport):
+    """What was met in a part, and between which rows."""
+
+    rows: int = 0
+    """Rows taken so far."""
+    positions: list[int] = field(default_factory=list)
+    """Of each bad row in `sample`, how many rows were taken before it."""
+
+    def bad(self, where: str, reason: str) -> None:
+        """As `ReadingReport.bad`."""
+        super().bad(where, reason)
+        if len(self.positions) < len(self.sample):
+            self.positions.append(self.rows)
+
+
+@dataclass(frozen=True)
+class SpooledPart:
+    """One part of the input, spooled."""
+
+    directory: Path
+    sides: tuple[SideKey, ...]
+    report: PartReport
+    failure: Exception | None
+    """What ended the reading after `report.rows` rows."""
+
+
+def spool_part(task: SpoolTask) -> SpooledPart:
+    """Reads, checks and spools the rows of one part. Memory: some thousand rows."""
+    report, failure = PartReport(task.on_bad_row, option=task.option), None
+    shutil.rmtree(task.directory, ignore_errors=True)  # of a call that was killed
+    task.directory.mkdir()
+    spool = _RowSpool(task.directory)
+    try:
+        rows = task.rows(report)
+        for row in rows if task.max_characters is None else checked_rows(rows, report, task.max_characters):
+            spool.add(row)
+            report.rows += 1
+    except (DataError, UserError) as error:  # it counts only if nothing that came before is bad
+        failure = error
+    finally:
+        spool.close()
+    return SpooledPart(task.directory, tuple(sorted(spool.sides)), report, failure)
 
 
 class SideSpool:
-    """The spool file of one side and language: texts as they come, each with its group and a hash of its folded form."""
+    """The spool file of one side and language: texts as they come, each with its row and a hash of its folded form."""
 
     def __init__(self, path: Path) -> None:
-        self.path = path
-        self.rows = 0
         self._file = open(path, "wb")  # noqa: SIM115  closed in close()
-        self._writer = pa.ipc.new_file(self._file, _SPOOL)
-        self._groups, self._keys = array("q"), array("q")
+        self._writer = pa.ipc.new_file(self._file, _SIDE)
+        self._rows: list[int] = []
+        self._keys: list[int] = []
         self._texts: list[str] = []
         self._characters = 0
 
-    def add(self, group: int, text: str) -> None:
-        self._groups.append(group)
+    def add(self, row: int, text: str) -> None:
+        """Takes a text."""
+        self._rows.append(row)
         self._keys.append(int.from_bytes(blake2b(folded(text).encode(), digest_size=8).digest(), "little", signed=True))
         self._texts.append(text)
         self._characters += len(text)
-        self.rows += 1
         if self._characters > _SPOOL_CHARACTERS:
             self._flush()
 
     def close(self) -> None:
+        """Writes what is left."""
         self._flush()
         self._writer.close()
         self._file.close()
 
     def _flush(self) -> None:
         if self._texts:
-            columns = [
-                pa.array(np.array(self._groups)),
-                pa.array(np.array(self._keys)),
-                pa.array(self._texts, pa.large_string()),
-            ]
-            self._writer.write_batch(pa.record_batch(columns, schema=_SPOOL))
-            self._groups, self._keys, self._texts, self._characters = array("q"), array("q"), [], 0
+            columns: list[Any] = [self._rows, self._keys, self._texts]
+            arrays = [pa.array(column, kind.type) for column, kind in zip(columns, _SIDE, strict=True)]
+            self._writer.write_batch(pa.record_batch(arrays, schema=_SIDE))
+            self._rows, self._keys, self._texts, self._characters = [], [], [], 0
 
 
-class Spool:
-    """All rows on disk, and in memory what decides the order of groups: their ids, signatures and given clusters."""
+class _RowSpool:
+    """The rows of a part: their groups and given clusters, hashed, and where they stood; and the spools of its sides."""
 
     def __init__(self, directory: Path) -> None:
-        self.directory = directory
-        directory.mkdir()
-        self.ordinal_of: dict[str, int] = {}
-        """Group id to ordinal of appearance."""
-        self.sides: dict[tuple[Side, str], SideSpool] = {}
-        self._bit_of: dict[tuple[Side, str], int] = {}
-        self._signature = array("q")  # of each group: index into _signatures
-        self._signatures: list[int] = [0]  # bit s: has side number s
-        self._index_of: dict[int, int] = {0: 0}
-        self._first_of_cluster: dict[str, int] = {}
-        self._same_cluster = array("q")  # pairs of ordinals, flat
+        self.sides: dict[SideKey, SideSpool] = {}
+        self._directory = directory
+        self._file = open(directory / ROWS, "wb")  # noqa: SIM115  closed in close()
+        self._writer = pa.ipc.new_file(self._file, _ROW)
+        self._rows: list[tuple[str, str, str]] = []
+        self._count = 0
 
-    def take(self, rows: Iterable[Row], report: ReadingReport) -> None:
-        """Spools all rows; a side that a group already has in that language is a bad row."""
-        for row in rows:
-            group = self.ordinal_of.get(row.group_id)
-            signature = self._signatures[self._signature[group]] if group is not None else 0
-            texts = [(self._bit(side, row.lang), side, text) for side, text in _texts(row)]
-            repeated = next((side for bit, side, _ in texts if signature & bit), None)
-            if repeated:
-                report.bad(
-                    row.where, f"group {row.group_id!r} has a {repeated} in {row.lang} already; each language may come once"
-                )
-                continue
-            if group is None:
-                group = self.ordinal_of[row.group_id] = len(self.ordinal_of)
-                self._signature.append(0)
-            for bit, side, text in texts:
-                signature |= bit
-                self.sides[side, row.lang].add(group, text)
-            self._signature[group] = self._signature_index(signature)
-            if row.cluster is not None:
-                first = self._first_of_cluster.setdefault(row.cluster, group)
-                if first != group:
-                    self._same_cluster.extend((first, group))
+    def add(self, row: Row) -> None:
+        texts: list[tuple[Side, str | None]] = [("query", row.query), ("passage", row.passage)]
+        for side, text in texts:
+            if text is not None:
+                key = (side, row.lang)
+                if key not in self.sides:
+                    self.sides[key] = SideSpool(self._directory / side_file(side, row.lang))
+                self.sides[key].add(self._count, text)
+        self._rows.append((row.group_id, "" if row.cluster is None else f"c{row.cluster}", row.where))
+        self._count += 1
+        if len(self._rows) == _SPOOL_ROWS:
+            self._flush()
 
     def close(self) -> None:
-        """Finishes the spool files; a side that every row was refused for is forgotten."""
-        for spool in self.sides.values():
-            spool.close()
-        self.sides = {key: spool for key, spool in self.sides.items() if spool.rows}
+        self._flush()
+        self._writer.close()
+        self._file.close()
+        for side in self.sides.values():
+            side.close()
 
-    def order(self) -> tuple[IntArray, IntArray]:
-        """Groups by signature, ties as they appeared: (appearance of final, final of appearance).
-
-        The side that most groups have decides first, so that it is one range, the next at most two, and so on.
-        """
-        bits = [self._bit_of[side] for side in sorted(self.sides, key=lambda side: (-self.sides[side].rows, side))]
-        used = sorted(set(self._signature), key=lambda index: [not self._signatures[index] & bit for bit in bits])
-        rank = np.zeros(len(self._signatures), dtype=np.int64)
-        rank[used] = np.arange(len(used))
-        order = np.argsort(rank[np.array(self._signature)], kind="stable")
-        final = np.empty_like(order)
-        final[order] = np.arange(len(order))
-        return order, final
-
-    def clusters(self, final: IntArray) -> IntArray:
-        """Cluster of each group in final order: joined where texts are equal or the user said so."""
-        pairs = [final[np.array(self._same_cluster, dtype=np.int64).reshape(-1, 2)]]
-        for spool in self.sides.values():
-            table = MappedTable(spool.path)
-            keys = table.whole("key")
-            by_key = np.argsort(keys, kind="stable")
-            groups = final[table.whole("group")[by_key]]
-            equal = keys[by_key][1:] == keys[by_key][:-1]
-            pairs.append(np.stack([groups[:-1][equal], groups[1:][equal]], axis=1))
-        return joined(len(final), np.concatenate(pairs))
-
-    def _bit(self, side: Side, lang: str) -> int:
-        """The bit that stands for a side and language in signatures; its spool file is opened at its first text."""
-        bit = self._bit_of.get((side, lang))
-        if bit is None:
-            bit = self._bit_of[side, lang] = 1 << len(self._bit_of)
-            self.sides[side, lang] = SideSpool(self.directory / side_file(side, lang))
-        return bit
-
-    def _signature_index(self, signature: int) -> int:
-        index = self._index_of.get(signature)
-        if index is None:
-            index = self._index_of[signature] = len(self._signatures)
-            self._signatures.append(signature)
-        return index
-
-
-def _texts(row: Row) -> list[tuple[Side, str]]:
-    texts: list[tuple[Side, str | None]] = [("query", row.query), ("passage", row.passage)]
-    return [(side, text) for side, text in texts if text is not None]
+    def _flush(self) -> None:
+        if self._rows:
+            group_ids, clusters, wheres = zip(*self._rows, strict=True)
+            groups_N2 = hashes_of(group_ids).view(np.int64)
+            clusters_N2 = hashes_of(clusters).view(np.int64)
+            clusters_N2 = np.where(np.array([not cluster for cluster in clusters])[:, None], 0, clusters_N2)
+            hashes = [pa.array(np.ascontiguousarray(column)) for column in (*groups_N2.T, *clusters_N2.T)]
+            columns = [pa.array(group_ids, pa.large_string()), *hashes, pa.array(wheres, pa.large_string())]
+            self._writer.write_batch(pa.record_batch(columns, schema=_ROW))
+            self._rows = []

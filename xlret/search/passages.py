@@ -10,10 +10,10 @@ import numpy as np
 from xlret.data.corpus import ParallelCorpus
 from xlret.data.read import read_records
 from xlret.data.rows import MAX_CHARACTERS, BadRowError, BadRowPolicy, ReadingReport, clean_text
+from xlret.data.seen import FirstSeen
 from xlret.errors import UserError
 from xlret.search.metadata import TYPES, Fields, Value, stored_fields
 from xlret.search.passage_form import PassageForm, is_blank
-from xlret.search.vectors.seen import FirstSeen
 from xlret.text.languages import language
 
 MAX_ID = 1_000

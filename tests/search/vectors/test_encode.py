@@ -1,6 +1,7 @@
 """Bulk encoding on Ray: the encoder's own vectors, in the input's order, and the same bytes whatever happens on the way."""
 
 import fcntl
+import json
 import os
 import shutil
 import signal
@@ -17,6 +18,9 @@ import torch
 from encode_input import SETTINGS, WORDS, some
 
 from xlret.calls import calls_for
+from xlret.config import settings_from
+from xlret.data import read
+from xlret.data.prepare import PrepareSettings, prepare
 from xlret.errors import CorruptError, DataError, UserError
 from xlret.model.encoder import Encoder, start_encoder
 from xlret.model.settings import EncoderSettings, FreshEncoder
@@ -347,3 +351,22 @@ def test_shards_made_by_tasks_of_ray_are_the_same(tmp_path: Path, undisturbed: P
         assert list(calls(part_file, range(5))) == [part_file(number) for number in range(5)]
         with pytest.raises(UserError, match="no encoded passages"):
             list(calls(VectorStore.open, [undisturbed, tmp_path]))
+
+
+def test_corpora_made_by_tasks_of_ray_are_the_same(tmp_path: Path, on_ray: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(read, "_SLICE_BYTES", 4000)
+    record = {"lang": "en", "query": "What?", "text": "That."}
+    lines = [json.dumps(record | {"group_id": number % 290, "text": f"That {number}."}) for number in range(300)]
+    (tmp_path / "rows.jsonl").write_text("\n".join([*lines, "{"]))
+    files = {"format": "rows", "files": [str(tmp_path / "rows.jsonl")]}
+    prepared = {}
+    for name, workers in KINDS.items():
+        corpora = {"mine": {"read": files}}
+        values = {"output": str(tmp_path / name), "corpora": corpora, "on_bad_row": "skip", "workers": workers}
+        [prepared[name]] = prepare(settings_from(PrepareSettings, values))
+    of_tasks, alone = (
+        {path.name: path.read_bytes() for path in (tmp_path / name / "mine/train").iterdir()} for name in ("tasks", "alone")
+    )
+    assert of_tasks == alone
+    assert prepared["tasks"].report.summary() == prepared["alone"].report.summary()
+    assert prepared["tasks"].report.skipped == 11

@@ -1,16 +1,20 @@
 """What every source of rows has: where the data comes from, its licence, and its rows."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
 
 from pydantic import Field
 
+from xlret.calls import Calls
 from xlret.config import Settings
 from xlret.data.rows import ReadingReport, Row
 from xlret.errors import UserError
 from xlret.hub import HubRepository, download
 from xlret.text.languages import language
+
+Part = Callable[[ReadingReport], Iterator[Row]]
+"""Gives some of the rows of a source."""
 
 
 class Source(Protocol):
@@ -33,6 +37,20 @@ class SourceSettings(Settings):
     """Under what terms."""
     revision: str = Field("not stated", min_length=1)
     """Which version of it."""
+
+    def rows(self, report: ReadingReport) -> Iterator[Row]:
+        """All rows; what cannot be used goes to the report."""
+        raise NotImplementedError
+
+    def parts(self, report: ReadingReport, calls: Calls) -> list[Part]:
+        """What gives the rows part by part, each in a call of its own, in the order of `rows`; cut by the data alone, never by
+        how many calls run side by side. By default there is one part.
+
+        Args:
+            report: told of what is met before any rows are read.
+            calls: where the cutting is done.
+        """
+        return [self.rows]
 
 
 class HubSource(SourceSettings):

@@ -1,15 +1,17 @@
 """mMARCO (Bonifacio et al. 2021): MS MARCO passages translated into 13 languages."""
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
 from pydantic import model_validator
 
+from xlret.calls import Calls, in_turn
 from xlret.config import PathSetting
 from xlret.data.rows import ReadingReport, Row
-from xlret.data.sources.base import HubSource, wanted
-from xlret.data.sources.pairs import judged_rows, relevant_pairs
+from xlret.data.sources.base import HubSource, Part, wanted
+from xlret.data.sources.pairs import Relevant, judged_rows, relevant_pairs
 from xlret.data.sources.qrels import are_triples, read_qrels
 from xlret.data.sources.texts import either, tsv_texts
 
@@ -57,15 +59,22 @@ class MmarcoSource(HubSource):
         Raises:
             UserError: a language that is asked for is not there.
         """
+        for part in self.parts(report, in_turn):
+            yield from part(report)
+
+    def parts(self, report: ReadingReport, calls: Calls) -> list[Part]:
+        """A part for each language.
+
+        Raises:
+            UserError: a language that is asked for is not there.
+        """
         path, pairs = self._files(report)
         files_of = {lang: _files(path, name) for lang, name in LANGUAGES.items()}
         available = [lang for lang, files in files_of.items() if all(file.exists() for file in files)]
         chosen = wanted(available, self.languages, self.exclude, path)
         triples = are_triples(pairs) if self.triples is None else self.triples
         relevant = relevant_pairs(read_qrels(pairs, report, triples=triples), pairs)
-        for lang in chosen:
-            queries, collection = (tsv_texts(path, report) for path in files_of[lang])
-            yield from judged_rows(relevant, queries, collection, lang, lang, pairs, report)
+        return [partial(_rows_in, relevant, *files_of[lang], lang, pairs) for lang in chosen]
 
     @model_validator(mode="after")
     def _folder_or_hub(self) -> "MmarcoSource":
@@ -89,6 +98,12 @@ class MmarcoSource(HubSource):
         own_pairs = [] if self.pairs is not None else ["data/triples.train.ids.small.tsv"]
         data = self.fetched(self.hub, [*patterns, *own_pairs], report) / "data"
         return data / "google", self.pairs or data / own_pairs[0].removeprefix("data/")
+
+
+def _rows_in(
+    relevant: Relevant, queries: Path, collection: Path, lang: str, pairs: Path, report: ReadingReport
+) -> Iterator[Row]:
+    return judged_rows(relevant, tsv_texts(queries, report), tsv_texts(collection, report), lang, lang, pairs, report)
 
 
 def _files(path: Path, name: str) -> tuple[Path, Path]:

@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from xlret.artifacts import write_table
+from xlret.data.seen import FirstSeen
 from xlret.errors import UserError
 from xlret.search.metadata import Fields, FieldType
 from xlret.search.passages import Passage, checked_passages
-from xlret.search.vectors.seen import FirstSeen
 from xlret.search.vectors.store import open_part, passage_table
 
 _PART_CHARACTERS = 1 << 26

@@ -42,8 +42,10 @@ class FirstSeen:
             texts: N texts.
             numbers: N numbers that say where they stand.
         """
-        digests = b"".join(blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest() for text in texts)
-        hashes_N2 = np.frombuffer(digests, "<u8").reshape(-1, 2).astype(np.uint64)
+        return self.add_hashes(hashes_of(texts), numbers)
+
+    def add_hashes(self, hashes_N2: NDArray[np.uint64], numbers: Sequence[int] | Numbers) -> Numbers:
+        """`add` for texts of which there are only `hashes_of` them."""
         order = np.lexsort((hashes_N2[:, 1], hashes_N2[:, 0]))  # stable: of equal texts the first comes first
         batch = _Run(hashes_N2[order, 0], hashes_N2[order, 1], np.asarray(numbers, np.int64)[order])
         first = np.ones(len(order), np.bool_)
@@ -68,6 +70,12 @@ class FirstSeen:
             run = joined.take(np.argsort(high, kind="stable"))
         if len(run.high):
             self._runs.append(run)
+
+
+def hashes_of(texts: Sequence[str]) -> NDArray[np.uint64]:
+    """128 bits of each text, [N, 2], the same on every machine."""
+    digests = b"".join(blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest() for text in texts)
+    return np.frombuffer(digests, "<u8").reshape(-1, 2).astype(np.uint64)
 
 
 def _find(run: _Run, wanted: _Run) -> Numbers:

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from xlret.search.vectors.seen import FirstSeen
+from xlret.data.seen import FirstSeen
 
 
 @given(st.lists(st.lists(st.text("abé\ud800", max_size=2), max_size=12), max_size=12))

@@ -1,0 +1,137 @@
+"""Building an index: shards side by side against one after the other, passes over the vectors, and cost by the passages."""
+
+import multiprocessing
+import resource
+import shutil
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.table import Table
+
+from jobs.bench.setup import Bench
+from xlret.errors import UserError
+from xlret.keys import generator
+from xlret.search.passages import Passage
+from xlret.search.settings import IndexSettings
+
+LANGUAGES = ("ar", "de", "en", "es", "ja", "sw")
+DIMENSION = 384
+PER_PART = 8192
+WANTED = 1.6
+_CENTRES = 2000
+_FACTORY = "IVF1024,SQ8"
+_QUERIES = 50
+_WORDS = tuple(a + b for a in ("ba", "do", "ki", "mu", "re", "so", "tu", "la") for b in ("na", "bo", "ri", "me", "pe", "ku"))
+
+
+class Built(NamedTuple):
+    """What a build said and cost."""
+
+    seconds: float
+    passes: int
+    stages: str
+    peak_gb: float
+    """Most memory of the building process."""
+
+
+def run(bench: Bench, console: Console) -> None:
+    """4 shards on 2 workers against one, 1 to 16 shards, and a tenth of the vectors against all: seconds, passes, memory."""
+    directory = bench.directory / "indexing"
+    small = _store(directory / f"vectors-{bench.vectors // 10}", bench.vectors // 10)
+    table = Table("passages", "shards", "workers", "seconds", "passes", "peak GB", "stages", title=f"{_FACTORY}, {DIMENSION}")
+    seconds = {}
+    for shards, workers in ((4, 0), (4, 2), (1, 0), (16, 0)):
+        built = _built(small, directory / "index", shards, workers)
+        seconds[shards, workers] = built.seconds
+        _add(table, bench.vectors // 10, shards, workers, built)
+    large = _built(_store(directory / f"vectors-{bench.vectors}", bench.vectors), directory / "index", 4, 0)
+    _add(table, bench.vectors, 4, 0, large)
+    console.print(table)
+    ratio = seconds[4, 0] / seconds[4, 2]
+    console.print(f"4 shards, 2 workers of one thread against one: {ratio:.2f} times as fast (wanted: {WANTED})")
+    console.print(f"10 times the passages take {large.seconds / seconds[4, 0]:.1f} times as long")
+    console.print(f"16 shards against one: {seconds[16, 0] / seconds[1, 0]:.2f} times as long")
+
+
+def _add(table: Table, count: int, shards: int, workers: int, built: Built) -> None:
+    row = (f"{count:,}", f"{shards}", f"{workers}", f"{built.seconds:.1f}", f"{built.passes}", f"{built.peak_gb:.2f}")
+    table.add_row(*row, built.stages)
+
+
+def _built(store: Path, out: Path, shards: int, workers: int) -> Built:
+    """Builds in a process of its own, so that its memory is its own."""
+    shutil.rmtree(out, ignore_errors=True)
+    settings: dict[str, int | str] = {
+        "shards": shards,
+        "workers": workers,
+        "threads": max(1, workers),
+        "factory": _FACTORY,
+        "certificate_queries": _QUERIES,
+    }
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as process:
+        built = process.submit(_build, store, out, settings).result()
+    shutil.rmtree(out)
+    return built
+
+
+def _build(store: Path, out: Path, values: dict[str, int | str]) -> Built:
+    from xlret.calls import calls_for
+    from xlret.search.build import build_index
+    from xlret.search.vectors.store import VectorStore
+
+    settings, said, opened = IndexSettings.model_validate(values), list[str](), VectorStore.open(store, verify=False)
+    with calls_for(settings.workers, settings.shards) as (calls, _):
+        list(calls(_imported, range(settings.workers or 0)))  # Ray is there before the build, as on a cluster
+        build_index(opened, out, settings, say=said.append)
+    seconds, _, rest = said[-1].partition(" s: ")
+    stages, _, reading = rest.partition("; all vectors were read ")
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    return Built(float(seconds), int(reading.split()[0]), stages, peak)
+
+
+def _imported(number: int) -> int:
+    from xlret.search import shard_task
+
+    return number + len(shard_task.__name__)
+
+
+def _store(path: Path, count: int) -> Path:
+    """Made-up passages of about 200 characters with clustered vectors, written part by part."""
+    from xlret.search.vectors.store import VectorStore, part_file, stored, write_manifest, write_part
+
+    try:
+        VectorStore.open(path, verify=False)
+        return path
+    except UserError:
+        shutil.rmtree(path, ignore_errors=True)
+    path.mkdir(parents=True)
+    counts = dict.fromkeys(LANGUAGES, 0)
+    centres = generator(0, "indexing", "centres").standard_normal((_CENTRES, DIMENSION)).astype(np.float32)
+    for number, start in enumerate(range(0, count, PER_PART)):
+        passages = _passages(start, min(PER_PART, count - start))
+        for passage in passages:
+            counts[passage.lang] += 1
+        vectors = stored([passage.id for passage in passages], _vectors(centres, start, len(passages)), "float16")
+        write_part(path / part_file(number), passages, vectors, {})
+    write_manifest(path, "float16", DIMENSION, counts, {}, {"dimension": DIMENSION}, {}, "")
+    return path
+
+
+def _passages(start: int, count: int) -> list[Passage]:
+    ranks = generator(0, "indexing", "texts", start).integers(len(_WORDS), size=(count, 40)).tolist()
+    return [
+        Passage(f"{row}", LANGUAGES[row % len(LANGUAGES)], None, " ".join([_WORDS[rank] for rank in text]), {})
+        for row, text in enumerate(ranks, start)
+    ]
+
+
+def _vectors(centres_CD: NDArray[np.float32], start: int, count: int) -> NDArray[np.float32]:
+    numbers = generator(0, "indexing", "vectors", start)
+    vectors = centres_CD[numbers.integers(_CENTRES, size=count)]
+    vectors += 0.7 * numbers.standard_normal(vectors.shape, np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    return vectors
