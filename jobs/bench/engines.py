@@ -5,6 +5,7 @@ import shutil
 import statistics
 import time
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from rich.console import Console
@@ -36,14 +37,11 @@ def run(bench: Bench, console: Console) -> None:
     for backend in _BACKENDS:
         export(source, source.with_name(backend), ExportSettings(backend=backend), console=console)
     encoders = {name: Encoder.load(source.with_name(name)) for name in ("torch", *_BACKENDS)}
-    rows = list(atlas_rows("dev"))
-    questions = [rows[row * len(rows) // QUESTIONS].query for row in range(QUESTIONS)]
+    queries = [row.query for row in atlas_rows("dev") if row.query is not None]
+    questions = [queries[row * len(queries) // QUESTIONS] for row in range(QUESTIONS)]
     console.print(f"{QUESTIONS} questions one by one, milliseconds of the clock and of the processor (medians):")
     clock, processor = _medians(
-        {
-            name: [lambda encoder=encoder, question=question: encoder.encode([question], "query") for question in questions]
-            for name, encoder in encoders.items()
-        }
+        {name: [partial(encoder.encode, [question], "query") for question in questions] for name, encoder in encoders.items()}
     )
     for name in encoders:
         console.print(
@@ -57,7 +55,7 @@ def run(bench: Bench, console: Console) -> None:
     bulk: dict[str, list[Callable[[], object]]] = {
         "SentenceTransformer": [lambda: theirs.encode_document(passages)] * ROUNDS,
         **{
-            name: [lambda encoder=encoder: encoder.encode(passages, "passage", tokens_per_batch=_TOKENS)] * ROUNDS
+            name: [partial(encoder.encode, passages, "passage", tokens_per_batch=_TOKENS)] * ROUNDS
             for name, encoder in encoders.items()
         },
     }

@@ -87,7 +87,10 @@ def _texts(sets: Sequence[RetrievalSet]) -> dict[Side, list[str]]:
         passages = [text for retrieval_set in sets for text in retrieval_set.passage_texts]
     else:
         rows = list(atlas_rows("dev"))
-        queries, passages = [row.query for row in rows], [row.text for row in rows]
+        queries, passages = (
+            [row.query for row in rows if row.query is not None],
+            [row.text for row in rows if row.text is not None],
+        )
     return {"query": _spread(queries), "passage": _spread(passages)}
 
 

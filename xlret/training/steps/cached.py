@@ -41,6 +41,7 @@ class CachedRetrieverStep(RetrieverStep):
         def with_graph(ids_BT: Tensor, row_BT: Tensor, mask_BT: Tensor) -> Tensor:
             _set_generator_states(self.device, next(again))
             vector_BD = self._encode(ids_BT, mask_BT)
+            assert gradient_ND is not None, "backward of the loss left it"
             vector_BD.backward(gradient_ND[row_BT[:, 0]])  # type: ignore[no-untyped-call]
             return vector_BD.detach()
 
