@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from xlret.batches.negative_languages import NegativeLanguage, negative_languages
 from xlret.batches.pairs import AssembledPairs, draw_negatives
 from xlret.batches.parallel import ParallelInputs, parallel_languages
 from xlret.batches.plan import BatchPlan, StepPlan
@@ -44,6 +45,8 @@ class Inputs:
     """Translations that come along, for losses that compare them."""
     pair_weights: tuple[tuple[str, float], ...] = ()
     """What the loss of a row is multiplied by, by its languages (`weights.row_weights`)."""
+    negative_language: NegativeLanguage = "passage"
+    """In which language a hard negative stands."""
     reranked: bool = False
     """Whether a teacher's scores of the hard negatives come along."""
 
@@ -256,7 +259,7 @@ class Assembler:
         )
 
     def _hard_negatives(self, corpus: ParallelCorpus, share: StepPlan, first_row: int) -> tuple[list[str], IntArray]:
-        """Texts and clusters of b x H negatives, in the passage language of their row and switched as its passage is.
+        """Texts and clusters of b x H negatives, in the language of `negative_language`, switched as their row's passage.
 
         Absent ones are "" and -1.
         """
@@ -267,9 +270,14 @@ class Assembler:
             raise UserError(f"hard_negatives is {count}, but {corpus.path} holds none; mine them first or set it to 0")
         groups = corpus.hard_negatives(share.group, count).reshape(-1)
         languages = np.repeat(np.array(share.passage_lang, dtype=object), count)
+        if self._inputs.negative_language != "passage":
+            allowed, key = sorted(self.plan.languages), (self._inputs.plan.seed, share.step)
+            languages = negative_languages(
+                corpus, groups.reshape(-1, count), share.passage_lang, allowed, self._inputs.negative_language, key, first_row
+            )
         texts = [""] * len(groups)
         clusters = np.full(len(groups), -1, np.int64)
-        for lang in sorted(set(share.passage_lang)):
+        for lang in sorted(set(languages.tolist())):
             rows = np.flatnonzero((languages == lang) & (groups >= 0))
             rows = rows[corpus.side("passage", lang).rank_of(groups[rows]) >= 0]
             for row, text in zip(rows, corpus.passages(lang, groups[rows]), strict=True):
@@ -278,7 +286,7 @@ class Assembler:
         if self._switcher is not None:
             for position in np.flatnonzero(clusters >= 0).tolist():
                 of_row, number = divmod(position, count)
-                key, lang = self._key(share), share.passage_lang[of_row]
+                key, lang = self._key(share), languages[position]
                 switched = self._switcher.switch_negative(texts[position], lang, key, first_row + of_row, number)
                 texts[position] = switched.text
         return texts, clusters

@@ -20,6 +20,7 @@ COMMANDS = {
     "lexicon": "Make, change and measure bilingual lexicons.",
     "switch": "Show texts with some of their words in other languages.",
     "recipes": "List the recipes that come with xlret, or show one.",
+    "mine": "Mine hard negatives for a prepared corpus.",
     "train": "Train a retriever or a reranker.",
     "evaluate": "Measure an encoder within, across and over all languages.",
     "debias": "Find what language does to an encoder's vectors, to take it out.",

@@ -5,6 +5,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
+from xlret.batches.negative_languages import NegativeLanguage
 from xlret.batches.settings import PlanSettings
 from xlret.config import PathSetting, Settings
 from xlret.model.losses.settings import LossSettings
@@ -104,6 +105,8 @@ class TrainJob(Settings):
     text twice (GradCache). Loss and gradients are the same; for batches that do not fit into memory otherwise."""
     hard_negatives: int = Field(0, ge=0)
     """Hard negatives for each query, from corpora that hold them."""
+    negative_language: NegativeLanguage = "passage"
+    """In which language they stand: that of the query's passage; another, drawn; any of the run's, all with equal chance."""
     log_every: int = Field(10, ge=1)
     """Steps from one line of metrics to the next."""
     checkpoint_every: int = Field(100, ge=1)

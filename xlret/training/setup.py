@@ -64,6 +64,7 @@ def set_up(job: TrainJob, directory: Path) -> SetUp:
         negatives=negatives,
         parallel=parallel,
         pair_weights=tuple(sorted(job.loss.pair_weights.items())) if job.model == "retriever" else (),
+        negative_language=job.negative_language,
         reranked=job.loss.has_reranked,
     )
     assemble = Assembler(inputs)
