@@ -108,6 +108,13 @@ def test_a_recipe_is_found_by_path_and_by_name(tmp_path: Path, monkeypatch: pyte
         recipe_path("quickstart.yaml")
 
 
+def test_a_recipe_is_where_relative_paths_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A submitted job runs in a copy of the repository, and its recipe lies where it was submitted."""
+    (tmp_path / "my.yaml").write_text("inner: {size: 5}\n")
+    monkeypatch.setenv("XLRET_HOME", str(tmp_path))
+    assert read_recipe(Outer, "my.yaml").inner.size == 5
+
+
 def test_nothing_at_all_asks_for_a_recipe() -> None:
     with pytest.raises(UserError, match="give a recipe: a YAML file, or a name that xlret recipes lists"):
         read_recipe(TrainJob, None)

@@ -38,15 +38,17 @@ def recipe_names() -> list[str]:
 def recipe_path(recipe: str | Path) -> Path:
     """The file of a recipe: a path, or the name of one that comes with xlret.
 
+    A relative path starts at the current directory (which a submitted job has a copy of), else at `$XLRET_HOME`, as all others.
+
     Raises:
         UserError: it is neither.
 
     >>> recipe_path("quickstart").name
     'quickstart.yaml'
     """
-    path = Path(recipe)
-    if path.is_file():
-        return path
+    for path in (Path(recipe), expand_path(Path(recipe))):
+        if path.is_file():
+            return path
     if str(recipe) in recipe_names():
         return RECIPES / f"{recipe}.yaml"
     raise UserError(

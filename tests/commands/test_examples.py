@@ -64,7 +64,7 @@ def words_of(command: str) -> tuple[str, ...]:
 
 def shown_texts() -> Iterator[tuple[str, str]]:
     """(where, text) of everything whose commands a reader may copy."""
-    for path in [ROOT / "README.md", *ROOT.glob("CONTRIBUTING.md"), *sorted((ROOT / "docs").rglob("*.md"))]:
+    for path in [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md")), *sorted((ROOT / "cluster").rglob("*.md"))]:
         text = path.read_text(encoding="utf-8")
         blocks = re.findall(r"^```[a-z]*\n(.*?)^```", text, flags=re.M | re.S)
         spans = re.findall(r"`([^`]+)`", re.sub(r"^```.*?^```", "", text, flags=re.M | re.S).replace("\n", " "))

@@ -1,4 +1,8 @@
+import os
 import pickle
+import signal
+import sys
+import time
 
 import pytest
 
@@ -32,8 +36,22 @@ def test_success_and_interruption_have_their_statuses() -> None:
     def interrupted() -> int:
         raise KeyboardInterrupt
 
-    assert exit_status(lambda: 0) == 0
-    assert exit_status(interrupted) == 130
+    def terminated() -> int:
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(60)
+        return 0
+
+    def terminated_in_ray() -> int:
+        sys.exit(signal.SIGTERM)  # what Ray's own handler, which a driver has, does
+
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        assert exit_status(lambda: 0) == 0
+        assert exit_status(interrupted) == 130
+        assert exit_status(terminated) == 143
+        assert exit_status(terminated_in_ray) == 143
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def test_a_user_error_is_found_however_deep_it_is_wrapped() -> None:

@@ -25,14 +25,18 @@ def test_a_missing_release_is_one_line(tmp_path: Path) -> None:
             main(["serve", *arguments])
 
 
-def test_a_port_that_is_taken_and_a_cluster_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_taken_port_and_a_cluster_not_made_for_it_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
     with socket.create_server(("127.0.0.1", 0)) as taken:
         settings = read_recipe(ServeSettings, None, [f"release={tmp_path}", f"port={taken.getsockname()[1]}"])
         with pytest.raises(UserError, match="choose another --port"), serving(settings, pytest.fail):
             pass
     monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:1")
-    with pytest.raises(UserError, match=r"cluster/serve\.yaml"), serving(settings, pytest.fail):
+    monkeypatch.delenv("RAY_SERVE_ENABLE_HA_PROXY", raising=False)
+    with pytest.raises(UserError, match=r"xlret serve --environment DIR"), serving(settings, pytest.fail):
+        pass
+    monkeypatch.setenv("RAY_SERVE_ENABLE_HA_PROXY", "1")
+    with pytest.raises(UserError, match=r"no Ray answers at RAY_ADDRESS=127\.0\.0\.1:1"), serving(settings, pytest.fail):
         pass
 
 

@@ -5,14 +5,18 @@ function's docstring or, where a parameter is a settings class, the docstrings o
 twice. What takes long to import (torch, Ray, FAISS) a command imports when it runs, not when its help is shown.
 """
 
+import signal
 import sys
 from collections.abc import Callable, Sequence
+from types import FrameType
 from typing import Annotated, Any, NoReturn
 
 from cyclopts import App, CycloptsError, MissingArgumentError, Parameter, Token
 
 from xlret.errors import UserError, user_error_in
 
+TERMINATED = 128 + signal.SIGTERM
+"""The exit status of a command that SIGTERM ended, as shells have it."""
 Flat = Parameter(name="*")
 """On a parameter that is a settings class: each of its fields is a flag of the command."""
 
@@ -68,16 +72,23 @@ def call(app: App, argv: Sequence[str]) -> int:
 
 
 def run(main: Callable[[], int]) -> NoReturn:
-    """Calls `main` and exits: 0 when it went well, 2 after a one-line error for the user, 130 when interrupted.
+    """Calls `main` and exits: 0 when it went well, 2 after a one-line error for the user, 130 when interrupted, 143 when
+    terminated (SIGTERM, as `ray job stop` sends it).
 
     Errors that are nobody's input keep their traceback and exit with 1. A Ray that was started is stopped.
     """
     status = 1
+    signal.signal(signal.SIGTERM, _terminate)
     try:
         status = main()
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         status = 130
+    except SystemExit as end:
+        if end.code not in (signal.SIGTERM, TERMINATED):  # the first is what Ray makes of the signal in a driver
+            raise
+        print("terminated", file=sys.stderr)
+        status = TERMINATED
     except Exception as error:
         user_error = user_error_in(error)
         if user_error is None:
@@ -87,6 +98,11 @@ def run(main: Callable[[], int]) -> NoReturn:
     finally:
         _stop_ray()
     sys.exit(status)
+
+
+def _terminate(number: int, frame: FrameType | None) -> NoReturn:
+    """Makes of SIGTERM an exception, so that what is open is closed and a Ray that was started is stopped."""
+    sys.exit(TERMINATED)
 
 
 def tell(line: str) -> None:

@@ -26,7 +26,10 @@ again the same way:
       http://127.0.0.1:8000/admin/release
 
 Ctrl-C or SIGTERM: no new requests, those in work are answered, then it stops.
-A second one stops at once. For a Ray cluster see cluster/serve.yaml.
+A second one stops at once. As a submitted job it serves on all machines of
+that cluster until `ray job stop`; cluster/serve.yaml deploys it without a job:
+
+  ray job submit --working-dir . -- python -m jobs.serve --release runs/releases
 
 What a recipe may say, each also by --set:
 
@@ -45,7 +48,7 @@ def serve(
     environment: Path | None = None,
     overrides: Overrides = (),
 ) -> int:
-    """Starts Ray, serves, and stops cleanly.
+    """Starts Ray, serves, and stops cleanly; where RAY_ADDRESS names a cluster, it serves there.
 
     Args:
         recipe: a YAML file

@@ -36,9 +36,15 @@ def train(recipe: str | None = None, /, *, overrides: Overrides = (), fresh: boo
     """
     job = read_recipe(TrainJob, recipe, overrides)
     print(as_yaml(job))
+    from xlret.training.checkpoint import newest_checkpoint
     from xlret.training.run import train
 
-    result = train(job, fresh=fresh, show=tell)
+    try:
+        result = train(job, fresh=fresh, show=tell)
+    except (KeyboardInterrupt, SystemExit):  # Ctrl-C; SIGTERM, as `ray job stop` sends it
+        newest = newest_checkpoint(job.storage / job.name)
+        tell(f"stopped; the same command goes on from {newest.name}" if newest else "stopped before the first checkpoint")
+        raise
     best = f", best {job.dev.metric} mAP {result.best_metric:.4f} at step {result.best_step}" if result.best_metric else ""
     print(f"trained {result.steps} steps{best}; {job.model} in {result.model}")
     return 0

@@ -23,7 +23,8 @@ STOP_S = 10.0
 
 
 def serve_until_stopped(settings: ServeSettings) -> int:
-    """Starts Ray, serves the release, and stops cleanly on SIGTERM or Ctrl-C; a second signal stops at once.
+    """Serves the release, on a Ray started here or the cluster of RAY_ADDRESS, and stops cleanly on SIGTERM or Ctrl-C; a
+    second signal stops at once.
 
     To be called in the main thread of a program: it takes the two signals over.
 
@@ -35,13 +36,13 @@ def serve_until_stopped(settings: ServeSettings) -> int:
         is ended from here with status 1 and a line on standard error.
 
     Raises:
-        UserError: no release is named, there is none, or it cannot be served; the port is taken; RAY_ADDRESS names a cluster.
+        UserError: no release is named, there is none, or it cannot be served; the port is taken; as `serving`.
     """
     if settings.release is None:
         raise UserError("--release is needed: a release, or a directory of releases; xlret release makes one")
     once = VerifiedOnce()
     release = verify_release(resolve(Path(settings.release)), once)
-    print(f"release {release.name}: {release.passages:,} passages in {', '.join(release.languages)}; starting Ray", flush=True)
+    print(f"release {release.name}: {release.passages:,} passages in {', '.join(release.languages)}; starting", flush=True)
     stop = threading.Event()
     try:
         with serving(settings, _give_up, once) as served:

@@ -93,25 +93,26 @@ class Served(NamedTuple):
 
 @contextmanager
 def serving(settings: ServeSettings, on_loss: Callable[[str], None], once: VerifiedOnce | None = None) -> Iterator[Served]:
-    """Serves on a Ray started here until the block ends; gives the addresses.
+    """Serves until the block ends, on a Ray started here or, where RAY_ADDRESS names one, on that cluster; gives the addresses.
 
     On leaving, new requests are refused with 503 while those in work end (up to `deadline.drain_s`), then everything stops.
-    What an earlier service left here that was killed is ended and removed first; a guard does the same for this one.
+    On a Ray of its own, what an earlier service left here that was killed is ended and removed first; a guard does the same for
+    this one.
 
     Args:
         settings: of the service.
         on_loss: called in a thread, with a sentence, when one of Ray's own processes has ended: nothing works from then on, and
-            calls to Ray may not return, so it should end the program.
+            calls to Ray may not return, so it should end the program. (On a cluster Ray itself ends the program then.)
         once: as for `deployments.application`.
 
     Raises:
-        UserError: no such release, or it cannot be served; the port is taken; RAY_ADDRESS names a cluster.
+        UserError: no such release, or it cannot be served; the port is taken; the cluster was not started for this or serves
+            already.
     """
     if os.environ.get("RAY_ADDRESS"):
-        raise UserError(
-            "xlret serve starts a Ray of its own, but RAY_ADDRESS is set; unset it, or serve on that cluster with "
-            "serve deploy cluster/serve.yaml"
-        )
+        with _serving_on_cluster(settings, once) as served:
+            yield served
+        return
     clear_leftovers()
     guard = Guard()
     try:
@@ -122,40 +123,79 @@ def serving(settings: ServeSettings, on_loss: Callable[[str], None], once: Verif
             ray_session(cpus=max(os.cpu_count() or 1, _cpus(settings)), host=settings.ray_host),
             watching(on_loss),
             contextlib.nullcontext() if lines is None else reading_lines(lines, lambda line: print(line, file=sys.stderr)),
+            _deployed(settings, port, once, lines, lambda: (guard.directory / STOPPING).touch()) as served,
         ):
-            # For this process only, whose handle of the control has no event loop to live on; Ray's are started.
-            os.environ["RAY_SERVE_RUN_ROUTER_IN_SEPARATE_LOOP"] = "1"
-            from ray import serve
-
-            from xlret.serve.ray.deployments import APP, application
-
-            logging.getLogger("ray.serve").setLevel(logging.WARNING)
-            at_once = False
-            quiet = {"log_level": "WARNING", "enable_access_log": False}
-            try:
-                serve.start(http_options={"host": settings.host, "port": port}, logging_config=quiet)
-                try:
-                    serve.run(application(settings, once, lines), name=APP, route_prefix="/", logging_config=quiet)
-                except RuntimeError as error:
-                    raise _why_not(APP) or error from error
-                address = f"http://{_shown(settings.host)}:{port}"
-                _wait_ready(address)
-                yield Served(address, _metrics())
-                _drain(settings)
-            except KeyboardInterrupt:
-                at_once = True
-                raise
-            except Exception as error:
-                known = user_error_in(error)
-                if known is not None:
-                    raise known from None
-                raise
-            finally:
-                (guard.directory / STOPPING).touch()
-                if not at_once:
-                    serve.delete(APP)  # replicas end in order; Ray's own processes end with the session
+            yield served
     finally:
         guard.end()
+
+
+@contextmanager
+def _serving_on_cluster(settings: ServeSettings, once: VerifiedOnce | None) -> Iterator[Served]:
+    """Serves on every machine of the cluster that RAY_ADDRESS names, as `xlret serve` does when it is a submitted job."""
+    if settings.front == "haproxy" and os.environ.get("RAY_SERVE_ENABLE_HA_PROXY") != "1":
+        raise UserError(
+            "the cluster's machines were not started for HAProxy; before `ray start` do "
+            '`eval "$(xlret serve --environment DIR)"` on each, or say --set front=ray'
+        )
+    with ray_session():
+        from ray.serve.context import _get_global_client
+
+        if _get_global_client(raise_if_no_controller_running=False) is not None:
+            raise UserError(
+                "Ray Serve runs on this cluster already; `serve shutdown` ends it, serve deploy cluster/serve.yaml changes it"
+            )
+        from ray import serve
+
+        try:
+            with _deployed(settings, settings.port or free_port(settings.host), once, None, lambda: None) as served:
+                yield served
+        finally:
+            serve.shutdown()
+
+
+@contextmanager
+def _deployed(
+    settings: ServeSettings, port: int, once: VerifiedOnce | None, lines: Path | None, on_stop: Callable[[], None]
+) -> Iterator[Served]:
+    """The application on the Ray that this process is connected to, until the block ends.
+
+    Args:
+        lines: as for `deployments.application`.
+        on_stop: called before anything is taken down.
+    """
+    # For this process only, whose handle of the control has no event loop to live on; Ray's are started.
+    os.environ["RAY_SERVE_RUN_ROUTER_IN_SEPARATE_LOOP"] = "1"
+    from ray import serve
+
+    from xlret.serve.ray.deployments import APP, application
+
+    logging.getLogger("ray.serve").setLevel(logging.WARNING)
+    at_once = False
+    quiet = {"log_level": "WARNING", "enable_access_log": False}
+    try:
+        http = {"host": settings.host, "port": port}
+        serve.start(proxy_location="EveryNode", http_options=http, logging_config=quiet)
+        try:
+            serve.run(application(settings, once, lines), name=APP, route_prefix="/", logging_config=quiet)
+        except RuntimeError as error:
+            raise _why_not(APP) or error from error
+        address = f"http://{_shown(settings.host)}:{port}"
+        _wait_ready(address)
+        yield Served(address, _metrics())
+        _drain(settings)
+    except KeyboardInterrupt:
+        at_once = True
+        raise
+    except Exception as error:
+        known = user_error_in(error)
+        if known is not None:
+            raise known from None
+        raise
+    finally:
+        on_stop()
+        if not at_once:
+            serve.delete(APP)  # replicas end in order; Ray's own processes end with the session
 
 
 def _checked_port(settings: ServeSettings) -> int:
