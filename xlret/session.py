@@ -3,8 +3,10 @@
 import ipaddress
 import os
 import secrets
+import signal
 import socket
 import tempfile
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -50,14 +52,28 @@ def ray_session(
         yield
         return
     address = os.environ.get("RAY_ADDRESS")
-    if address and address != "local":
-        _connect(address, tell_workers=tell_workers)
-    else:
-        _start_local(max(2, cpus or os.cpu_count() or 2), int(object_store_gb * 2**30), host, tell_workers=tell_workers)
+    with _own_sigterm():
+        if address and address != "local":
+            _connect(address, tell_workers=tell_workers)
+        else:
+            _start_local(max(2, cpus or os.cpu_count() or 2), int(object_store_gb * 2**30), host, tell_workers=tell_workers)
     try:
         yield
     finally:
         ray.shutdown()
+
+
+@contextmanager
+def _own_sigterm() -> Iterator[None]:
+    """SIGTERM stays what it was: Ray takes it over where it starts, in Python and in C++, where it aborts the process."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    handler = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL if handler is None else handler)
 
 
 def _connect(address: str, *, tell_workers: bool) -> None:

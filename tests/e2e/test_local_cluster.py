@@ -17,6 +17,7 @@ from processes import Client
 
 from xlret.ports import free_port
 
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]  # a dozen jobs, each of which starts processes for seconds
 ROOT = Path(__file__).parents[2]
 SCRIPTS = ROOT / "cluster" / "local"
 LONG_S = 300.0
@@ -76,10 +77,11 @@ def environment_of(path: Path) -> bytes:
         return b""
 
 
-@pytest.fixture
-def cluster(tmp_path: Path) -> Iterator[LocalCluster]:
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCluster]:
     with tempfile.TemporaryDirectory(prefix="xlc-", dir="/tmp") as temporary:
-        local = LocalCluster(Path(temporary) / "c", tmp_path)
+        local = LocalCluster(Path(temporary) / "c", tmp_path_factory.mktemp("away from the repository"))
+        write_inputs(local.directory)
         up = local.call("up", "--num-cpus=4", "--object-store-memory=300000000")
         assert up.returncode == 0, up.stdout + up.stderr
         local.mark = (local.state / "mark").read_text(encoding="utf-8").strip()
@@ -92,11 +94,7 @@ def cluster(tmp_path: Path) -> Iterator[LocalCluster]:
         assert not local.state.exists()
 
 
-@pytest.mark.slow
-@pytest.mark.timeout(1800)  # a dozen jobs, each of which starts processes for seconds
 def test_from_raw_files_to_an_answer_as_submitted_jobs(cluster: LocalCluster) -> None:
-    assert_closed(cluster)
-    write_inputs(cluster.directory)
     cluster.submit("prepare", "prepare.yaml")
     assert "step 20/20" in cluster.submit("train", "train.yaml")
     cluster.submit("evaluate", "--encoder", "runs/few/model", "--corpus", "corpora/mine/dev", "--out", "runs/few/dev")
@@ -116,20 +114,24 @@ def test_from_raw_files_to_an_answer_as_submitted_jobs(cluster: LocalCluster) ->
     assert "stopped" in cluster.call("submit", "logs", "service").stdout
     assert Client(f"http://127.0.0.1:{port}").ask("GET", "/healthz").status == "ConnectionRefusedError"
 
+
+def test_statuses_and_stops_come_through(cluster: LocalCluster) -> None:
+    cluster.submit("prepare", "prepare.yaml", "--set", "output=other")
     failed = cluster.call("submit", "train", "train.yaml", "--set", "name=x", "--set", "plan.alpha=2")
     assert failed.returncode == 2, "the command's own status"
     assert "error: plan.alpha" in failed.stdout
 
-    cluster.start("long", "train", "train.yaml", "--set", "name=long", "--set", "steps=100000")
-    cluster.until("long", "step 30/")
+    long = ("train", "train.yaml", *(f"--set={value}" for value in ("name=long", "steps=100000", "corpora=[other/mine/train]")))
+    cluster.start("long", *long)
+    cluster.until("long", r"step +30/")
     cluster.submit("stop", "long")
     said = re.search(r"goes on from (step-\d+)", cluster.until("long", "terminated"))
     assert said is not None, "a stopped run says where it goes on"
-    cluster.start("longer", "train", "train.yaml", "--set", "name=long", "--set", "steps=100000")
+    cluster.start("longer", *long)
     cluster.until("longer", f"going on from {said[1]}")
 
 
-def assert_closed(cluster: LocalCluster) -> None:
+def test_a_cluster_is_closed_to_others(cluster: LocalCluster) -> None:
     """Nobody gets in without the token, from another machine, or by reading the state."""
     environment = (cluster.state / "environment").read_text(encoding="utf-8")
     address = re.search(r"RAY_API_SERVER_ADDRESS=(\S+)", environment)

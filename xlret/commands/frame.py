@@ -7,6 +7,7 @@ twice. What takes long to import (torch, Ray, FAISS) a command imports when it r
 
 import signal
 import sys
+import threading
 from collections.abc import Callable, Sequence
 from types import FrameType
 from typing import Annotated, Any, NoReturn
@@ -77,15 +78,21 @@ def run(main: Callable[[], int]) -> NoReturn:
 
     Errors that are nobody's input keep their traceback and exit with 1. A Ray that was started is stopped.
     """
-    status = 1
-    signal.signal(signal.SIGTERM, _terminate)
+    status, terminated = 1, threading.Event()
+
+    def terminate(number: int, frame: FrameType | None) -> None:
+        """Makes of SIGTERM an exception, so that what is open is closed and a Ray that was started is stopped."""
+        terminated.set()
+        sys.exit(TERMINATED)
+
+    signal.signal(signal.SIGTERM, terminate)
     try:
         status = main()
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         status = 130
-    except SystemExit as end:
-        if end.code not in (signal.SIGTERM, TERMINATED):  # the first is what Ray makes of the signal in a driver
+    except SystemExit:  # of whatever status: out of a call of Ray it comes as 1
+        if not terminated.is_set():
             raise
         print("terminated", file=sys.stderr)
         status = TERMINATED
@@ -98,11 +105,6 @@ def run(main: Callable[[], int]) -> NoReturn:
     finally:
         _stop_ray()
     sys.exit(status)
-
-
-def _terminate(number: int, frame: FrameType | None) -> NoReturn:
-    """Makes of SIGTERM an exception, so that what is open is closed and a Ray that was started is stopped."""
-    sys.exit(TERMINATED)
 
 
 def tell(line: str) -> None:
