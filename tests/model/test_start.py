@@ -10,7 +10,15 @@ import torch
 from huggingface_hub.errors import RepositoryNotFoundError
 from huggingface_hub.utils import validate_repo_id
 from safetensors.torch import load_file, save_file
-from transformers import BertConfig, BertModel, PreTrainedTokenizerFast, T5Config, T5Model, XLMRobertaConfig, XLMRobertaModel
+from transformers import (
+    BartConfig,
+    BartModel,
+    BertConfig,
+    BertModel,
+    PreTrainedTokenizerFast,
+    XLMRobertaConfig,
+    XLMRobertaModel,
+)
 
 from xlret.errors import UserError
 from xlret.model.encoder import Encoder, start_encoder
@@ -205,7 +213,7 @@ def test_custom_code_is_refused(plain: Path) -> None:
 
 def test_encoder_decoders_are_refused(plain: Path) -> None:
     shutil.rmtree(plain)
-    T5Model(T5Config(vocab_size=60, d_model=16, d_kv=8, d_ff=16, num_layers=1, num_heads=2)).save_pretrained(plain)
+    BartModel(BartConfig(vocab_size=60, d_model=16, encoder_layers=1, decoder_layers=1)).save_pretrained(plain)
     with pytest.raises(UserError, match="is an encoder-decoder"):
         start(plain)
 

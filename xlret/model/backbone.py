@@ -25,10 +25,11 @@ def load_backbone(directory: Path) -> nn.Module:
     where it is stored, since other tools ask for it when they load what is saved.
 
     Raises:
-        UserError: pickled weights (`.bin`), none at all, some missing, custom code, an encoder-decoder, a damaged file.
+        UserError: pickled weights (`.bin`), none at all, some missing, custom code, a damaged file, an encoder-decoder of which
+            transformers has no encoder by itself (it has T5's).
     """
-    backbone, report = _load(transformers.AutoModel, directory)
-    if backbone.config.is_encoder_decoder:
+    backbone, report = _load(transformers.AutoModelForTextEncoding if _is_t5(directory) else transformers.AutoModel, directory)
+    if backbone.config.is_encoder_decoder and not _is_t5(directory):
         raise UserError(f"{directory} is an encoder-decoder ({backbone.config.model_type}); give an encoder")
     missing = sorted(name for name in report["missing_keys"] if not name.startswith("pooler."))
     if missing:
@@ -162,6 +163,14 @@ def _load(kind: Any, directory: Path) -> tuple[Any, Any]:
             )
     except Exception as error:  # damaged files raise errors of a dozen kinds, bare Exception too
         raise UserError(f"cannot load the encoder in {directory}: {first_line(error)}") from error
+
+
+def _is_t5(directory: Path) -> bool:
+    """Whether a directory holds a T5 or one of its kin, of which the encoder is taken, as sentence-transformers does."""
+    try:
+        return json.loads((directory / "config.json").read_text(encoding="utf-8"))["model_type"] in ("t5", "mt5", "umt5")
+    except (OSError, ValueError, KeyError, TypeError):
+        return False  # `_load` says what is wrong
 
 
 def _refuse_pickles(directory: Path) -> None:

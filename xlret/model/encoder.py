@@ -13,6 +13,7 @@ from torch.nn import functional
 from xlret.config import settings_from
 from xlret.errors import UserError
 from xlret.files import directory_beside, write_json
+from xlret.model.adapters import has_adapters, save_merged
 from xlret.model.backbone import quiet
 from xlret.model.batched import run_batched
 from xlret.model.fresh import fresh_parts
@@ -45,6 +46,8 @@ class Encoder(nn.Module):
         self.projection = parts.projection
         self.card = card
         self.exported = parts.exported
+        self.keeps_adapters = False
+        """Whether adapters, where there are any, are saved by themselves beside the weights that they are merged into."""
         self.tokeniser = Tokeniser(parts.tokenizer, card)
         self._tokenizer_files: Mapping[str, bytes] = {
             "tokenizer.json": (parts.tokenizer.to_str(pretty=True) + "\n").encode(),
@@ -146,7 +149,10 @@ class Encoder(nn.Module):
             UserError: the directory exists and `replace` is false, or the disk is full or not writable.
         """
         with directory_beside(directory, replace=replace) as fresh, quiet():
-            self.backbone.save_pretrained(fresh)  # type: ignore[operator]
+            if has_adapters(self.backbone):
+                save_merged(self.backbone, fresh, keep=self.keeps_adapters)
+            else:
+                self.backbone.save_pretrained(fresh)  # type: ignore[operator]
             for name, content in self._tokenizer_files.items():
                 (fresh / name).write_bytes(content)
             card = self.card

@@ -32,6 +32,23 @@ class FreshEncoder(Settings):
     """Corpus languages whose texts the vocabulary is learned from; by default those that the batches are made of."""
 
 
+class LoraSettings(Settings):
+    """Low-rank adapters in place of training all weights, for encoders whose optimiser memory does not hold."""
+
+    rank: int = Field(0, ge=0)
+    """Rank of each adapter, such as 16. 0: none, all weights are trained."""
+    alpha: float = Field(32, gt=0)
+    """What an adapter gives is multiplied with alpha / rank."""
+    dropout: float = Field(0.0, ge=0, lt=1)
+    """Of what goes into the adapters."""
+    layers: tuple[str, ...] = ()
+    """Ends of the names of the linear layers that get one, such as [q_proj, v_proj]; all of them by default."""
+    half: bool = False
+    """Keep the weights that are not trained in bfloat16: half the memory; needs precision bfloat16."""
+    keep: bool = False
+    """Write the adapters by themselves too, into `model/adapter/`; `model/` has them merged into its weights."""
+
+
 class EncoderSettings(Settings):
     """Which encoder to start from and how a text becomes a vector."""
 
@@ -54,6 +71,8 @@ class EncoderSettings(Settings):
     """Tokens kept of a query, prompt and special tokens included."""
     max_passage_tokens: int = Field(192, ge=4)
     """The same for passages."""
+    lora: LoraSettings = LoraSettings()
+    """Train adapters and not the weights of the start."""
     gradient_checkpointing: bool = False
     """Compute a layer's activations again when its gradient is needed, and do not keep them: less memory, a third more time."""
     dimensions: Dimensions = ()
@@ -64,6 +83,14 @@ class EncoderSettings(Settings):
     def _fresh_layers_are_named_there(self) -> "EncoderSettings":
         if self.start == "fresh" and self.layers is not None:
             raise ValueError("layers is for a start that is there already; a fresh encoder has fresh.layers")
+        return self
+
+    @model_validator(mode="after")
+    def _adapters_have_a_start(self) -> "EncoderSettings":
+        if self.start == "fresh" and self.lora.rank:
+            raise ValueError("lora.rank is for a start that is there already; a fresh encoder has nothing to keep")
+        if not self.lora.rank and self.lora != LoraSettings():
+            raise ValueError("lora: its settings change nothing without lora.rank; set it to 8 or more")
         return self
 
     @model_validator(mode="after")

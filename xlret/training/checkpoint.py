@@ -18,6 +18,7 @@ from torch.optim import Optimizer
 
 from xlret.errors import UserError
 from xlret.files import directory_beside
+from xlret.model.adapters import trained_state
 
 CHECKPOINTS = "checkpoints"
 """Directory of a run's checkpoints, `step-000000100` and so on."""
@@ -65,7 +66,7 @@ def save_checkpoint(directory: Path, module: nn.Module, optimiser: Optimizer, pr
     """
     moments = {f"{index}.{name}": moment for index, state in _states(optimiser).items() for name, moment in state.items()}
     with directory_beside(directory, replace=True) as fresh:
-        for name, tensors in ((WEIGHTS, module.state_dict()), (_MOMENTS, moments)):
+        for name, tensors in ((WEIGHTS, trained_state(module)), (_MOMENTS, moments)):
             save_file({key: tensor.detach().contiguous() for key, tensor in tensors.items()}, fresh / name)
         (fresh / _PROGRESS).write_text(json.dumps(asdict(progress)), encoding="utf-8")
 
@@ -94,7 +95,7 @@ def load_checkpoint(directory: Path, module: nn.Module, optimiser: Optimizer, fi
         moments = load_file(directory / _MOMENTS)
     except (OSError, ValueError, TypeError, SafetensorError) as error:
         raise _unreadable(directory, error) from error
-    expected = {name: tuple(tensor.shape) for name, tensor in module.state_dict().items()}
+    expected = {name: tuple(tensor.shape) for name, tensor in trained_state(module).items()}
     shapes = {name: tuple(tensor.shape) for name, tensor in weights.items()}
     if expected != shapes:
         odd = sorted(name for name in expected.keys() | shapes.keys() if expected.get(name) != shapes.get(name))
@@ -104,7 +105,7 @@ def load_checkpoint(directory: Path, module: nn.Module, optimiser: Optimizer, fi
         )
     if progress.fingerprint != fingerprint:
         raise UserError(f"checkpoint {directory} is of a run with other data or settings; choose another name or say --fresh")
-    module.load_state_dict(weights)
+    module.load_state_dict(weights, strict=False)  # names and shapes were compared; frozen weights are the start's
     states: dict[int, dict[str, Tensor]] = {}
     for key, moment in moments.items():
         index, _, name = key.partition(".")

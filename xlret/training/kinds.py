@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from xlret.errors import UserError
+from xlret.model.adapters import add_adapters
 from xlret.model.encoder import Encoder, start_encoder
 from xlret.model.losses.contrast import SwitchedContrast
 from xlret.model.losses.make import make_loss
@@ -39,6 +40,9 @@ def load_step(job: TrainJob, directory: Path, device: torch.device) -> Step:
         _checkpoint_activations(job, reranker.classifier)
         return RerankerStep(reranker, job.tokens_per_forward, autocast, job.reranker.dev_negatives).to(device)
     encoder = Encoder.load(directory, device=str(device))
+    if job.encoder.lora.rank:
+        add_adapters(encoder.backbone, job.encoder.lora, job.seed)
+        encoder.keeps_adapters = job.encoder.lora.keep
     _checkpoint_activations(job, encoder.backbone)
     loss = make_loss(job.loss)
     if job.encoder.dimensions:

@@ -140,6 +140,8 @@ class TrainJob(Settings):
         if self.loss.kind == "infonce":
             return self
         if self.model == "reranker":
+            if self.encoder.lora.rank:
+                raise ValueError("adapters are for a retriever: a reranker's new head is no adapter; leave encoder.lora out")
             if self.cached:
                 raise ValueError("cached is for a retriever, whose loss sees all vectors at once; leave it out")
             raise ValueError(f"loss.kind {self.loss.kind} compares vectors, which a reranker has none of; leave it out")
@@ -155,8 +157,16 @@ class TrainJob(Settings):
         return self
 
     @model_validator(mode="after")
+    def _half_precision_computes(self) -> "TrainJob":
+        if self.encoder.lora.half and self.precision != "bfloat16":
+            raise ValueError(f"encoder.lora.half needs precision bfloat16, and precision is {self.precision}")
+        return self
+
+    @model_validator(mode="after")
     def _possible_reranker(self) -> "TrainJob":
         if self.model == "reranker":
+            if self.encoder.lora.rank:
+                raise ValueError("adapters are for a retriever: a reranker's new head is no adapter; leave encoder.lora out")
             if self.cached:
                 raise ValueError("cached is for a retriever, whose loss sees all vectors at once; leave it out")
             if self.switch.objective == "contrast":

@@ -1,0 +1,97 @@
+"""Low-rank adapters (LoRA, through `peft`): a large transformer stays as it is, and small matrices beside it are trained."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from xlret.errors import UserError
+from xlret.keys import key_of
+from xlret.model.settings import LoraSettings
+
+ADAPTER = "adapter"
+"""Directory of a saved encoder that holds its adapters by themselves, where they are kept."""
+_PART = "lora_"  # of the names of adapters' weights in `peft`
+
+
+def add_adapters(backbone: nn.Module, settings: LoraSettings, seed: int) -> None:
+    """Puts adapters beside all linear layers of a transformer's blocks (or those named) and freezes all other weights.
+
+    They begin as nothing: vectors are what they were. Weights that are frozen go to bfloat16 with `settings.half`; adapters
+    stay float32. Source: Hu et al., "LoRA: Low-Rank Adaptation of Large Language Models", ICLR 2022.
+
+    Args:
+        backbone: a transformer of the `transformers` library; changed in place.
+        settings: how many and how large.
+        seed: of the adapters' first weights.
+
+    Raises:
+        UserError: `peft` is not installed, or none of the layers named is there.
+    """
+    try:
+        from peft import LoraConfig
+    except ImportError as error:
+        raise UserError("encoder.lora needs peft: pip install 'xlret[lora]'") from error
+    config = LoraConfig(
+        r=settings.rank,
+        lora_alpha=settings.alpha,
+        lora_dropout=settings.dropout,
+        target_modules=list(settings.layers) or "all-linear",
+        exclude_modules=r".*pooler.*" if getattr(backbone, "pooler", None) is not None else None,
+    )
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(key_of(seed, "lora") % 2**63)
+        try:
+            backbone.add_adapter(config)  # type: ignore[operator]
+        except ValueError as error:
+            raise UserError(
+                f"encoder.lora.layers {list(settings.layers)}: {backbone.config.model_type} has no such linear layers; "  # type: ignore[union-attr]
+                "leave them out to take all"
+            ) from error
+    for name, weight in backbone.named_parameters():
+        if _PART not in name and settings.half:
+            weight.data = weight.data.bfloat16()
+
+
+def has_adapters(module: nn.Module) -> bool:
+    """Whether there are adapters anywhere in a module."""
+    return any(_PART in name for name, _ in module.named_parameters())
+
+
+def trained_state(module: nn.Module) -> dict[str, Tensor]:
+    """What a run changes of a module's state: all of it, or where there are adapters only weights that are trained."""
+    state: dict[str, Tensor] = module.state_dict()
+    if not has_adapters(module):
+        return state
+    trained = {name for name, weight in module.named_parameters() if weight.requires_grad}
+    return {name: tensor for name, tensor in state.items() if name in trained}
+
+
+def save_merged(backbone: nn.Module, directory: Path, *, keep: bool) -> None:
+    """Writes the transformer with its adapters added to its weights, as one without adapters; it stays as it is in memory.
+
+    Args:
+        backbone: with adapters.
+        directory: to write to.
+        keep: whether to write the adapters by themselves too, in `peft`'s form, into `adapter/`.
+    """
+    with torch.device("meta"):
+        plain: Any = type(backbone)(backbone.config)  # type: ignore[arg-type]
+    plain.save_pretrained(directory, state_dict=_merged_state(backbone))
+    if keep:
+        backbone.save_pretrained(directory / ADAPTER)  # type: ignore[operator]
+
+
+def _merged_state(backbone: nn.Module) -> dict[str, Tensor]:
+    changes = {
+        f"{name}.base_layer.weight": module.get_delta_weight("default")  # type: ignore[operator]
+        for name, module in backbone.named_modules()
+        if hasattr(module, "get_delta_weight")
+    }
+    state = {}
+    for name, tensor in backbone.state_dict().items():
+        if _PART not in name:
+            merged = tensor.float() + changes[name].float() if name in changes else tensor.float()
+            state[name.replace(".base_layer.", ".")] = merged.detach().cpu().contiguous()
+    return state
