@@ -271,9 +271,10 @@ class Assembler:
         groups = corpus.hard_negatives(share.group, count).reshape(-1)
         languages = np.repeat(np.array(share.passage_lang, dtype=object), count)
         if self._inputs.negative_language != "passage":
-            allowed, key = sorted(self.plan.languages), (self._inputs.plan.seed, share.step)
+            allowed, step_key = sorted(self.plan.languages), (self._inputs.plan.seed, share.step)
+            way = self._inputs.negative_language
             languages = negative_languages(
-                corpus, groups.reshape(-1, count), share.passage_lang, allowed, self._inputs.negative_language, key, first_row
+                corpus, groups.reshape(-1, count), share.passage_lang, allowed, way, step_key, first_row
             )
         texts = [""] * len(groups)
         clusters = np.full(len(groups), -1, np.int64)

@@ -43,11 +43,11 @@ def negative_languages(
     if way == "passage":
         return chosen
     for row, lang in enumerate(passage_langs):
-        draws = generator(*key, "negative language", first_row + row).random(count)
-        for number, draw in enumerate(draws.tolist()):
+        draws = generator(*key, "negative language", first_row + row).random((count,))
+        for number in range(count):
             position = row * count + number
             known = [known for known, has in zip(ordered, has_LN[:, position], strict=True) if has]
             known = [other for other in known if way == "balanced" or other != lang]
             if known:
-                chosen[position] = known[int(draw * len(known))]
+                chosen[position] = known[int(draws[number] * len(known))]
     return chosen

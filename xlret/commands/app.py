@@ -22,6 +22,7 @@ COMMANDS = {
     "recipes": "List the recipes that come with xlret, or show one.",
     "mine": "Mine hard negatives for a prepared corpus.",
     "train": "Train a retriever or a reranker.",
+    "soup": "Average trained encoders, or a run's checkpoints, into one.",
     "evaluate": "Measure an encoder within, across and over all languages.",
     "debias": "Find what language does to an encoder's vectors, to take it out.",
     "export": "Make an encoder for a faster inference engine (ONNX Runtime, int8).",
