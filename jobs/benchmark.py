@@ -5,7 +5,20 @@ from pathlib import Path
 
 from rich.console import Console
 
-from jobs.bench import assembly, curves, encoding, engines, indexing, memory, serving, setup, sweeping, switching, training
+from jobs.bench import (
+    assembly,
+    curves,
+    encoding,
+    engines,
+    indexing,
+    memory,
+    preparing,
+    serving,
+    setup,
+    sweeping,
+    switching,
+    training,
+)
 from xlret.commands.frame import call, new_app, run
 from xlret.errors import UserError
 
@@ -18,6 +31,7 @@ PARTS = {
     "engines": engines.run,
     "curves": curves.run,
     "index": indexing.run,
+    "prepare": preparing.run,
     "serving": serving.run,
     "sweep": sweeping.run,
 }
@@ -45,7 +59,7 @@ def benchmark(
     Args:
         parts: see below; all by default
         directory: where corpora and runs are kept
-        passages: passages that `encoding` measures memory on
+        passages: passages that `encoding` measures memory on, and rows that `prepare` does
         vectors: vectors that `curves` measures indexes on, and `index` builds
         seconds: after so long `curves` begins no further kind of index
         factories: kinds that `curves` measures (by default some of each)

@@ -1,9 +1,6 @@
 """Building an index: shards side by side against one after the other, passes over the vectors, and cost by the passages."""
 
-import multiprocessing
-import resource
 import shutil
-from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,6 +9,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
+from jobs.bench.apart import apart
 from jobs.bench.setup import Bench
 from xlret.errors import UserError
 from xlret.keys import generator
@@ -25,7 +23,7 @@ WANTED = 1.6
 _CENTRES = 2000
 _FACTORY = "IVF1024,SQ8"
 _QUERIES = 50
-_WORDS = tuple(a + b for a in ("ba", "do", "ki", "mu", "re", "so", "tu", "la") for b in ("na", "bo", "ri", "me", "pe", "ku"))
+WORDS = tuple(a + b for a in ("ba", "do", "ki", "mu", "re", "so", "tu", "la") for b in ("na", "bo", "ri", "me", "pe", "ku"))
 
 
 class Built(NamedTuple):
@@ -63,7 +61,6 @@ def _add(table: Table, count: int, shards: int, workers: int, built: Built) -> N
 
 
 def _built(store: Path, out: Path, shards: int, workers: int) -> Built:
-    """Builds in a process of its own, so that its memory is its own."""
     shutil.rmtree(out, ignore_errors=True)
     settings: dict[str, int | str] = {
         "shards": shards,
@@ -72,31 +69,21 @@ def _built(store: Path, out: Path, shards: int, workers: int) -> Built:
         "factory": _FACTORY,
         "certificate_queries": _QUERIES,
     }
-    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as process:
-        built = process.submit(_build, store, out, settings).result()
+    said, cost = apart(_build, store, out, settings, workers=workers)
     shutil.rmtree(out)
-    return built
+    seconds, _, rest = said.partition(" s: ")
+    stages, _, reading = rest.partition("; all vectors were read ")
+    return Built(float(seconds), int(reading.split()[0]), stages, cost.peak_gb)
 
 
-def _build(store: Path, out: Path, values: dict[str, int | str]) -> Built:
-    from xlret.calls import calls_for
+def _build(store: Path, out: Path, values: dict[str, int | str]) -> str:
+    """The last line that a build says."""
     from xlret.search.build import build_index
     from xlret.search.vectors.store import VectorStore
 
-    settings, said, opened = IndexSettings.model_validate(values), list[str](), VectorStore.open(store, verify=False)
-    with calls_for(settings.workers, settings.shards) as (calls, _):
-        list(calls(_imported, range(settings.workers or 0)))  # Ray is there before the build, as on a cluster
-        build_index(opened, out, settings, say=said.append)
-    seconds, _, rest = said[-1].partition(" s: ")
-    stages, _, reading = rest.partition("; all vectors were read ")
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-    return Built(float(seconds), int(reading.split()[0]), stages, peak)
-
-
-def _imported(number: int) -> int:
-    from xlret.search import shard_task
-
-    return number + len(shard_task.__name__)
+    said = list[str]()
+    build_index(VectorStore.open(store, verify=False), out, IndexSettings.model_validate(values), say=said.append)
+    return said[-1]
 
 
 def _store(path: Path, count: int) -> Path:
@@ -122,9 +109,9 @@ def _store(path: Path, count: int) -> Path:
 
 
 def _passages(start: int, count: int) -> list[Passage]:
-    ranks = generator(0, "indexing", "texts", start).integers(len(_WORDS), size=(count, 40)).tolist()
+    ranks = generator(0, "indexing", "texts", start).integers(len(WORDS), size=(count, 40)).tolist()
     return [
-        Passage(f"{row}", LANGUAGES[row % len(LANGUAGES)], None, " ".join([_WORDS[rank] for rank in text]), {})
+        Passage(f"{row}", LANGUAGES[row % len(LANGUAGES)], None, " ".join([WORDS[rank] for rank in text]), {})
         for row, text in enumerate(ranks, start)
     ]
 
