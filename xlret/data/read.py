@@ -18,7 +18,8 @@ KINDS = ".jsonl, .ndjson, .json (one record a line), .csv, .tsv, each also with 
 _LONGEST_LINE = 1 << 26
 _ROWS_AT_ONCE = 1024
 _JSON = (".jsonl", ".ndjson", ".json")
-_SLICE_BYTES = 1 << 25
+_SLICE_BYTES = 1 << 23
+_MOST_SLICES = 256
 _BLOCK = 1 << 20
 
 
@@ -41,9 +42,10 @@ def slices_of(path: Path, calls: Calls) -> list[Slice | None]:
     if kind_of(path) not in _JSON or path.suffix.lower() == ".gz" or not is_plain_utf_8(path):
         return [None]
     size = path.stat().st_size
-    if size < 2 * _SLICE_BYTES:
+    step = max(_SLICE_BYTES, size // _MOST_SLICES)
+    if size < 2 * step:
         return [None]
-    stops = [*range(_SLICE_BYTES, size - _SLICE_BYTES + 1, _SLICE_BYTES), size]
+    stops = [*range(step, size - step + 1, step), size]
     ranges = list(zip([0, *stops[:-1]], stops, strict=True))
     ends = list(calls(_line_ends, [(path, start, stop) for start, stop in ranges]))
     slices: list[Slice | None] = []
