@@ -50,6 +50,19 @@ def download(repositories: Sequence[HubRepository], languages: tuple[str, ...]) 
     return HubFiles(_together(snapshots), commits)
 
 
+def listed(name: str, revision: str | None) -> dict[str, int]:
+    """The files of a data set on the hub and their bytes; nothing is fetched.
+
+    Raises:
+        UserError: no such repository or commit, or the hub cannot be reached.
+    """
+    try:
+        entries = list(huggingface_hub.HfApi().list_repo_tree(name, repo_type="dataset", revision=revision, recursive=True))
+    except _ERRORS as error:
+        raise _said(name, revision, error) from error
+    return {entry.path: entry.size for entry in entries if isinstance(entry, huggingface_hub.hf_api.RepoFile)}
+
+
 def cached_bytes(repository: HubRepository) -> int:
     """How much of a repository is in the cache, in bytes, all commits together; 0 if nothing."""
     folder = Path(constants.HF_HUB_CACHE) / f"datasets--{repository.name.replace('/', '--')}" / "blobs"
@@ -66,18 +79,30 @@ def _snapshot(repository: HubRepository, languages: tuple[str, ...]) -> Path:
                 allow_patterns=list(repository.files(languages)),
             )
         )
-    except errors.RevisionNotFoundError as error:
-        raise UserError(
-            f"the hub's data set {repository.name} has no commit {repository.revision}; fetch the files by hand and give --data"
-        ) from error
-    except (errors.RepositoryNotFoundError, errors.GatedRepoError, errors.HFValidationError) as error:
-        raise UserError(
-            f"the hub has no data set {repository.name!r}, or does not show it to you ({type(error).__name__}); "
+    except _ERRORS as error:
+        raise _said(repository.name, repository.revision, error) from error
+
+
+_ERRORS = (
+    errors.HfHubHTTPError,
+    errors.HFValidationError,
+    errors.LocalEntryNotFoundError,
+    errors.OfflineModeIsEnabled,
+    OSError,
+)
+
+
+def _said(name: str, revision: str | None, error: Exception) -> UserError:
+    """What the user can do about an error of the hub."""
+    if isinstance(error, errors.RevisionNotFoundError):
+        return UserError(f"the hub's data set {name} has no commit {revision}; fetch the files by hand and give --data")
+    if isinstance(error, errors.RepositoryNotFoundError | errors.GatedRepoError | errors.HFValidationError):
+        return UserError(
+            f"the hub has no data set {name!r}, or does not show it to you ({type(error).__name__}); "
             "check the name, or log in with `hf auth login`"
-        ) from error
-    except (errors.HfHubHTTPError, errors.LocalEntryNotFoundError, errors.OfflineModeIsEnabled, OSError) as error:
-        offline = "HF_HUB_OFFLINE is set and the cache lacks it" if constants.HF_HUB_OFFLINE else str(error).split("\n")[0]
-        raise UserError(f"the hub's data set {repository.name} cannot be had: {offline}; give a directory instead") from error
+        )
+    offline = "HF_HUB_OFFLINE is set and the cache lacks it" if constants.HF_HUB_OFFLINE else str(error).split("\n")[0]
+    return UserError(f"the hub's data set {name} cannot be had: {offline}; give a directory instead")
 
 
 def _together(snapshots: Mapping[str, Path]) -> Path:

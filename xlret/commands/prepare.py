@@ -21,6 +21,7 @@ from xlret.files import expand_path
 EPILOGUE = """\
 examples:
   xlret prepare prepare-real
+  xlret prepare prepare-mmarco --dry-run      # what it would take
   xlret prepare --atlas corpora/atlas
   xlret prepare my.yaml --set corpora.mine.dev=500 --on-bad-row skip
   xlret prepare my.yaml --against xquad-r,tatoeba
@@ -70,6 +71,7 @@ def prepare_corpora(
     atlas: Path | None = None,
     against: Against = (),
     hub: bool = False,
+    dry_run: bool = False,
 ) -> int:
     """Makes the corpora that a recipe names, each with a held-out part if it says so.
 
@@ -82,6 +84,7 @@ def prepare_corpora(
         against: benchmarks none of whose texts may be in training data: names, or NAME=DIRECTORY with the published files,
             which are looked for in $XLRET_SHARED/data/NAME by default
         hub: fetch those of them that are not on this machine from the hub
+        dry_run: only tell what it would take: files, about how many rows, languages, disk and memory
     """
     if atlas is not None:
         if recipe is not None or overrides:
@@ -96,6 +99,9 @@ def prepare_corpora(
     settings = settings.model_copy(update={"against": {**settings.against, **against_settings(against, hub=hub)}})
     check_benchmarks(settings.against)
     print(as_yaml(settings))
+    if dry_run:
+        _foresee(settings)
+        return 0
     made = []
     for prepared in prepare(settings):
         _summary(prepared)
@@ -103,6 +109,26 @@ def prepare_corpora(
     if not settings.against:
         return 0
     return 1 if tell_benchmark_texts(made, settings.against, Console(soft_wrap=True, highlight=False)) else 0
+
+
+def _foresee(settings: PrepareSettings) -> None:
+    """Prints what each corpus would take; nothing is fetched or written."""
+    for name, corpus in settings.corpora.items():
+        foreseen, target = corpus.read.foreseen(), settings.output / name
+        print(f"{target}{' exists already' if target.exists() else ''}:")
+        fetched = f", {_shown(foreseen.fetched_bytes)} of them to be fetched" if foreseen.fetched_bytes else ""
+        print(f"  {len(foreseen.files):,} files, {_shown(sum(foreseen.files.values()))}{fetched}")
+        rows = "rows: only reading tells" if foreseen.rows is None else f"about {foreseen.rows:,} rows"
+        print(f"  {rows}" + (f" in {foreseen.groups:,} groups" if foreseen.groups else ""))
+        print(f"  languages: {', '.join(foreseen.languages) or 'as the rows say'}")
+        disk, memory = (_shown(value) for value in (foreseen.disk_bytes, foreseen.memory_bytes))
+        print(f"  about {disk} of disk meanwhile, {memory} of memory")
+        for note in foreseen.notes:
+            print(f"  note: {note}")
+
+
+def _shown(count: int | None) -> str:
+    return "unknown" if count is None else f"{count / 2**30:,.1f} GiB" if count >= 2**30 else f"{count / 2**20:,.1f} MiB"
 
 
 def _make_atlas(directory: Path, replace: bool) -> None:

@@ -11,7 +11,7 @@ from typing import BinaryIO, cast
 
 from xlret.errors import DataError, UserError
 
-_GZIP = b"\x1f\x8b"
+GZIP = b"\x1f\x8b"
 _FOREIGN = {
     b"PAR1": "a Parquet file; call it .parquet",
     b"PK\x03\x04": "a zip archive, such as an Excel workbook; unpack it, or save it as CSV",
@@ -38,7 +38,7 @@ def opened(path: Path) -> Iterator[BinaryIO]:
     """
     with raw(path) as file:
         with reading(f"{path}:1"):
-            packed = path.suffix.lower() == ".gz" or file.peek(2)[:2] == _GZIP
+            packed = path.suffix.lower() == ".gz" or file.peek(2)[:2] == GZIP
         unpacked = io.BufferedReader(gzip.GzipFile(fileobj=file)) if packed else file
         with reading(f"{path}:1"):
             head = unpacked.peek(64)[:64]
@@ -60,7 +60,7 @@ def is_plain_utf_8(path: Path) -> bool:
     """
     with raw(path) as file, reading(f"{path}:1"):
         head = file.peek(64)[:64]
-    return not head.startswith((_GZIP, *_FOREIGN, *_UTF_16)) and 4 * head.count(0) <= len(head)
+    return not head.startswith((GZIP, *_FOREIGN, *_UTF_16)) and 4 * head.count(0) <= len(head)
 
 
 @contextmanager

@@ -8,6 +8,7 @@ from pydantic import Field
 
 from xlret.calls import Calls
 from xlret.config import Settings
+from xlret.data.foresee import Foreseen, foreseen_of_files
 from xlret.data.rows import ReadingReport, Row
 from xlret.errors import UserError
 from xlret.hub import HubRepository, download
@@ -52,6 +53,14 @@ class SourceSettings(Settings):
         """
         return [self.rows]
 
+    def foreseen(self) -> Foreseen:
+        """What preparing would take; nothing is fetched, and of files only the beginnings are read.
+
+        Raises:
+            UserError: a file is not there.
+        """
+        return foreseen_of_files(self)
+
 
 class HubSource(SourceSettings):
     """A public data set that can be fetched from the Hugging Face hub by name."""
@@ -60,6 +69,13 @@ class HubSource(SourceSettings):
     """The data set's name there, in place of a folder; the cache of the hub is used, and `HF_HUB_OFFLINE` honoured."""
     hub_revision: str | None = None
     """Its commit; the newest by default, and which it was is said in a note."""
+
+    def foreseen(self) -> Foreseen:
+        """As `SourceSettings.foreseen`."""
+        foreseen = foreseen_of_files(self)
+        if self.hub is not None:
+            foreseen.notes.append(f"what is fetched of the hub's {self.hub} is not in these figures")
+        return foreseen
 
     def fetched(self, name: str, patterns: Sequence[str], report: ReadingReport) -> Path:
         """The directory with the files of a repository that match patterns.

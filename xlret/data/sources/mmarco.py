@@ -9,11 +9,13 @@ from pydantic import model_validator
 
 from xlret.calls import Calls, in_turn
 from xlret.config import PathSetting
+from xlret.data.foresee import Foreseen
 from xlret.data.rows import ReadingReport, Row
 from xlret.data.sources.base import HubSource, Part, wanted
 from xlret.data.sources.pairs import Relevant, judged_rows, relevant_pairs
 from xlret.data.sources.qrels import are_triples, read_qrels
 from xlret.data.sources.texts import either, tsv_texts
+from xlret.hub import listed
 
 LANGUAGES = {
     "ar": "arabic",
@@ -31,6 +33,10 @@ LANGUAGES = {
     "vi": "vietnamese",
     "zh": "chinese",
 }
+
+PAIRS = "data/triples.train.ids.small.tsv"
+_PAIRS, _QUERIES, _PASSAGES = 532_761, 808_731, 8_841_823
+"""Published counts of MS MARCO: relevant pairs and queries of its training part, passages of its collection."""
 
 
 class MmarcoSource(HubSource):
@@ -84,20 +90,55 @@ class MmarcoSource(HubSource):
             raise ValueError("path needs pairs: triples.train.ids.small.tsv or qrels.train.tsv")
         return self
 
+    def foreseen(self) -> Foreseen:
+        """From the sizes of the files, here or on the hub, and the published counts of MS MARCO."""
+        sizes, fetched_bytes = self._sizes()
+        languages = [lang for lang in LANGUAGES if all(name in sizes for name in _names(lang))]
+        chosen = wanted(languages, self.languages, self.exclude, self.path or self.hub)
+        text_bytes = 0
+        for lang in chosen:
+            queries, collection = (sizes[name] for name in _names(lang))
+            text_bytes += queries * _PAIRS // _QUERIES + collection * _PAIRS // _PASSAGES
+        needed = {name for lang in chosen for name in _names(lang)} | {PAIRS}
+        return Foreseen(
+            files={name: size for name, size in sizes.items() if name in needed},
+            fetched_bytes=sum(size for name, size in sizes.items() if name in needed) if fetched_bytes else 0,
+            languages=tuple(chosen),
+            rows=2 * _PAIRS * len(chosen),
+            groups=_PAIRS,
+            text_bytes=text_bytes,
+            notes=[f"{_PAIRS:,} relevant pairs as in MS MARCO's qrels.train.tsv; the triples may name some fewer"],
+        )
+
+    def _sizes(self) -> tuple[dict[str, int], bool]:
+        """Bytes of the files by their names within the data set, and whether they are still to be fetched."""
+        if self.hub is not None:
+            return listed(self.hub, self.hub_revision), True
+        assert self.path is not None, "a folder or the hub"
+        names = [name for lang in LANGUAGES for name in _names(lang)]
+        paths = {name: either(self.path / Path(name).relative_to("data/google")) for name in names}
+        paths[PAIRS] = self.pairs or Path()
+        return {name: path.stat().st_size for name, path in paths.items() if path.is_file()}, False
+
     def _files(self, report: ReadingReport) -> tuple[Path, Path]:
         """The folder `data/google`, and the pairs."""
         if self.path is not None and self.pairs is not None:
             return self.path, self.pairs
         assert self.hub is not None, "a folder or the hub"
         chosen = wanted(LANGUAGES, self.languages, self.exclude, self.hub)
-        patterns = [
-            f"data/google/{folder}/{LANGUAGES[lang]}_{end}.tsv"
-            for lang in chosen
-            for folder, end in (("queries/train", "queries.train"), ("collections", "collection"))
-        ]
-        own_pairs = [] if self.pairs is not None else ["data/triples.train.ids.small.tsv"]
-        data = self.fetched(self.hub, [*patterns, *own_pairs], report) / "data"
-        return data / "google", self.pairs or data / own_pairs[0].removeprefix("data/")
+        patterns = [name for lang in chosen for name in _names(lang)]
+        own_pairs = [] if self.pairs is not None else [PAIRS]
+        data = self.fetched(self.hub, [*patterns, *own_pairs], report)
+        return data / "data/google", self.pairs or data / PAIRS
+
+
+def _names(lang: str) -> tuple[str, str]:
+    """The files of a language in the data set: queries and collection."""
+    name = LANGUAGES[lang]
+    return (
+        f"data/google/queries/train/{name}_queries.train.tsv",
+        f"data/google/collections/{name}_collection.tsv",
+    )
 
 
 def _rows_in(
