@@ -32,6 +32,8 @@ and, besides:
   --baseline bm25 (without --encoder: alone; with it: fused by reciprocal ranks)
       what words alone find; --run FILE does the same with any TREC run;
       with --reranker its --rerank-depth best passages are read anew
+  --vectors kept (then: xlret index build INDEX --vectors STORE; --index INDEX)
+      keeps what was encoded: for large pools, and for the next evaluation
   --translate-test ../shared/data/lexicons/muse
       all texts word by word into English first
   --out new --compare old/evaluation.json

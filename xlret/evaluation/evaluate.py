@@ -8,8 +8,10 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
+from xlret.errors import UserError
 from xlret.evaluation.answer_strings import DEPTH, answer_recalls
 from xlret.evaluation.bias import peer, rank_distance
+from xlret.evaluation.blocked import PassageBlocks, retrieve_blocks
 from xlret.evaluation.candidates import among_candidates
 from xlret.evaluation.metrics import mean
 from xlret.evaluation.mining import MiningScores
@@ -109,7 +111,7 @@ class Evaluation:
 def evaluate(
     retrieval_set: RetrievalSet,
     query_vectors_QD: FloatMatrix,
-    passage_vectors_PD: FloatMatrix,
+    passage_vectors_PD: FloatMatrix | PassageBlocks,
     *,
     depth: int = 0,
     reorder: Reorder | None = None,
@@ -121,10 +123,10 @@ def evaluate(
     Args:
         retrieval_set: queries, passages and relevance.
         query_vectors_QD: a vector for each query, scored by the inner product.
-        passage_vectors_PD: a vector for each passage.
+        passage_vectors_PD: a vector for each passage; or blocks of them where they do not fit into memory.
         depth: how many best passages of each query to keep in `retrieved`, for a TREC run.
-        reorder: changes the scores before they are ranked, see `retrieve`.
-        correlation: whether to take MRC, where the set knows which queries ask the same.
+        reorder: changes the scores before they are ranked, see `retrieve`; not with blocks.
+        correlation: whether to take MRC, where the set knows which queries ask the same; not of blocks.
         measures: what to measure besides, see `named_measures`.
 
     Cost: see `retrieve`; 13,000 queries against 13,000 passages in 11 languages take some 8 s on two cores.
@@ -133,19 +135,43 @@ def evaluate(
         ValueError: vectors that do not fit the set or are not finite.
         UserError: a measure that cannot be taken of this set.
     """
-    judged = retrieval_set.judged
-    graded = [Judgements(query.passages[query.grades > 0], query.grades[query.grades > 0]) for query in judged]
     if retrieval_set.candidates:
         reorder = among_candidates(retrieval_set.candidates, retrieval_set.passage_langs, reorder)
-    retrieved = retrieve(
-        query_vectors_QD,
-        passage_vectors_PD,
-        [query.passages for query in graded],
+    depth, ranked, langs = (
+        depth_needed(retrieval_set, depth, measures),
+        passages_ranked(retrieval_set),
         retrieval_set.passage_langs,
-        max([depth, DEPTH if retrieval_set.answers else 0, *(measure.depth for measure in measures)]),
-        reorder,
-        retrieval_set.query_groups if correlation else (),
     )
+    if isinstance(passage_vectors_PD, np.ndarray):
+        groups = retrieval_set.query_groups if correlation else ()
+        retrieved = retrieve(query_vectors_QD, passage_vectors_PD, ranked, langs, depth, reorder, groups)
+    elif reorder is not None:
+        raise UserError(f"{retrieval_set.name}: other orders than that of the vectors need all of them in memory")
+    else:
+        retrieved = retrieve_blocks(query_vectors_QD, passage_vectors_PD, ranked, langs, depth)
+    return evaluation_of(retrieval_set, retrieved, measures)
+
+
+def depth_needed(retrieval_set: RetrievalSet, depth: int, measures: Sequence[NamedMeasure]) -> int:
+    """How many best passages of each query the numbers are taken from; `depth` at least."""
+    return max([depth, DEPTH if retrieval_set.answers else 0, *(measure.depth for measure in measures)])
+
+
+def passages_ranked(retrieval_set: RetrievalSet) -> list[IntArray]:
+    """For each query the passages whose ranks the numbers are taken from: those with a grade above 0."""
+    return [query.passages[query.grades > 0] for query in retrieval_set.judged]
+
+
+def evaluation_of(retrieval_set: RetrievalSet, retrieved: Retrieved, measures: Sequence[NamedMeasure] = ()) -> Evaluation:
+    """All numbers of rankings.
+
+    Args:
+        retrieval_set: queries, passages and relevance.
+        retrieved: ranks of `passages_ranked`, and `depth_needed` best passages of each query.
+        measures: what to measure besides.
+    """
+    judged = retrieval_set.judged
+    graded = [Judgements(query.passages[query.grades > 0], query.grades[query.grades > 0]) for query in judged]
     langs = retrieval_set.languages
     number = {lang: row for row, lang in enumerate(langs)}
     query_lang_Q = np.array([number[lang] for lang in retrieval_set.query_langs], dtype=np.int64)
@@ -154,7 +180,7 @@ def evaluate(
     grade_N = np.concatenate([np.empty(0), *(query.grades for query in graded)])
 
     judged_Q = np.array([len(query.passages) > 0 for query in judged], dtype=np.bool_)
-    hits = Hits(retrieved.query_N, _ranks(retrieved, retrieved.pooled_rank_N), grade_N, n_queries)
+    hits = Hits(retrieved.query_N, _ranks(retrieved.pooled_rank_N, retrieved.is_retrieved_N), grade_N, n_queries)
     of_hits = dict(POOLED) | {measure.name: measure.of_hits for measure in measures if measure.of_hits is not None}
     values = {name: _zero_where(judged_Q, metric(hits)) for name, metric in of_hits.items()}
     values |= {
@@ -180,7 +206,9 @@ def evaluate(
     judged_cells = np.zeros(cells, dtype=np.bool_)
     for row, query in enumerate(judged):
         judged_cells[row * len(langs) + passage_lang_P[query.passages]] = True
-    own_hits = Hits(retrieved.query_N * len(langs) + lang_N, _ranks(retrieved, retrieved.own_rank_N), grade_N, cells)
+    is_own_retrieved_N = retrieved.is_retrieved_N if retrieved.is_own_retrieved_N is None else retrieved.is_own_retrieved_N
+    own_rank_N = _ranks(retrieved.own_rank_N, is_own_retrieved_N)
+    own_hits = Hits(retrieved.query_N * len(langs) + lang_N, own_rank_N, grade_N, cells)
     matrices = {
         name: _means_by_language(_zero_where(judged_cells, metric(own_hits)).reshape(n_queries, -1), query_lang_Q, len(langs))
         for name, metric in of_hits.items()
@@ -241,9 +269,9 @@ _BEHIND = 1 << 40
 _CUTOFFS = (1, 10, 100, 1000)
 
 
-def _ranks(retrieved: Retrieved, rank_N: IntArray) -> IntArray:
+def _ranks(rank_N: IntArray, is_retrieved_N: NDArray[np.bool_]) -> IntArray:
     """Ranks for metrics: of what is not in the ranking so far behind that it adds nothing."""
-    return np.where(retrieved.is_retrieved_N, rank_N, _BEHIND)
+    return np.where(is_retrieved_N, rank_N, _BEHIND)
 
 
 def _short(length_Q: IntArray, pool: int) -> dict[str, int]:

@@ -21,21 +21,32 @@ from xlret.evaluation.baselines.fusion import fused
 from xlret.evaluation.baselines.trec_run import trec_run
 from xlret.evaluation.candidates import candidates_order
 from xlret.evaluation.debias.choice import component_of_set, without_language
-from xlret.evaluation.evaluate import Evaluation, evaluate
+from xlret.evaluation.evaluate import Evaluation, depth_needed, evaluate, evaluation_of, passages_ranked
+from xlret.evaluation.kept_vectors import KeptVectors, StoredPassages
 from xlret.evaluation.mining import MiningScores, mine, scores_of_mining
 from xlret.evaluation.named_measures import NamedMeasure
 from xlret.evaluation.pool_measures import TOP
 from xlret.evaluation.rerank import reranking
 from xlret.evaluation.retrieve import Reorder
 from xlret.evaluation.sets import Bitext, Mining, RetrievalSet
+from xlret.evaluation.through_index import retrieve_through_index
 from xlret.model.debias.component import DebiasMethod, LanguageComponent
 from xlret.model.debias.estimate import estimate_component
 from xlret.model.encoder import Encoder
 from xlret.model.reranker import Reranker
 from xlret.search.balance import Balance
 from xlret.search.calibration import Calibration
+from xlret.search.debias import read_component
+from xlret.search.index import SearchIndex
+from xlret.search.same_encoder import check_encodes_alike
 from xlret.shapes import FloatMatrix, IntArray
 from xlret.text.sides import Side
+
+MOST_IN_MEMORY = 200_000
+"""Passages whose kept vectors are searched all at once; more are searched in blocks, unless something reorders the scores."""
+_SAMPLED = 4096
+INDEX_DEPTH = 1000
+"""Hits of each query that an index is asked for, at least."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +75,12 @@ class Method:
     """BM25, alone without an encoder, else fused with its ranking."""
     run: Path | None = None
     """A TREC run, in the same way."""
+    vectors: Path | None = None
+    """Where the vectors are kept, by encoder and texts, see `kept_vectors`; None: nowhere."""
+    encoders: int = 0
+    """Workers of Ray that encode passages which are kept; 0: this process."""
+    index: Path | None = None
+    """An index of the passages that is asked in place of an exact search."""
     progress: bool = False
     """Whether to draw progress bars."""
 
@@ -114,24 +131,28 @@ def measure(
     began = time.monotonic()
     rankings_given, retrieval_set = _rankings_given(retrieval_set, method)
     mining: MiningScores | None = None
+    passages_PD: FloatMatrix | StoredPassages
     component: LanguageComponent | None = None
     if encoder is None:
         rankings_given = rankings_given or _order_of_candidates(retrieval_set)
-        queries_QD, passages_PD = (
-            np.zeros((len(ids), 1), np.float32) for ids in (retrieval_set.query_ids, retrieval_set.passage_ids)
-        )
+        queries_QD = np.zeros((len(retrieval_set.query_ids), 1), np.float32)
+        passages_PD = np.zeros((len(retrieval_set.passage_ids), 1), np.float32)
     elif retrieval_set.mining is not None:
         mining, component, queries_QD, passages_PD = _mined(encoder, retrieval_set, retrieval_set.mining, method)
+    elif method.index is not None:
+        return _through_index(encoder, retrieval_set, method, method.index)
+    elif method.vectors is not None and not retrieval_set.candidates:
+        kept = _kept(encoder, method, method.vectors)
+        queries_QD, stored = kept.queries(retrieval_set), kept.passages(retrieval_set)
+        is_reordered = method.balance != "none" or method.reranker is not None or bool(rankings_given)
+        passages_PD = stored if stored.count > MOST_IN_MEMORY and not is_reordered else stored.matrix()
     else:
         title = retrieval_set.name
         queries_QD = encoded(encoder, retrieval_set.query_texts, "query", method, f"{title}: queries", known)
         passages_PD = _passage_vectors(encoder, retrieval_set, method, known)
     encoded_at = time.monotonic()
     if mining is None:
-        component = (
-            component_of_set(retrieval_set, passages_PD, method.debias) if isinstance(method.debias, str) else method.debias
-        )
-        queries_QD, passages_PD = without_language(component, retrieval_set, queries_QD, passages_PD)
+        component, queries_QD, passages_PD = _without_language(retrieval_set, queries_QD, passages_PD, method)
     depth = max(method.depth, TOP)
     changed = method.balance != "none" or method.reranker is not None or bool(rankings_given)
 
@@ -159,6 +180,7 @@ def measure(
     if rankings:
         rankings["fused"] = evaluation
     if method.balance != "none":
+        assert isinstance(passages_PD, np.ndarray), "what reorders has all vectors in memory"
         calibration = method.calibration or calibration_of(retrieval_set, passages_PD)
         calibrated_from = calibration.made_from
         rankings["none"] = evaluation
@@ -172,6 +194,66 @@ def measure(
     evaluation = replace(evaluation, mining=mining)
     seconds = (encoded_at - began, time.monotonic() - encoded_at)
     return Measured(retrieval_set, evaluation, rankings, calibrated_from, component, *seconds)
+
+
+def _without_language(
+    retrieval_set: RetrievalSet, queries_QD: FloatMatrix, passages_PD: FloatMatrix | StoredPassages, method: Method
+) -> tuple[LanguageComponent | None, FloatMatrix, FloatMatrix | StoredPassages]:
+    """What the method takes out of all vectors, and the vectors without it; stored ones lose it when they are read."""
+    if isinstance(passages_PD, np.ndarray):
+        component = (
+            component_of_set(retrieval_set, passages_PD, method.debias) if isinstance(method.debias, str) else method.debias
+        )
+        return component, *without_language(component, retrieval_set, queries_QD, passages_PD)
+    if method.debias is None:
+        return None, queries_QD, passages_PD
+    component = (
+        method.debias if not isinstance(method.debias, str) else _sampled_component(retrieval_set, passages_PD, method.debias)
+    )
+    cleaned_QD = component.remove(queries_QD, retrieval_set.query_langs, "query")
+    return component, cleaned_QD, replace(passages_PD, component=component)
+
+
+def _sampled_component(retrieval_set: RetrievalSet, passages: StoredPassages, method: DebiasMethod) -> LanguageComponent:
+    """As `component_of_set`, from some thousand passages of each language, spread over its rows."""
+    lang_P = np.asarray(retrieval_set.passage_langs, dtype=np.str_)
+    by_language = {}
+    for lang in np.unique(lang_P).tolist():
+        rows = np.flatnonzero(lang_P == lang)
+        by_language[lang] = passages.rows(rows[np.unique(np.linspace(0, len(rows) - 1, _SAMPLED).astype(np.int64))])
+    return estimate_component(by_language, method, made_from=f"sampled passages of {retrieval_set.name}")
+
+
+def _kept(encoder: Encoder, method: Method, directory: Path) -> KeptVectors:
+    return KeptVectors(
+        directory,
+        encoder,
+        precision=method.precision,
+        tokens_per_batch=method.tokens_per_batch,
+        encoders=method.encoders,
+        show=print if method.progress else lambda line: None,
+        progress=method.progress,
+    )
+
+
+def _through_index(encoder: Encoder, retrieval_set: RetrievalSet, method: Method, directory: Path) -> Measured:
+    """The numbers of what an index finds, with the language component that it carries."""
+    began = time.monotonic()
+    if method.vectors is not None:
+        queries_QD = _kept(encoder, method, method.vectors).queries(retrieval_set)
+    else:
+        queries_QD = encoded(encoder, retrieval_set.query_texts, "query", method, f"{retrieval_set.name}: queries")
+    index = SearchIndex.open(directory)
+    check_encodes_alike(index, encoder)
+    component = read_component(index.path, index.manifest)
+    if component is not None:
+        queries_QD = component.remove(queries_QD, retrieval_set.query_langs, "query")
+    encoded_at = time.monotonic()
+    depth = depth_needed(retrieval_set, max(method.depth, INDEX_DEPTH), method.measures)
+    ranked = passages_ranked(retrieval_set)
+    retrieved = retrieve_through_index(index, retrieval_set, queries_QD, ranked, depth)
+    evaluation = evaluation_of(retrieval_set, retrieved, method.measures)
+    return Measured(retrieval_set, evaluation, {}, None, component, encoded_at - began, time.monotonic() - encoded_at)
 
 
 def _after(first: Reorder, second: Reorder) -> Reorder:

@@ -52,6 +52,8 @@ class Retrieved:
     top_scores_QK: FloatMatrix
     rank_correlation: float
     """MRC, see `retrieve`; NaN where it was not asked for."""
+    is_own_retrieved_N: NDArray[np.bool_] | None = None
+    """Whether the ranking of its language has it, where that is a list of its own; None: as `is_retrieved_N`."""
 
 
 def retrieve(

@@ -63,6 +63,8 @@ def evaluate_encoder(
     """
     if encoder is None and settings.baseline is None and settings.run is None and settings.reranker is None:
         raise UserError("nothing to evaluate; give an encoder (--encoder), a baseline (--baseline bm25) or a run (--run FILE)")
+    if encoder is None and (settings.vectors is not None or settings.index is not None):
+        raise UserError("vectors and index hold what an encoder has made; give it with --encoder")
     if encoder is None and settings.debias is not None:
         raise UserError("debias changes the vectors of an encoder; give one with --encoder")
     console = console or Console(highlight=False)
@@ -153,6 +155,9 @@ def _method(encoder: str | None, settings: EvaluateSettings, depth: int, progres
         measures=settings.measures(),
         baseline=settings.baseline,
         run=settings.run,
+        vectors=settings.vectors,
+        encoders=settings.encoders,
+        index=settings.index,
         progress=progress,
     )
 

@@ -79,6 +79,13 @@ class EvaluateSettings(Settings):
     faster one."""
     tokens_per_batch: int = Field(8192, ge=1)
     """Padded tokens that go through the encoder at once."""
+    vectors: PathSetting | None = None
+    """Directory that keeps vectors by encoder and texts: a second evaluation encodes nothing, and pools of more than 200,000
+    passages are searched from it in blocks. Encoding goes on where it was stopped; an index can be built of it."""
+    encoders: int = Field(0, ge=0)
+    """Ray workers that encode passages into `vectors`; 0: this process alone."""
+    index: PathSetting | None = None
+    """An index of exactly these passages, searched in place of all of them: numbers are of its 1,000 hits a query, at least."""
     run_depth: int = Field(1000, ge=0)
     """Passages of each query in run.trec; 0 writes none. XQuAD-R to depth 1000 takes 800 MB."""
     balance: Balance = "none"
@@ -120,6 +127,12 @@ class EvaluateSettings(Settings):
             raise ValueError("how queries are switched goes with switch_queries: name a lexicon")
         if (self.baseline or self.run) and self.balance != "none":
             raise ValueError("baseline and run are rankings of their own; leave balance out")
+        if self.encoders and self.vectors is None:
+            raise ValueError("encoders encode passages that are kept; say where with vectors")
+        if self.index is not None and (
+            self.reranker or self.balance != "none" or self.debias or self.baseline or self.run or self.translate_test
+        ):
+            raise ValueError("an index has an order of its own; leave out reranker, balance, debias, baseline, run and such")
         if (self.benchmark is None) == (self.corpus is None):
             raise ValueError("give either a benchmark with its data or a corpus")
         about = None if self.benchmark is None else benchmark(self.benchmark)

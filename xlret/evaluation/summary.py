@@ -63,6 +63,7 @@ def summary(encoder: str, settings: EvaluateSettings, measured: Sequence[Measure
         "hardware": hardware(),
         "encoder_files": fingerprint(encoder),
         "balance": None if settings.balance == "none" else _balance(settings, measured),
+        "index": None if settings.index is None else str(settings.index),
         "debias": None if settings.debias is None else {each.evaluation.name: _debias(each.component) for each in measured},
         "reranker": None if settings.reranker is None else _reranking(settings.reranker, measured),
     }
