@@ -20,8 +20,8 @@ from xlret.model.encoder import Encoder
 from xlret.model.export.record import Backend
 
 QUESTIONS = 48
-PASSAGES = 160
-ROUNDS = 3
+PASSAGES = 48
+ROUNDS = 2
 THREADS = 1
 _TOKENS = 1024  # what `xlret index` takes on CPUs
 _BACKENDS: tuple[Backend, ...] = ("onnx", "onnx-int8")

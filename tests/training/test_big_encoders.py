@@ -11,7 +11,8 @@ from layouts import WORDS, equal, save_tokenizer, tokenizer_of
 from peft import PeftModel
 from safetensors.torch import load_file
 from sentence_transformers import SentenceTransformer
-from sentence_transformers.sentence_transformer.modules import Normalize, Pooling, Transformer
+from sentence_transformers.sentence_transformer.modules import Dense, Normalize, Pooling, Transformer
+from torch import nn
 from transformers import (
     AutoModel,
     Gemma3TextConfig,
@@ -67,6 +68,10 @@ def saved(kind: str, directory: Path) -> Path:
         model.save_pretrained(directory / "transformer")
     save_tokenizer(directory / "transformer", tokenizer_of(WORDS), model_max_length=64)
     modules = [Transformer(str(directory / "transformer")), Pooling(16, pooling_mode=pooling), Normalize()]
+    if kind == "EmbeddingGemma":
+        with torch.random.fork_rng():
+            torch.manual_seed(1)
+            modules[2:2] = [Dense(16, 40, activation_function=nn.Identity()), Dense(40, 16, bias=False)]
     SentenceTransformer(modules=modules, device="cpu", prompts={"query": "find: ", "document": ""}).save(str(directory / kind))
     return directory / kind
 

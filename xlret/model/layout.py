@@ -14,6 +14,8 @@ from xlret.errors import UserError
 from xlret.tokens.card import PoolingMode
 
 _KINDS = ("Transformer", "Pooling", "Dense", "Normalize")
+_DENSE = ("Dense", "second Dense")
+_ORDER = ("Transformer", "Pooling", *_DENSE, "Normalize")
 _PACKAGES = ("models", "base.modules", "sentence_transformer.modules")
 _MODULES = {
     f"sentence_transformers.{package}.{infix}{kind}": kind
@@ -52,7 +54,8 @@ class Layout:
     """Tokens kept of a query, where that is another number; so is the next."""
     max_passage_tokens: int | None = None
     pooling: PoolingMode | None = None
-    projection: Path | None = None
+    projections: tuple[Path, ...] = ()
+    """Of its dense layers, one after the other."""
     prompts: Mapping[str, str] = field(default_factory=dict)
     default_prompt_name: str | None = None
 
@@ -76,7 +79,13 @@ def read_layout(directory: Path) -> Layout:
         pooling = _pooling(modules["Pooling"] / "config.json")
     except (KeyError, TypeError, AttributeError) as error:
         raise UserError(f"{directory}: modules.json and the files it names are not of sentence-transformers' form") from error
-    return Layout(modules["Transformer"], pooling=pooling, projection=modules.get("Dense"), **options, **about)
+    return Layout(
+        modules["Transformer"],
+        pooling=pooling,
+        projections=tuple(modules[kind] for kind in _DENSE if kind in modules),
+        **options,
+        **about,
+    )
 
 
 def read_cross_encoder_layout(directory: Path) -> Layout | None:
@@ -130,17 +139,19 @@ def _modules(directory: Path) -> dict[str, Path]:
     modules: dict[str, Path] = {}
     for module in read_json(file):
         kind, path = _MODULES.get(str(module["type"])), module["path"]
+        if kind == "Dense" and next(reversed(modules), None) == "Dense":
+            kind = "second Dense"
         if kind is None or kind in modules:
             raise UserError(
                 f"{file}: {'a second ' if kind else ''}module {kind or module['type']} is not supported; "
-                "supported are sentence-transformers' own Transformer, Pooling, Dense and Normalize, each once, in this order"
+                "supported are sentence-transformers' own Transformer, Pooling, Dense and Normalize, each once (Dense twice), in this order"
             )
         if not isinstance(path, str) or PureWindowsPath(path).anchor or ".." in PureWindowsPath(path).parts or "\0" in path:
             raise UserError(f"{file}: path {path!r} leaves the directory; allowed are paths below it")
         modules[kind] = directory / path
-    order = [kind for kind in _KINDS if kind in modules]
+    order = [kind for kind in _ORDER if kind in modules]
     if order != list(modules) or order[:2] not in (["Transformer", "Pooling"], ["Transformer"]):
-        raise UserError(f"{file}: modules {', '.join(modules)} are not Transformer, Pooling, (Dense), (Normalize)")
+        raise UserError(f"{file}: modules {', '.join(modules)} are not Transformer, Pooling, (Dense), (Dense), (Normalize)")
     return modules
 
 

@@ -1,8 +1,10 @@
 """The dense layer that some encoders (LaBSE) put after pooling, in sentence-transformers' files."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
+import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
@@ -80,3 +82,41 @@ class Projection(nn.Module):
                 f"cannot read the dense layer {directory} (its weights must be model.safetensors): {error}"
             ) from error
         return layer
+
+    @classmethod
+    def load_all(cls, directories: Sequence[Path]) -> "Projection | None":
+        """One layer that does what those in some directories do one after the other; None where there is none.
+
+        EmbeddingGemma has two, the first without activation: they are multiplied with each other.
+
+        Raises:
+            UserError: as `load`, sizes that do not fit, or a layer with an activation that another one follows.
+        """
+        layers = [cls.load(directory) for directory in directories]
+        if not layers:
+            return None
+        joined = layers[0]
+        for directory, layer in zip(directories[1:], layers[1:], strict=True):
+            if joined.activation != "Identity" or joined.linear.out_features != layer.linear.in_features:
+                raise UserError(
+                    f"{directory}: a second dense layer is supported after one without activation that gives "
+                    f"{layer.linear.in_features} numbers; the first has {joined.activation} and gives {joined.linear.out_features}"
+                )
+            joined = _product(joined.linear, layer)
+        return joined
+
+
+def _product(first: nn.Linear, then: Projection) -> Projection:
+    """Both maps as one, in float64 between."""
+    last = then.linear
+    has_bias = first.bias is not None or last.bias is not None
+    product = Projection(first.in_features, last.out_features, bias=has_bias, activation=then.activation)
+    with torch.no_grad():
+        weight = last.weight.double()
+        product.linear.weight.copy_(weight @ first.weight.double())
+        if has_bias:
+            bias = torch.zeros(last.out_features, dtype=torch.float64)
+            bias += 0 if last.bias is None else last.bias
+            bias += 0 if first.bias is None else weight @ first.bias.double()
+            product.linear.bias.copy_(bias)
+    return product

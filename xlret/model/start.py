@@ -112,10 +112,10 @@ def read_directory(directory: Path, layout: Layout | None = None) -> Parts:
     check_ids(backbone, tokenizer, pad_id, layout.transformer)
     most = positions(backbone, _ANY_LENGTH)
     limit = min(most, layout.max_tokens or int(named.model_max_length))
-    projection = Projection.load(layout.projection) if layout.projection else None
+    projection = Projection.load_all(layout.projections)
     if projection is not None and projection.linear.in_features != backbone.config.hidden_size:  # type: ignore[union-attr]
         raise UserError(
-            f"{layout.projection}/config.json: in_features is {projection.linear.in_features}, and the transformer's vectors "
+            f"{layout.projections[0]}/config.json: in_features is {projection.linear.in_features}, and the transformer's vectors "
             f"have {backbone.config.hidden_size} numbers"  # type: ignore[union-attr]
         )
     return Parts(
