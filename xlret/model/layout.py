@@ -144,7 +144,7 @@ def _modules(directory: Path) -> dict[str, Path]:
         if kind is None or kind in modules:
             raise UserError(
                 f"{file}: {'a second ' if kind else ''}module {kind or module['type']} is not supported; "
-                "supported are sentence-transformers' own Transformer, Pooling, Dense and Normalize, each once (Dense twice), in this order"
+                "supported are sentence-transformers' own Transformer, Pooling, Dense (up to two) and Normalize, in this order"
             )
         if not isinstance(path, str) or PureWindowsPath(path).anchor or ".." in PureWindowsPath(path).parts or "\0" in path:
             raise UserError(f"{file}: path {path!r} leaves the directory; allowed are paths below it")

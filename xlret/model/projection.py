@@ -99,8 +99,8 @@ class Projection(nn.Module):
         for directory, layer in zip(directories[1:], layers[1:], strict=True):
             if joined.activation != "Identity" or joined.linear.out_features != layer.linear.in_features:
                 raise UserError(
-                    f"{directory}: a second dense layer is supported after one without activation that gives "
-                    f"{layer.linear.in_features} numbers; the first has {joined.activation} and gives {joined.linear.out_features}"
+                    f"{directory}: a second dense layer is supported after one without activation (Identity) that gives "
+                    f"{layer.linear.in_features} numbers; that has {joined.activation} and gives {joined.linear.out_features}"
                 )
             joined = _product(joined.linear, layer)
         return joined

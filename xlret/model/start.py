@@ -115,8 +115,8 @@ def read_directory(directory: Path, layout: Layout | None = None) -> Parts:
     projection = Projection.load_all(layout.projections)
     if projection is not None and projection.linear.in_features != backbone.config.hidden_size:  # type: ignore[union-attr]
         raise UserError(
-            f"{layout.projections[0]}/config.json: in_features is {projection.linear.in_features}, and the transformer's vectors "
-            f"have {backbone.config.hidden_size} numbers"  # type: ignore[union-attr]
+            f"{layout.projections[0]}/config.json: in_features is {projection.linear.in_features}, and the transformer's "
+            f"vectors have {backbone.config.hidden_size} numbers"  # type: ignore[union-attr]
         )
     return Parts(
         backbone=backbone,
