@@ -17,6 +17,8 @@ class Cost(NamedTuple):
     """What a call cost."""
 
     seconds: float
+    cpu_seconds: float
+    """Of the process that called, which a busy machine changes less than the seconds."""
     peak_gb: float
     """Most memory of the process that called; tasks of Ray are others."""
 
@@ -31,10 +33,10 @@ def _measured(function: Callable[..., R], arguments: tuple[Any, ...], workers: i
     placing: AbstractContextManager[tuple[Calls, int]] = calls_for(workers, max(2, workers))
     with placing as (calls, _):
         list(calls(_import_of, [function] * workers))
-        start = time.monotonic()
+        start, cpu = time.monotonic(), time.process_time()
         result = function(*arguments)
-        seconds = time.monotonic() - start
-    return result, Cost(seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20)
+        seconds, cpu = time.monotonic() - start, time.process_time() - cpu
+    return result, Cost(seconds, cpu, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20)
 
 
 def _import_of(function: Callable[..., Any]) -> str:

@@ -30,6 +30,7 @@ def run(bench: Bench, console: Console) -> None:
         speeds[count, workers] = count / cost.seconds
         console.print(
             f"{count:,} rows in {len(LANGUAGES)} languages, {workers} workers: {speeds[count, workers]:,.0f} rows/s, "
+            f"{count / cost.cpu_seconds:,.0f} a second of the driving process's CPU, "
             f"{cost.peak_gb:.2f} GB at most in the driving process, corpus {fingerprint[:12]}"
         )
     ratio = speeds[bench.passages // 10, 2] / speeds[bench.passages // 10, 0]

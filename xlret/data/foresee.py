@@ -17,7 +17,7 @@ _SAMPLE_BYTES = 1 << 20
 _MOST_UNPACKED = 1 << 26
 _ROW_BYTES = 200
 """What the spool keeps of a row besides its texts: id, hashes, place."""
-_GROUP_BYTES = 150
+_GROUP_BYTES = 200
 _TEXT_BYTES = 50
 _BASE_BYTES = 200 << 20
 """Of the interpreter and its libraries. These were set to what `python -m jobs.benchmark prepare` measured, rounded up."""
