@@ -26,6 +26,8 @@ examples:
       --passages wiki-1.jsonl.gz wiki-2.jsonl.gz
   xlret index build indexes/mine --encoder runs/NAME/model \\
       --corpus corpora/mine/test --shards 4 --factory IVF,SQ8
+  xlret index build indexes/large --encoder runs/NAME/model \\
+      --passages wiki.jsonl --shards 8 --workers 4   # as tasks of Ray
   xlret index build indexes/other --vectors indexes/wiki.vectors \\
       --factory HNSW32,SQ8                # without encoding again
   xlret index append indexes/wiki --encoder runs/NAME/model --passages new.jsonl
