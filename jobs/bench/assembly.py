@@ -26,7 +26,7 @@ def run(bench: Bench, console: Console) -> None:
     batch = bench.job.plan.batch_size
     console.print(f"one process: {batch / bare.seconds:,.0f} pairs/s, {bare.words / bare.seconds:,.0f} words/s to switch")
     console.print(f"switching's share of assembly time: {1 - without.seconds / bare.seconds:.1%} (allowed: 25 %)")
-    options = StreamOptions(cpus_per_task=1.0)
+    options = StreamOptions()
     ray.init(num_cpus=1, object_store_memory=2**30, include_dashboard=False, log_to_driver=False, logging_level="error")
     try:
         began = time.perf_counter()

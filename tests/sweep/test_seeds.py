@@ -40,6 +40,8 @@ def test_a_configuration_is_given_up_for_the_mean_over_its_seeds(job: SweepJob) 
         directory.mkdir(parents=True)
         lines = [{"step": step, "group": "dev", "mul": 0.99} for step in (0, 2, 4, 6)]
         (directory / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+    (job.out / "configurations").mkdir()
+    (job.out / "configurations" / "better.json").write_text("{}", encoding="utf-8")
     run_configuration(job, ML)
     row = seen(job, ML)
     assert [result.status for result in row.results] == ["cut", "cut"]

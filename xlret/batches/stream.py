@@ -5,6 +5,11 @@ block. Consecutive steps keep a plan's window and a lexicon's cache warm, and a 
 of its checkpoint. A data set covers a few blocks only and is executed whole, in the background, while the one before is
 consumed: an executor that waits for its consumer spins, and inside a training process it takes the interpreter from the
 training thread (measured: docs/LOG.md).
+
+The tasks ask Ray for no CPU, and a worker has one of them at a time, on its own node: its CPU is reserved with the worker's.
+Ray Data shares out what a training leaves of a node among its data sets in whole CPUs: of two that begin at once where one CPU
+is left neither gets any, and both wait for ever (measured: docs/LOG.md). Nor can a task without CPUs wait for those that Tune
+has reserved for something else.
 """
 
 import logging
@@ -19,6 +24,7 @@ import pyarrow as pa
 import ray
 import ray.data
 from ray.data import DataContext
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from xlret.batches.assemble import Assembled, Batch, Inputs, assembler
 from xlret.batches.pairs import AssembledPairs
@@ -33,7 +39,6 @@ class StreamOptions:
     steps_per_block: int = 32
     blocks_ahead: int = 4
     """Blocks of a data set; up to two data sets wait while one is consumed."""
-    cpus_per_task: float = 0.25
 
 
 def batches(inputs: Inputs, rank: int, world: int, start: int, stop: int, options: StreamOptions) -> Iterator[Batch]:
@@ -49,12 +54,13 @@ def batches(inputs: Inputs, rank: int, world: int, start: int, stop: int, option
     kind: type[Batch] = Assembled if inputs.negatives is None else AssembledPairs
     expected = start
     spans = _spans(start, stop, options)
+    node = ray.get_runtime_context().get_node_id()
     background = ThreadPoolExecutor(1, thread_name_prefix="xlret-stream")
     try:
-        coming = deque(background.submit(_execute, inputs, rank, world, *span, options) for span in _take(spans, 2))
+        coming = deque(background.submit(_execute, inputs, rank, world, *span, options, node) for span in _take(spans, 2))
         while coming:
             blocks = coming.popleft().result()
-            coming.extend(background.submit(_execute, inputs, rank, world, *span, options) for span in _take(spans, 1))
+            coming.extend(background.submit(_execute, inputs, rank, world, *span, options, node) for span in _take(spans, 1))
             for block in blocks:
                 table = ray.get(block)
                 for row in range(table.num_rows):
@@ -80,11 +86,11 @@ def _take(spans: Iterator[tuple[int, int]], count: int) -> list[tuple[int, int]]
     return [span for _, span in zip(range(count), spans, strict=False)]
 
 
-def _execute(inputs: Inputs, rank: int, world: int, start: int, stop: int, options: StreamOptions) -> list[Any]:
+def _execute(inputs: Inputs, rank: int, world: int, start: int, stop: int, options: StreamOptions, node: str) -> list[Any]:
     """References to the assembled blocks of these steps, in order; waits until all are made."""
 
-    def assemble_block(ids: pa.Table) -> pa.Table:
-        steps = [start + i for i in ids["id"].to_pylist()]
+    def assemble_block(numbered: pa.Table) -> pa.Table:
+        steps = numbered["step"].to_pylist()
         made: list[Batch] = []
         try:
             made.extend(assembler(inputs)(step, rank, world) for step in steps)
@@ -92,9 +98,15 @@ def _execute(inputs: Inputs, rank: int, world: int, start: int, stop: int, optio
             return to_table([*made, None], str(error))
         return to_table(made)
 
-    blocks = -(-(stop - start) // options.steps_per_block)
-    data = ray.data.range(stop - start, override_num_blocks=blocks).map_batches(
-        assemble_block, batch_format="pyarrow", batch_size=None, num_cpus=options.cpus_per_task
+    # The rows are made here: to make them of a range or of tables Ray Data would run tasks of a CPU each.
+    steps = [{"step": step} for step in range(start, stop)]
+    data = ray.data.from_items(steps, override_num_blocks=-(-len(steps) // options.steps_per_block)).map_batches(
+        assemble_block,
+        batch_format="pyarrow",
+        batch_size=None,
+        num_cpus=0,
+        concurrency=1,
+        scheduling_strategy=NodeAffinitySchedulingStrategy(node, soft=True),
     )
     references: list[Any] = data.to_arrow_refs()
     return references

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 
 from xlret.errors import UserError
+from xlret.files import write_json
 from xlret.sweep.configuration import Configuration, seeds_of, trial_directory, trial_name, trial_run
 from xlret.sweep.cutting import Curve, decision_steps, is_cut, mean_curve
 from xlret.sweep.result import read_result
@@ -10,6 +11,10 @@ from xlret.sweep.settings import SweepJob
 from xlret.sweep.trial import cut_trial, run_trial
 from xlret.training.log import read_lines
 from xlret.training.progress import Print
+
+CONFIGURATIONS = "configurations"
+"""Directory of a sweep that may give configurations up: a file NAME.json for each that was begun, whose curves the others are
+compared with."""
 
 Told = Callable[[int, int, Mapping[str, float]], object]
 """Called with the seed, the step and the dev metrics of every dev evaluation."""
@@ -31,7 +36,11 @@ def run_configuration(
     """
     seeds = seeds_of(job, configuration)
     steps, metric = decisions(job, configuration)
-    if not steps:
+    if steps:
+        note = {"label": configuration.label, "settings": dict(configuration.settings)}
+        (job.out / CONFIGURATIONS).mkdir(parents=True, exist_ok=True)
+        write_json(job.out / CONFIGURATIONS / f"{configuration.name}.json", note)
+    else:
         for seed in seeds:
             run_trial(job, configuration, seed, report=_hearing(seed, told), show=show)
         return
@@ -134,7 +143,7 @@ def _is_given_up(job: SweepJob, configuration: Configuration, metric: str, undec
     """Whether the configuration is given up at a step that all its seeds have come to; takes such steps from the list."""
     own = mean_over_seeds(job, configuration.name, metric)
     while undecided and max(own, default=0) >= undecided[0]:
-        names = {path.name.rpartition("-")[0] for path in (job.out / "trials").glob("[!.]*")} - {configuration.name}
+        names = {path.stem for path in (job.out / CONFIGURATIONS).glob("*.json")} - {configuration.name}
         others = [mean_over_seeds(job, name, metric) for name in sorted(names)]
         if is_cut(job.scheduler, undecided.pop(0), own, others):
             return True

@@ -116,8 +116,8 @@ def _train(config: Mapping[str, Any], job: SweepJob, variables: Mapping[str, str
     if not _needs(job, configuration).workers:
         _train_alone(job, configuration, told)
         return
-    # All that starts below a trial's process gets its CPUs of those that Tune reserved for the trial: Ray Train's workers do
-    # not, but the tasks that assemble their batches would wait for ever. So it all starts from a task that is not of the trial.
+    # All that starts below a trial's process belongs to what Tune reserved for it and ends with it, and that is actors of
+    # Ray's which other trials use too (Ray Data's statistics, say). So it all starts from a task that is not of the trial.
     apart = PlacementGroupSchedulingStrategy(placement_group=None)
     ray.get(
         ray.remote(_train_alone)

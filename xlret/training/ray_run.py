@@ -42,7 +42,7 @@ class RayWorker:
 
     def batches(self, task: WorkerTask, start: int, stop: int) -> Generator[Batch]:
         settings = task.job.ray
-        options = StreamOptions(settings.steps_per_block, settings.blocks_ahead, settings.cpus_per_task)
+        options = StreamOptions(settings.steps_per_block, settings.blocks_ahead)
         yield from batches(task.inputs, self.rank, self.world, start, stop, options)
 
     def observe(self, step: int, metrics: Mapping[str, Any]) -> None:
@@ -88,7 +88,10 @@ def run_over_ray(task: WorkerTask, callbacks: Iterable[RunCallback], show: Print
     scaling = ScalingConfig(
         num_workers=job.ray.workers,
         use_gpu=job.ray.gpu,
-        resources_per_worker={"CPU": job.ray.cpus_per_worker, **({"GPU": 1} if job.ray.gpu else {})},
+        resources_per_worker={
+            "CPU": job.ray.cpus_per_worker + job.ray.cpus_per_task,  # the tasks that assemble its batches reserve none
+            **({"GPU": 1} if job.ray.gpu else {}),
+        },
     )
     report_evaluations = bool(run_config.callbacks)
     os.environ.setdefault("RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S", "120")

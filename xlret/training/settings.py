@@ -65,9 +65,9 @@ class RaySettings(Settings):
     gpu: bool = False
     """One GPU for each worker, NCCL between them; otherwise CPUs and gloo."""
     cpus_per_worker: float = Field(0.5, gt=0)
-    """CPUs that Ray reserves for a worker. On a small machine leave some for the assembling tasks."""
+    """CPUs that Ray reserves for a worker's training."""
     cpus_per_task: float = Field(0.25, gt=0)
-    """CPUs that Ray reserves for a task that assembles batches."""
+    """CPUs that Ray reserves, beside these and on the same node, for the task that assembles the worker's batches."""
     threads_per_worker: int = Field(1, ge=1)
     """Threads of torch in each worker."""
     steps_per_block: int = Field(32, ge=1)
