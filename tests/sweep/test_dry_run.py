@@ -44,7 +44,7 @@ def test_costs_are_counted(
     print_dry_run(job.model_copy(update={"changes": {"corpora": [str(tmp_path / "no")]}}), Console(width=200))
     printed = capsys.readouterr().out
     assert "2 configurations, 3 trials, 12 steps" in printed
-    assert f"not there: {tmp_path / 'no'}" in printed
+    assert f"not there: {tmp_path / 'no'}\n" in printed
     assert not (tmp_path / "out").exists()
 
 

@@ -9,9 +9,11 @@ from pathlib import Path
 from statistics import fmean
 
 import torch
+import yaml
 from rich.console import Console
 from rich.table import Table
 
+from xlret.config import recipe_names, recipe_path
 from xlret.model.fresh import fresh_backbone
 from xlret.model.settings import FreshEncoder
 from xlret.sweep.checks import check_sweep, example_configurations
@@ -88,6 +90,21 @@ def absent_paths(job: SweepJob, configurations: Sequence[Configuration]) -> list
     return [path for path in named if not path.exists()]
 
 
+def command_that_makes(path: Path) -> str | None:
+    """The command of xlret that makes a part of a corpus, by the recipes that come with it; None where none does.
+
+    >>> command_that_makes(Path("corpora/qa/train")), command_that_makes(Path("corpora/atlas/lexicon"))
+    ('prepare questions/prepare', 'prepare --atlas corpora/atlas')
+    """
+    if path.parent.name == "atlas":
+        return f"prepare --atlas {path.parent}"
+    for name in recipe_names():
+        recipe = yaml.safe_load(recipe_path(name).read_text(encoding="utf-8"))
+        if path.parent.name in (recipe["corpora"] if "output" in recipe else {}):
+            return f"prepare {name}"
+    return None
+
+
 def print_dry_run(job: SweepJob, console: Console, *, without_ray: bool = False) -> None:
     """Shows what a sweep would do, a line a configuration, and the sums.
 
@@ -130,7 +147,8 @@ def print_dry_run(job: SweepJob, console: Console, *, without_ray: bool = False)
     console.print("; ".join(sums), markup=False)
     console.print("Pairs and memory are of one seed, disk and time of all; memory is of weights, gradients and moments alone.")
     for path in absent_paths(job, [row.configuration for row in rows]):
-        console.print(f"not there: {path}", markup=False)
+        command = command_that_makes(path)
+        console.print(f"not there: {path}" + (f" (xlret {command} makes it)" if command else ""), markup=False)
 
 
 def _cost(job: SweepJob, configuration: Configuration, speed: float | None) -> Cost:
