@@ -1,19 +1,6 @@
 """Requests as Ray's metrics, which Ray offers to Prometheus: latency by stage, answers by status, shards, and languages.
 
-| metric | labels | what |
-|---|---|---|
-| `xlret_requests` | path, status, error | answered requests; their rate is the QPS |
-| `xlret_request_ms` | path | from the first byte of a request to the last of its answer |
-| `xlret_stage_ms` | stage | encode, search, rerank, highlight of a search |
-| `xlret_texts` | path | queries, inputs and documents |
-| `xlret_shards` | state | shards that answered a search (ok) and did not (failed) |
-| `xlret_partial` | | answers that lack shards |
-| `xlret_hits` | lang | hits by the language of their passage |
-| `xlret_hits_expected` | lang | the hits that a language's share of the passages would make: what to compare with |
-| `xlret_release` | release | 1 for the release that answers, 0 for those before it |
-| `xlret_in_work`, `xlret_backends_down` | | requests in work; backends that do not answer at the moment |
-
-Ray puts `ray_` before the names and adds the deployment and replica.
+`xlret.monitoring.SERVING` says what each of them is.
 """
 
 from collections.abc import Mapping
@@ -21,9 +8,9 @@ from typing import Any, Final
 
 from ray.serve import metrics
 
+from xlret.monitoring import SERVING
 from xlret.serve.record import RequestRecord
 
-_MS: Final = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000, 30_000]
 _PATHS: Final = frozenset({"/", "/v1/search", "/v1/embeddings", "/v1/rerank", "/v1/info", "/admin/release", "/admin/status"})
 _QUIET: Final = frozenset({"/healthz", "/readyz"})
 
@@ -32,17 +19,18 @@ class Metrics:
     """Counts what the gateway tells of each request. One for each ingress replica."""
 
     def __init__(self) -> None:
-        self._requests = metrics.Counter("xlret_requests", "Answered requests.", ("path", "status", "error"))
-        self._ms = metrics.Histogram("xlret_request_ms", "Latency of requests in milliseconds.", _MS, ("path",))
-        self._stage = metrics.Histogram("xlret_stage_ms", "Latency of a search's stages in milliseconds.", _MS, ("stage",))
-        self._texts = metrics.Counter("xlret_texts", "Queries, inputs and documents.", ("path",))
-        self._shards = metrics.Counter("xlret_shards", "Shards asked.", ("state",))
-        self._partial = metrics.Counter("xlret_partial", "Answers that lack shards.")
-        self._hits = metrics.Counter("xlret_hits", "Hits by language of the passage.", ("lang",))
-        self._expected = metrics.Counter("xlret_hits_expected", "Hits by the language's share of the passages.", ("lang",))
-        self._release = metrics.Gauge("xlret_release", "The release that answers.", ("release",))
-        self._in_work = metrics.Gauge("xlret_in_work", "Requests in work.")
-        self._down = metrics.Gauge("xlret_backends_down", "Backends that do not answer.")
+        made = {name: metric.create(metrics) for name, metric in SERVING.items()}
+        self._requests = made["xlret_requests"]
+        self._ms = made["xlret_request_ms"]
+        self._stage = made["xlret_stage_ms"]
+        self._texts = made["xlret_texts"]
+        self._shards = made["xlret_shards"]
+        self._partial = made["xlret_partial"]
+        self._hits = made["xlret_hits"]
+        self._expected = made["xlret_hits_expected"]
+        self._release = made["xlret_release"]
+        self._in_work = made["xlret_in_work"]
+        self._down = made["xlret_backends_down"]
         self._named: set[str] = set()
 
     def observe(self, record: RequestRecord) -> None:
