@@ -8,8 +8,12 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 
+GROUND = (
+    "errors", "keys", "files", "session", "ports", "shapes", "pages", "charts", "artifacts", "provenance", "hub", "calls",
+    "monitoring",
+)  # fmt: skip
 FLOORS = (
-    ("errors", "keys", "files", "session", "ports", "shapes", "pages", "charts", "artifacts", "provenance", "hub", "calls"),
+    GROUND,
     ("text", "config"),
     ("lexicon",),
     ("switch", "tokens", "data"),
