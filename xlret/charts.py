@@ -147,7 +147,7 @@ def chart(
     Args:
         title, x_title, y_title: what is drawn.
         series: label -> its samples; at least one sample in all. A series without any is left out.
-        categories: names of the positions 0, 1, ... where they are no numbers.
+        categories: names of the positions 0, 1, ... where they are no numbers; samples may lie a little beside them.
         joined: whether the samples of a series are joined by a line.
         percent: whether y, 0 to 1, is written in percent.
         least: a value that the upright axis begins at or below.
@@ -172,7 +172,7 @@ def chart(
         distinct = sorted(set(xs))
         x_ticks = tuple(Tick(across(x), number_text(x)) for x in distinct) if len(distinct) <= 12 else across.ticks()
     else:
-        x_ticks = tuple(Tick(across(x), categories[int(x)]) for x in sorted(set(xs)))
+        x_ticks = tuple(Tick(across(x), categories[x]) for x in sorted({round(x) for x in xs}))
     drawn = [
         _series(label, colour, sorted(each), across, upwards, joined)
         for (label, each), colour in zip(series.items(), cycle(COLOURS), strict=False)

@@ -152,7 +152,12 @@ def test_the_command_reads_evaluations_and_seeds(tmp_path: Path, capsys: pytest.
     shown = capsys.readouterr().out
     assert "by the bootstrap over questions and seeds" in shown
     assert "plain: 2 seeds." in shown
-    assert sorted(path.name for path in out.iterdir()) == ["comparison.csv", "comparison.md", "comparison.tex"]
+    assert sorted(path.name for path in out.iterdir()) == [
+        "comparison.csv",
+        "comparison.html",
+        "comparison.md",
+        "comparison.tex",
+    ]
     assert "| b | better |" in (out / "comparison.md").read_text()
     assert main(["compare", str(tmp_path / "plain/1"), str(tmp_path / "ours/1" / "evaluation.json")]) == 0
     assert "a  plain " in capsys.readouterr().out  # what all paths end in is no name

@@ -9,6 +9,7 @@ from xlret.commands.frame import new_app
 from xlret.errors import UserError
 from xlret.evaluation import comparison_table
 from xlret.evaluation.comparison import compare_systems, measures_of, read_system
+from xlret.evaluation.comparison_page import comparison_page
 from xlret.evaluation.report import print_rows
 from xlret.files import directory_beside, expand_path, write_text
 
@@ -30,7 +31,9 @@ seed would undo does not stand. A question asked in several languages counts onc
 The second table has every pair: difference, interval, and the p-values of the
 paired t test, of permutations and of the bootstrap.
 
---out writes comparison.md, comparison.csv and comparison.tex.
+--out writes comparison.md, comparison.csv, comparison.tex and comparison.html, a page
+that stands alone: both tables, each language's mean with its interval, heat maps of
+query and passage languages, rankings side by side, and all configurations.
 """
 app: App = new_app("compare", "Tell which of several evaluated systems is better, with intervals and tests.", EPILOGUE)
 
@@ -64,6 +67,9 @@ def compare(
             write_text(fresh / "comparison.md", comparison_table.markdown(result))
             write_text(fresh / "comparison.csv", comparison_table.as_csv(result))
             write_text(fresh / "comparison.tex", comparison_table.latex(result))
+            directories = {system.name: path for system, (_, path) in zip(systems, named, strict=True)}
+            page = comparison_page(" against ".join(result.systems), result, systems, directories)
+            write_text(fresh / "comparison.html", page)
         console.print(f"written to {out}", markup=False)
     return 0
 

@@ -93,7 +93,7 @@ mmarco-rerank ranks, by an encoder or a reranker alone, what BM25 has found.
 
 what --out gets: evaluation.json (all numbers, settings, versions, time),
 report.html (with the matrix as a heat map), queries.csv (what --compare
-reads), qrels.trec and run.trec (the best --run-depth passages of each query,
+reads), rankings.jsonl (some queries with what was found), qrels.trec and run.trec (the best --run-depth passages of each query,
 for trec_eval).
 """
 app: App = new_app("evaluate", "Measure an encoder within, across and over all languages.", EPILOGUE)

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import combinations
 from pathlib import Path
 
@@ -31,6 +31,8 @@ class System:
     """For each seed, measure -> query id -> value; NaN where the query has none."""
     groups: Mapping[str, str]
     """Query id -> group; queries of a group ask the same in several languages."""
+    langs: Mapping[str, str] = field(default_factory=dict)
+    """Query id -> its language, where it is known."""
 
 
 @dataclass(frozen=True)
@@ -109,11 +111,11 @@ def read_system(name: str, directory: Path) -> System:
     if not runs:
         raise UserError(f"{directory} is no evaluation and holds none (no queries.csv); give what xlret evaluate --out wrote")
     tables = [_read(run / "queries.csv") for run in runs]
-    groups = tables[0][1]
-    for run, (_, others) in zip(runs, tables, strict=True):
+    _, groups, langs = tables[0]
+    for run, (_, others, _) in zip(runs, tables, strict=True):
         if others != groups:
             raise UserError(f"{run} and {runs[0]} have different queries; the seeds of a system need the same")
-    return System(name, [values for values, _ in tables], groups)
+    return System(name, [values for values, _, _ in tables], groups, langs)
 
 
 def measures_of(directory: Path) -> tuple[str, ...]:
@@ -177,25 +179,31 @@ def compare_systems(systems: Sequence[System], measures: Sequence[str], *, seed:
     return Comparison(names, tuple(measures), tuple(means), tuple(tests), len(systems[0].groups), units, dropped, over_seeds)
 
 
-def _read(path: Path) -> tuple[dict[str, dict[str, float]], dict[str, str]]:
-    """Measure -> query -> value, and query -> group."""
+def column_of(measure: str) -> str:
+    """What queries.csv calls a measure."""
+    return _COLUMN_OF.get(measure, measure)
+
+
+def _read(path: Path) -> tuple[dict[str, dict[str, float]], dict[str, str], dict[str, str]]:
+    """Measure -> query -> value, query -> group, and query -> language."""
     values: dict[str, dict[str, float]] = {}
     groups: dict[str, str] = {}
+    langs: dict[str, str] = {}
     for where, record in read_records(path, ReadingReport()):
         try:
             query_id = record["id"]
-            groups[query_id] = record["group"]
+            groups[query_id], langs[query_id] = record["group"], record["lang"]
             for column, value in record.items():
                 if column not in _WHO:
                     values.setdefault(column, {})[query_id] = float(value or "nan")
         except (KeyError, TypeError, ValueError) as error:
             raise DataError(f"{where}: not a row of an evaluation's queries.csv: {error}") from error
-    return values, groups
+    return values, groups, langs
 
 
 def _units(systems: Sequence[System], measure: str) -> tuple[FloatArray, FloatArray, int]:
     """Values [runs, units] of a measure, which system each run is of, and how many queries lack a value."""
-    column = _COLUMN_OF.get(measure, measure)
+    column = column_of(measure)
     rows, owners = [], []
     ids = sorted(systems[0].groups)
     for number, system in enumerate(systems):

@@ -1,4 +1,4 @@
-"""An evaluation's directory: evaluation.json, report.html, queries.csv, qrels.trec and run.trec."""
+"""An evaluation's directory: evaluation.json, report.html, queries.csv, rankings.jsonl, qrels.trec and run.trec."""
 
 import csv
 from collections.abc import Mapping, Sequence
@@ -12,6 +12,7 @@ from xlret.evaluation.evaluate import Evaluation
 from xlret.evaluation.report import difference_rows, without_nan
 from xlret.evaluation.report_html import page
 from xlret.evaluation.sets import RetrievalSet
+from xlret.evaluation.shown_rankings import RANKINGS, write_rankings
 from xlret.evaluation.significance import Difference, QueryScore
 from xlret.evaluation.trec import write_qrels, write_run
 from xlret.files import directory_beside, write_json, write_text
@@ -53,6 +54,7 @@ def write_evaluation(
         evaluations = [evaluation for _, evaluation in done]
         write_text(fresh / "report.html", page(title, evaluations, held_out=held_out, settings=settings, comparison=rows))
         _write_queries(fresh / "queries.csv", done)
+        write_rankings(fresh / RANKINGS, done)
         for retrieval_set, evaluation in done:
             start = "" if len(done) == 1 else retrieval_set.name.replace("/", "-") + "."
             write_qrels(fresh / f"{start}qrels.trec", retrieval_set)
