@@ -34,9 +34,9 @@ def calls_for(workers: int | None, most: int, threads: int = 1) -> Iterator[tupl
     """How a number of calls is placed, and how many run side by side.
 
     Args:
-        workers: tasks of Ray at a time, on the cluster that RAY_ADDRESS names or on a Ray that is started here and stopped at
-            the end of the block; 0: this process alone; None: where RAY_ADDRESS names a cluster as many as it has room for,
-            else this process alone.
+        workers: tasks of Ray at a time, on the cluster that RAY_ADDRESS names, all of whose machines must see the paths that
+            calls are given, or on a Ray that is started here and stopped at the end of the block; 0: this process alone; None:
+            where RAY_ADDRESS names a cluster as many as its machine that this process is on has room for, else this process.
         most: calls that there will be; a single one runs in this process.
         threads: CPUs that each task asks for, as far as there are so many.
 
@@ -52,17 +52,31 @@ def calls_for(workers: int | None, most: int, threads: int = 1) -> Iterator[tupl
     from xlret.session import ray_session
 
     with ray_session(cpus=workers):
-        cpus = int(ray.cluster_resources().get("CPU", 1))
+        node = None if workers else ray.get_runtime_context().get_node_id()
+        cpus = int(
+            sum(
+                machine.get("Resources", {}).get("CPU", 0)
+                for machine in ray.nodes()
+                if machine["Alive"] and node in (None, machine["NodeID"])
+            )
+        )
+        if cpus < 1 and workers is None:  # a head that takes no tasks
+            yield in_turn, 1
+            return
         side_by_side = min(most, workers or max(1, cpus // threads))
-        yield _tasks_of_ray(side_by_side, min(threads, max(1, cpus // side_by_side))), side_by_side
+        yield _tasks_of_ray(side_by_side, min(threads, max(1, cpus // side_by_side)), node), side_by_side
 
 
-def _tasks_of_ray(side_by_side: int, cpus: int) -> Calls:
+def _tasks_of_ray(side_by_side: int, cpus: int, node: str | None) -> Calls:
+    """Tasks, on one machine where it is named."""
     import ray
     from ray.exceptions import RayTaskError
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+    strategy = "DEFAULT" if node is None else NodeAffinitySchedulingStrategy(node, soft=False)
 
     def call(function: Callable[[A], R], arguments: Iterable[A]) -> Iterator[R]:
-        task: Any = ray.remote(_called).options(num_cpus=cpus)
+        task: Any = ray.remote(_called).options(num_cpus=cpus, scheduling_strategy=strategy)
         coming = enumerate(arguments)
         running: dict[Any, int] = {}
         results: dict[int, R] = {}

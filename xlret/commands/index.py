@@ -212,7 +212,7 @@ def compact(index: IndexDirectory, /, *, shards: int | None = None, threads: Thr
     Args:
         shards: how many; by default as before
         workers: shards that are made side by side, by tasks of Ray; 0: one after the other, without Ray. By default as many
-            as the cluster of RAY_ADDRESS has room for, if there is one
+            as this machine of the cluster of RAY_ADDRESS has room for, if there is one
     """
     from xlret.search import edit
 

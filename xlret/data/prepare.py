@@ -92,8 +92,9 @@ class PrepareSettings(Settings):
     replace: bool = False
     """Whether corpora that exist are made again."""
     workers: int | None = Field(None, ge=0)
-    """Tasks of Ray that read and write side by side; by default as many as the cluster that RAY_ADDRESS names has room for, and
-    without one as with 0: this process alone. The corpora are the same."""
+    """Tasks of Ray that read and write side by side, on a cluster whose machines all see the paths; by default as many as the
+    machine of the cluster of RAY_ADDRESS that the command runs on has room for, and without a cluster as with 0: this process
+    alone. The corpora are the same."""
     against: Annotated[Mapping[str, AgainstSettings], BeforeValidator(_by_name)] = {}
     """Benchmarks whose texts must not be in what is trained on, such as [xquad-r, tatoeba]: once all corpora are made, `xlret
     prepare` tells what it finds of them."""

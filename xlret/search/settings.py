@@ -51,5 +51,6 @@ class IndexSettings(Settings):
     threads: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1)
     """For training and filling the index; by default one for each processor."""
     workers: int | None = Field(None, ge=0)
-    """Shards that are made side by side, by tasks of Ray, each with its share of the threads; by default as many as the
-    cluster that RAY_ADDRESS names has room for, and without one as with 0: this process, one shard after the other."""
+    """Shards that are made side by side, by tasks of Ray, each with its share of the threads, on a cluster whose machines all
+    see the paths; by default as many as the machine of the cluster of RAY_ADDRESS that the command runs on has room for, and
+    without a cluster as with 0: this process, one shard after the other."""

@@ -331,7 +331,9 @@ def _encoders() -> list[int]:
     return [int(pid) for pid, _, arguments in rows if "MapWorker" in arguments and "_Encode" in arguments and mine(int(pid))]
 
 
-def test_shards_made_by_tasks_of_ray_are_the_same(tmp_path: Path, undisturbed: Path, on_ray: None) -> None:
+def test_shards_made_by_tasks_of_ray_are_the_same(
+    tmp_path: Path, undisturbed: Path, on_ray: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """And so is what they measured; an error of a task is the one that it raised."""
     store = VectorStore.open(undisturbed)
     settings = IndexSettings(shards=3, factory="IVF4,SQ8", certificate_queries=10, threads=1)
@@ -351,6 +353,10 @@ def test_shards_made_by_tasks_of_ray_are_the_same(tmp_path: Path, undisturbed: P
         assert list(calls(part_file, range(5))) == [part_file(number) for number in range(5)]
         with pytest.raises(UserError, match="no encoded passages"):
             list(calls(VectorStore.open, [undisturbed, tmp_path]))
+    monkeypatch.setenv("RAY_ADDRESS", "auto")  # as in a job: by default on the machine that the command is on
+    with calls_for(None, most=9) as (calls, side_by_side):
+        assert side_by_side == 2
+        assert list(calls(part_file, range(3))) == [part_file(number) for number in range(3)]
 
 
 def test_corpora_made_by_tasks_of_ray_are_the_same(tmp_path: Path, on_ray: None, monkeypatch: pytest.MonkeyPatch) -> None:
