@@ -154,7 +154,7 @@ def measured_latencies(dimension: int, rows: int = 50_000, searches: int = 3000)
     faiss.omp_set_num_threads(1)
     index.train(vectors_ND[:20_000])
     index.add(vectors_ND)
-    index.nprobe = 16
+    faiss.ParameterSpace().set_index_parameter(index, "nprobe", 16)
     took = []
     for row in range(searches):
         began = time.perf_counter()
