@@ -137,7 +137,9 @@ def _loaded(path: Path) -> Encoder:
         raise UserError(f"checkpoint {path} cannot be read ({error}); leave it out") from error
     own = {name.removeprefix(_PREFIX): tensor for name, tensor in weights.items() if name.startswith(_PREFIX)}
     if own.keys() != encoder.state_dict().keys():
-        raise UserError(f"{path} holds no whole encoder, as a reranker's checkpoint does not; a soup is of encoders")
+        raise UserError(
+            f"{path} holds no whole encoder, as checkpoints of rerankers and adapters do not; name model/ of its run"
+        )
     encoder.load_state_dict(own)
     return encoder
 
