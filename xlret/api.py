@@ -24,9 +24,12 @@ from xlret.batches.settings import PlanSettings
 from xlret.config import Settings, settings_from
 from xlret.data.corpus import ParallelCorpus as Corpus
 from xlret.errors import UserError
+from xlret.evaluation.baselines.bm25 import Statistics
 from xlret.evaluation.benchmarks import BENCHMARKS, benchmark
 from xlret.evaluation.evaluate import Evaluation
 from xlret.evaluation.measure import Method, evaluate_sets
+from xlret.evaluation.named_measures import named_measures
+from xlret.evaluation.pools import Pool, as_pools
 from xlret.evaluation.sets import RetrievalSet, from_corpus
 from xlret.files import expand_path
 from xlret.lexicon.lexicon import Lexicon
@@ -152,6 +155,10 @@ def evaluate(
     reranker: Reranker | None = None,
     balance: Balance = "none",
     debias: LanguageComponent | DebiasMethod | str | None = None,
+    hub: bool = False,
+    pool: Pool | None = None,
+    baseline: Statistics | None = None,
+    measures: Sequence[str] = (),
     **overrides: Unpack[EncoderOverrides],
 ) -> list[Evaluation]:
     """What an encoder reaches within languages (`mo`), across them (`cr`) and over all at once (`mul`), and how biased it is.
@@ -166,7 +173,13 @@ def evaluate(
         balance: an order that is fair between languages: `quota` or `calibrated`.
         debias: takes the language out of all vectors first: `shift`, `centre`, `shift-passages` or `project`, estimated from
             the passages of each set, or a component or a file of `xlret debias`.
+        hub: fetch the benchmark's files from the Hugging Face hub; choose `languages` with it.
+        pool: other pools of the same data: `mono`, `cross` or `pooled`.
+        baseline: fuse the encoder's ranking with BM25's, by reciprocal ranks: `bm25` or `bm25-pooled`.
+        measures: more measures by their names in `ir_measures`, such as `nDCG@20`; they are in `Evaluation.pooled`.
         overrides: prompts, limits and the like in place of the encoder's own, where it is loaded here.
+
+    Only `xlret evaluate` has TREC runs, switched queries, Translate-Test, kept vectors, indexes and files of results.
 
     Returns:
         One evaluation for each set: a corpus is one set, a benchmark may have several.
@@ -186,15 +199,22 @@ def evaluate(
     if isinstance(languages, str):
         languages = [languages]
     chosen = component_or_method(debias) if isinstance(debias, str) else debias
-    method = Method(balance=balance, reranker=reranker, debias=chosen)
-    return evaluate_sets(encoder, _sets(on, data, languages, groups), method)
+    if baseline is not None and balance != "none":
+        raise UserError("baseline is a ranking of its own; leave balance out")
+    method = Method(balance=balance, reranker=reranker, debias=chosen, baseline=baseline, measures=named_measures(measures))
+    sets = _sets(on, data, languages, groups, hub)
+    return evaluate_sets(encoder, sets if pool is None else as_pools(sets, pool), method)
 
 
 def _sets(
-    on: "str | Path | Corpus", data: str | Path | None, languages: Sequence[str] | None, groups: int | None
+    on: "str | Path | Corpus", data: str | Path | None, languages: Sequence[str] | None, groups: int | None, hub: bool
 ) -> Iterable[RetrievalSet]:
-    if isinstance(on, str) and (on in BENCHMARKS or data is not None):
+    if hub and not isinstance(on, str):
+        raise UserError("hub fetches the files of a benchmark; name one, such as evaluate(encoder, 'belebele', hub=True)")
+    if isinstance(on, str) and (on in BENCHMARKS or data is not None or hub):
         about = benchmark(on)
+        if hub:
+            return about.load_from_hub(languages)
         if data is None:
             raise UserError(f"benchmark {on} needs data: a directory with {about.files} from {about.source}")
         return about.load(expand_path(Path(data)), None if languages is None else tuple(languages))

@@ -118,3 +118,19 @@ def test_an_index_refuses_what_is_no_passage_and_no_query(encoder: Path) -> None
     for query in ("", " ", None, ["a", "b"]):
         with pytest.raises(UserError, match="give a text that is not blank"):
             index.search(cast(Any, query))
+
+
+def test_pools_baselines_and_measures_are_those_of_the_command(encoder: Path, corpora: Path) -> None:
+    model = xlret.Encoder.load(encoder)
+    on, languages = corpora / "dev", ["de", "en"]
+    [whole] = xlret.evaluate(model, on, languages=languages, measures=["nDCG@20"])
+    parts = xlret.evaluate(model, on, languages=languages, pool="mono")
+    assert [part.name.rpartition("/")[2] for part in parts] == ["de-de", "en-en"]
+    assert sum(part.mul for part in parts) / 2 == pytest.approx(whole.mo)
+    assert 0 < whole.pooled["nDCG@20"] <= 1
+    [fused] = xlret.evaluate(model, on, languages=languages, baseline="bm25")
+    assert fused.mul != whole.mul
+    with pytest.raises(UserError, match="leave balance out"):
+        xlret.evaluate(model, on, baseline="bm25", balance="quota")
+    with pytest.raises(UserError, match="hub fetches the files of a benchmark"):
+        xlret.evaluate(model, on, hub=True)
