@@ -20,7 +20,7 @@ def instructions() -> frozenset[str] | None:
 
 
 def computes_bfloat16() -> bool:
-    """Whether this machine's CPUs multiply bfloat16 themselves; else float32 is several times as fast (docs/RESULTS.md)."""
+    """Whether this machine's CPUs multiply bfloat16 themselves; else float32 is several times as fast (docs/LOG.md)."""
     known = instructions()
     return platform.machine() == "arm64" if known is None else bool(known & _BFLOAT16)
 

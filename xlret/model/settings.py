@@ -74,7 +74,7 @@ class EncoderSettings(Settings):
     lora: LoraSettings = LoraSettings()
     """Train adapters and not the weights of the start."""
     gradient_checkpointing: bool = False
-    """Compute a layer's activations again when its gradient is needed, and do not keep them: less memory, a third more time."""
+    """Compute a layer's activations again when its gradient is needed, and do not keep them: less memory, more time."""
     dimensions: Dimensions = ()
     """Lengths below the whole that vectors may be cut to; a retriever is trained so that their beginnings are good vectors
     too (Matryoshka). The encoder's card keeps them."""

@@ -17,7 +17,7 @@ class CachedRetrieverStep(RetrieverStep):
     All texts are encoded without a graph, chunk by chunk. The loss of their vectors, negatives of all workers among them, gives
     the gradient of each vector; then every chunk is encoded again, from the state of the random generators that it had (so
     dropout is the same), and the gradient goes on from its vectors into the weights. A batch needs the memory of one chunk
-    (`tokens_per_forward`), of its vectors and of their scores, and a forward pass more: about a third of the time.
+    (`tokens_per_forward`), of its vectors and of their scores, and a forward pass more (docs/RESULTS.md).
 
     Source: Gao, Zhang, Han and Callan, "Scaling Deep Contrastive Learning Batch Size under Memory Limited Setup", 2021.
     """
