@@ -15,7 +15,8 @@ from jobs.bench.encoding import MEDIUM, encoder_directory, write_passages
 from jobs.bench.setup import Bench
 from xlret.data.atlas.rows import atlas_rows
 from xlret.data.corpus import ParallelCorpus
-from xlret.evaluation.export import ExportSettings, export
+from xlret.evaluation.export import export
+from xlret.evaluation.export_settings import ExportSettings
 from xlret.model.encoder import Encoder
 from xlret.model.export.record import Backend
 

@@ -9,7 +9,8 @@ import pytest
 from rich.console import Console
 
 from xlret.errors import CorruptError, UserError
-from xlret.evaluation.export import ExportSettings, export
+from xlret.evaluation.export import export
+from xlret.evaluation.export_settings import ExportSettings
 from xlret.model.encoder import Encoder, start_encoder
 from xlret.model.settings import EncoderSettings
 from xlret.release import make_release, verify_release

@@ -7,7 +7,7 @@ from cyclopts import App
 
 from xlret.commands.frame import Flat, new_app
 from xlret.config import settings_from
-from xlret.evaluation.export import ExportSettings
+from xlret.evaluation.export_settings import ExportSettings
 
 EPILOGUE = """\
 examples:

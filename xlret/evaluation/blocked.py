@@ -76,8 +76,7 @@ def retrieve_blocks(
     counts_Q = np.fromiter(map(len, relevant), np.int64, len(relevant))
     query_N = np.repeat(np.arange(len(relevant), dtype=np.int64), counts_Q)
     passage_N = np.concatenate([np.empty(0, np.int64), *relevant]).astype(np.int64)
-    _, lang_P = np.unique(np.asarray(passage_langs, dtype=np.str_), return_inverse=True)
-    lang_P = lang_P.astype(np.int16)
+    lang_P = np.unique(np.asarray(passage_langs, dtype=np.str_), return_inverse=True)[1].astype(np.int16)
     score_N = _exact(queries_QD, passages, query_N, passage_N)
     above_N, own_above_N = np.zeros(len(query_N), np.int64), np.zeros(len(query_N), np.int64)
     is_tied_N = np.zeros(len(query_N), np.bool_)
@@ -234,7 +233,8 @@ class _Best:
         return passage.reshape(shape), exact.astype(np.float32).reshape(shape)
 
     def _keep_best(self) -> tuple[IntArray, IntArray, FloatMatrix]:
-        row, passage, score = (np.concatenate(parts) for parts in (self._row, self._passage, self._score))
+        row, passage = np.concatenate(self._row), np.concatenate(self._passage)
+        score: FloatArray = np.concatenate(self._score)
         order = np.lexsort((passage, -score, row))
         row, passage, score = row[order], passage[order], score[order]
         starts = np.searchsorted(row, np.arange(len(self._queries_RD) + 1))

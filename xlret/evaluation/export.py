@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 from rich.console import Console
 
-from xlret.config import PathSetting, Settings
 from xlret.data.atlas.rows import atlas_rows
 from xlret.evaluation import report
 from xlret.evaluation.evaluate import Evaluation
+from xlret.evaluation.export_settings import ExportSettings
 from xlret.evaluation.measure import Method, measure
 from xlret.evaluation.run import retrieval_sets
 from xlret.evaluation.sets import RetrievalSet
@@ -17,30 +17,11 @@ from xlret.evaluation.settings import EvaluateSettings
 from xlret.files import expand_path
 from xlret.model.encoder import Encoder
 from xlret.model.export.make import export_encoder
-from xlret.model.export.record import ALIKE, Backend, ExportRecord
+from xlret.model.export.record import ALIKE, ExportRecord
 from xlret.search.vectors.fingerprint import encoder_files
-from xlret.text.languages import LanguageCodes
 from xlret.text.sides import Side
 
 _TEXTS = 256
-
-
-class ExportSettings(Settings):
-    """For what an encoder is exported, and on what it is compared with the original."""
-
-    backend: Backend = "onnx-int8"
-    """onnx: ONNX Runtime in float32. onnx-int8: its linear layers in 8 bits, about twice as fast, a little less exact."""
-    benchmark: str | None = None
-    """Evaluate both on a benchmark, by its name; or else on `corpus`. By default only vectors are compared, of xlret's own
-    sentences."""
-    data: PathSetting | None = None
-    """Directory with the benchmark's published files."""
-    corpus: PathSetting | None = None
-    """A prepared corpus to evaluate both on."""
-    groups: int | None = None
-    """At most so many groups of the corpus."""
-    languages: LanguageCodes | None = None
-    """Only these, as queries and passages."""
 
 
 def export(

@@ -77,10 +77,10 @@ def save_merged(backbone: nn.Module, directory: Path, *, keep: bool) -> None:
         keep: whether to write the adapters by themselves too, in `peft`'s form, into `adapter/`.
     """
     with torch.device("meta"):
-        plain: Any = type(backbone)(backbone.config)  # type: ignore[arg-type]
+        plain: Any = type(backbone)(backbone.config)
     plain.save_pretrained(directory, state_dict=_merged_state(backbone))
     if keep:
-        backbone.save_pretrained(directory / ADAPTER)  # type: ignore[operator]
+        backbone.save_pretrained(directory / ADAPTER)
 
 
 def _merged_state(backbone: nn.Module) -> dict[str, Tensor]:
