@@ -76,7 +76,7 @@ def retrieve_blocks(
     counts_Q = np.fromiter(map(len, relevant), np.int64, len(relevant))
     query_N = np.repeat(np.arange(len(relevant), dtype=np.int64), counts_Q)
     passage_N = np.concatenate([np.empty(0, np.int64), *relevant]).astype(np.int64)
-    lang_P = np.unique(np.asarray(passage_langs, dtype=np.str_), return_inverse=True)[1].astype(np.int16)
+    lang_P: NDArray[np.int16] = np.unique(np.asarray(passage_langs, dtype=np.str_), return_inverse=True)[1].astype(np.int16)
     score_N = _exact(queries_QD, passages, query_N, passage_N)
     above_N, own_above_N = np.zeros(len(query_N), np.int64), np.zeros(len(query_N), np.int64)
     is_tied_N = np.zeros(len(query_N), np.bool_)
@@ -197,7 +197,8 @@ class _Best:
     def __init__(self, queries_RD: FloatMatrix, close_R: FloatArray, depth: int) -> None:
         self._queries_RD, self._close_R, self._depth = queries_RD, close_R, depth
         self._limit_R = np.full(len(queries_RD), -np.inf)
-        self._row, self._passage, self._score = [np.empty(0, np.int64)], [np.empty(0, np.int64)], [np.empty(0, np.float32)]
+        self._row, self._passage = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
+        self._score: list[FloatMatrix] = [np.empty(0, np.float32)]
         self._pending = 0
 
     def add(self, scores_RB: FloatMatrix, first: int) -> None:
@@ -234,7 +235,7 @@ class _Best:
 
     def _keep_best(self) -> tuple[IntArray, IntArray, FloatMatrix]:
         row, passage = np.concatenate(self._row), np.concatenate(self._passage)
-        score: FloatArray = np.concatenate(self._score)
+        score: FloatMatrix = np.concatenate(self._score)
         order = np.lexsort((passage, -score, row))
         row, passage, score = row[order], passage[order], score[order]
         starts = np.searchsorted(row, np.arange(len(self._queries_RD) + 1))

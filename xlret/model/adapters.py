@@ -1,7 +1,7 @@
 """Low-rank adapters (LoRA, through `peft`): a large transformer stays as it is, and small matrices beside it are trained."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -80,12 +80,12 @@ def save_merged(backbone: nn.Module, directory: Path, *, keep: bool) -> None:
         plain: Any = type(backbone)(backbone.config)
     plain.save_pretrained(directory, state_dict=_merged_state(backbone))
     if keep:
-        backbone.save_pretrained(directory / ADAPTER)
+        cast(Any, backbone).save_pretrained(directory / ADAPTER)
 
 
 def _merged_state(backbone: nn.Module) -> dict[str, Tensor]:
     changes = {
-        f"{name}.base_layer.weight": module.get_delta_weight("default")  # type: ignore[operator]
+        f"{name}.base_layer.weight": cast(Any, module).get_delta_weight("default")
         for name, module in backbone.named_modules()
         if hasattr(module, "get_delta_weight")
     }
