@@ -36,9 +36,11 @@ class LiveTable:
         self._job, self._search, self._console, self._at_once = job, search, console, at_once
         self._underway: dict[str, _Underway] = {}
         self._began = time.monotonic()
-        self._before: int | None = None
-        """How many configurations were known when this start of the sweep began its first."""
-        self._ended = 0
+        self._trained: set[str] = set()
+        """The configurations that were begun since this start of the sweep."""
+        self._failed: set[str] = set()
+        """Those of them that failed: there is something left to do for them, at the next start."""
+        self._done: set[str] = set()
         self._best = ""
         self._live = Live(console=console, get_renderable=self._table, refresh_per_second=1, transient=True)
 
@@ -54,8 +56,8 @@ class LiveTable:
 
     def begun(self, configuration: Configuration) -> None:
         """A configuration is trained from now on."""
-        if self._before is None:
-            self._before = sum(is_known(self._job, proposed) for proposed in self._search.proposed.values())
+        self._trained.add(configuration.name)
+        self._count()
         try:
             steps = 0 if configuration.untrained else trial_run(self._job, configuration, self._job.seeds[0]).steps
         except UserError:  # the trial says what is wrong with it
@@ -78,9 +80,11 @@ class LiveTable:
         """Its results are on the disk."""
         known = self._underway.pop(configuration.name, None)
         row = seen(self._job, configuration)
+        if row.status == "failed":
+            self._failed.add(configuration.name)
+        self._count()
         if row.status == "unfinished":  # stopped
             return
-        self._ended += 1
         best = ranking(self._job, self._search.proposed.values())[0]
         if (goals := best.goals(self._job)) is not None:
             self._best = f"{best.configuration.label}: {self._goals(goals)}"
@@ -90,22 +94,26 @@ class LiveTable:
             took = f", {time.monotonic() - known.began:.0f} s" if known else ""
             self._console.print(f"{configuration.label}: {row.status}{took}  {outcome}  [{self._summary()}]", markup=False)
 
+    def _count(self) -> None:
+        """Which configurations are done, from their results: a population gives up members without anything ending here."""
+        known = {name for name, proposed in self._search.proposed.items() if is_known(self._job, proposed)}
+        self._done = known | self._failed
+
     def _goals(self, values: tuple[float, ...]) -> str:
         return "  ".join(f"{goal.metric} {value:.4f}" for goal, value in zip(self._job.goals, values, strict=True))
 
     def _summary(self) -> str:
-        done = (self._before or 0) + self._ended
-        parts = [f"{done} of {self._search.total} configurations", *([f"best {self._best}"] if self._best else [])]
+        parts = [f"{len(self._done)} of {self._search.total} configurations", *([f"best {self._best}"] if self._best else [])]
         return ", ".join([*parts, *([left] if (left := self._left()) else [])])
 
     def _left(self) -> str:
-        """The time left, if the rest takes as long as what ended since this start."""
+        """The time left, if the rest takes as long as what was done since this start."""
+        done = len(self._done & self._trained)
         share = sum(self._share(known) for known in self._underway.values())
-        new = self._search.total - (self._before or 0)
-        done = self._ended + share
-        if not self._ended or done >= new:
+        left = self._search.total - len(self._done) - share
+        if not done or left <= 0:
             return ""
-        minutes = (time.monotonic() - self._began) / done * (new - done) / 60
+        minutes = (time.monotonic() - self._began) / (done + share) * left / 60
         return f"about {minutes:.0f} min left" if minutes > 1.5 else f"about {60 * minutes:.0f} s left"
 
     def _share(self, known: _Underway) -> float:
