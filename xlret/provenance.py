@@ -4,6 +4,7 @@ import os
 import platform
 import shutil
 import subprocess
+import time
 from collections.abc import Iterable, Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -45,6 +46,16 @@ def hardware() -> dict[str, Any]:
 
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
     return {"machine": platform.platform(), "cpus": os.cpu_count(), "gpu": gpu}
+
+
+def process_started() -> float | None:
+    """When this process was started, in seconds since 1970; None where the system does not tell (Linux does, proc(5))."""
+    try:
+        fields = Path("/proc/self/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+    except FileNotFoundError:
+        return None
+    ticks_after_boot = int(fields[19])  # the 22nd of all, the 20th after the name
+    return time.time() - (time.clock_gettime(time.CLOCK_BOOTTIME) - ticks_after_boot / os.sysconf("SC_CLK_TCK"))
 
 
 def data_fingerprints(corpora: Iterable[Fingerprinted]) -> list[dict[str, Any]]:

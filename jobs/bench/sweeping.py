@@ -1,15 +1,14 @@
 """Two trainings side by side under Ray Tune against the same two one after the other without it, on the same cores."""
 
+import json
 import shutil
 import statistics
-import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
-import psutil
 from rich.console import Console
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator  # type: ignore[import-untyped]
 
 from jobs.bench.setup import Bench
 from xlret.config import as_yaml, settings_from
@@ -20,7 +19,6 @@ from xlret.sweep.ranking import seen
 from xlret.sweep.search import Search, search_of
 from xlret.sweep.settings import SweepJob
 from xlret.sweep.tune import sweep_on_ray
-from xlret.training.log import read_lines
 
 STEPS = 200
 
@@ -29,14 +27,15 @@ def run(bench: Bench, console: Console) -> None:
     """Prints both times, the overhead of Tune, and how long a trial takes from its process's start to its first step."""
     quiet = Console(quiet=True)
     job = _job(bench, "side-by-side", threads=1)
-    with ray_session(cpus=2), _first_steps(job.out / "trials") as startups:  # Ray's own start is not a trial's
+    with ray_session(cpus=2):  # Ray's own start is not a trial's
         beside = _timed(job, lambda search: sweep_on_ray(job, search, quiet))
+    startups = [startup_seconds(path.parent) for path in job.out.glob("trials/*/run.json")]
     alone = in_process(_job(bench, "one-after-the-other", threads=2))
     after = _timed(alone, lambda search: sweep_in_process(alone, search, quiet))
     console.print(
         f"two trials of {STEPS} steps on 2 cores: side by side under Tune {beside:.1f} s, one after the other {after:.1f} s, "
         f"overhead {beside / after - 1:+.0%} (allowed: 15 %); process start to first step "
-        f"{statistics.mean(startups.values()):.1f} s (allowed: 10 s)"
+        f"{statistics.mean(startups):.1f} s (allowed: 10 s)"
     )
 
 
@@ -69,32 +68,19 @@ def _job(bench: Bench, name: str, threads: int) -> SweepJob:
     )
 
 
-@contextmanager
-def _first_steps(trials: Path) -> Iterator[dict[str, float]]:
-    """Watches trials begin: name -> seconds from the start of its process to its first step."""
-    seconds: dict[str, float] = {}
-    done = threading.Event()
+def startup_seconds(run_directory: Path) -> float:
+    """From the start of a run's process, as its `run.json` has it, to its first step, as its TensorBoard events have it.
 
-    def watch() -> None:
-        while not done.wait(0.05):
-            for path in trials.glob("*/metrics.jsonl"):
-                name = path.parent.name
-                if name not in seconds and any(line["group"] == "train" for line in read_lines(path)):
-                    seconds[name] = time.time() - _began(path.parent)
+    Where the process was one of Ray's that had waited for work, its waiting counts too.
 
-    thread = threading.Thread(target=watch, daemon=True)
-    thread.start()
-    try:
-        yield seconds
-    finally:
-        done.set()
-        thread.join()
-
-
-def _began(run_directory: Path) -> float:
-    """When the process of a run under way was started; the names of TensorBoard's files tell which it is."""
-    (events,) = (run_directory / "tensorboard").iterdir()
-    return float(psutil.Process(int(events.name.split(".")[-2])).create_time())
+    Raises:
+        RuntimeError: the system does not tell when a process was started.
+    """
+    started = json.loads((run_directory / "run.json").read_text(encoding="utf-8"))["process_started"]
+    if started is None:
+        raise RuntimeError(f"{run_directory / 'run.json'} does not say when its process was started; that takes Linux")
+    steps = EventAccumulator(str(run_directory / "tensorboard")).Reload().Scalars("train/loss")
+    return float(steps[0].wall_time) - float(started)
 
 
 def _timed(job: SweepJob, sweep: Callable[[Search], None]) -> float:

@@ -18,7 +18,7 @@ from xlret.data.corpus import ParallelCorpus
 from xlret.errors import UserError
 from xlret.files import sha256_of, write_json, write_text
 from xlret.keys import generator, key_of
-from xlret.provenance import commit, data_fingerprints, hardware, versions
+from xlret.provenance import commit, data_fingerprints, hardware, process_started, versions
 from xlret.switch.show import Sample
 from xlret.training.checkpoint import newest_checkpoint
 from xlret.training.dev import DevSets
@@ -153,6 +153,7 @@ def _facts(job: TrainJob, corpora: Sequence[ParallelCorpus], plan: BatchPlan, st
         "commit": commit(),
         "versions": versions(("xlret", "torch", "ray", "transformers", "numpy", "pyarrow")),
         "hardware": hardware(),
+        "process_started": process_started(),
         "seeds": {"run": job.seed, "plan": job.plan.seed},
         "corpora": data_fingerprints(corpora),
         "plan_fingerprint": plan.fingerprint,
