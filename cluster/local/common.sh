@@ -13,6 +13,9 @@ fail() {
     exit 2
 }
 
+# A directory in /tmp may have been made by somebody else, whose files would be run here.
+[ ! -e "$state" ] || [ -O "$state" ] || fail "$state belongs to another user; set XLRET_CLUSTER to a directory of your own"
+
 # The living processes of the cluster: whatever its head started has its mark in the environment.
 members() {
     grep -lzsx "XLRET_CLUSTER_MARK=$1" /proc/[0-9]*/environ | cut -d/ -f3 || true
