@@ -157,7 +157,8 @@ def test_positions_of_the_roberta_family(plain: Path) -> None:
             ("Transformer", "Pooling", "WordWeights"),
             r"module .*models\.WordWeights is not",
         ),
-        ({"pooling_mode": "mean"}, ("Transformer", "Pooling", "Dense", "Dense"), "a second module Dense"),
+        ({"pooling_mode": "mean"}, ("Transformer", "Pooling", "Dense", "Dense", "Dense"), "a third module Dense"),
+        ({"pooling_mode": "mean"}, ("Transformer", "Pooling", "Pooling"), "a second module Pooling"),
         ({"pooling_mode": "mean"}, ("Pooling", "Transformer"), "are not Transformer, Pooling"),
     ],
 )

@@ -142,8 +142,9 @@ def _modules(directory: Path) -> dict[str, Path]:
         if kind == "Dense" and next(reversed(modules), None) == "Dense":
             kind = "second Dense"
         if kind is None or kind in modules:
+            count = "" if kind is None else "a third " if kind == "Dense" else "a second "
             raise UserError(
-                f"{file}: {'a second ' if kind else ''}module {kind or module['type']} is not supported; "
+                f"{file}: {count}module {kind or module['type']} is not supported; "
                 "supported are sentence-transformers' own Transformer, Pooling, Dense (up to two) and Normalize, in this order"
             )
         if not isinstance(path, str) or PureWindowsPath(path).anchor or ".." in PureWindowsPath(path).parts or "\0" in path:
