@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import torch
 import torch.distributed as dist
+from huggingface_hub import ModelCard
 from ray.train import RunConfig
 from ray.train.v2.api.callback import UserCallback
 
@@ -20,7 +21,9 @@ from xlret.batches.settings import PlanSettings
 from xlret.data.corpus import ParallelCorpus
 from xlret.errors import DataError, UserError
 from xlret.files import sha256_of
+from xlret.model.card_facts import read_training
 from xlret.model.processor import slow_bfloat16
+from xlret.training.card import training_of
 from xlret.training.in_process import ahead
 from xlret.training.kinds import load_step
 from xlret.training.run import TrainResult, train
@@ -99,6 +102,19 @@ def result(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(RetrieverStep, "run", observed)
         return train(job(tmp_path_factory.mktemp("plain"), corpora, lexicon), show=told.lines.append, callbacks=[told])
+
+
+def test_the_model_says_how_it_was_made(result: TrainResult, corpora: Path) -> None:
+    card = ModelCard.load(result.model / "README.md")
+    assert (card.data.license, card.data.base_model, card.data.language) == ("other", None, ["de", "en", "fr", "tr"])
+    corpus = ParallelCorpus.open(corpora / "train")
+    assert f"| made up | 1 | none | 160 | `{corpus.fingerprint[:16]}` |" in card.text
+    assert "| code-switching | ml, words of queries and passages with chance 0.5 in 100% of the rows, into all" in card.text
+    assert result.best_metric is not None
+    assert f"| steps | {STEPS}; the best on dev (mul mAP {result.best_metric:.4f}) is of step {result.best_step} |" in card.text
+    training = read_training(result.model)
+    assert training == training_of(result.run_directory)
+    assert str(result.run_directory.parent) not in (result.model / "training.json").read_text() + card.content
 
 
 def test_weights_and_reports_are_those_of_one_ray_worker(

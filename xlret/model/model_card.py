@@ -1,17 +1,14 @@
-"""`README.md` of a saved encoder: how to use it from sentence-transformers, and where that differs from xlret."""
+"""`README.md` of a saved encoder: how to use it, and how it was made and how good it is where that is known."""
 
 import json
+from collections.abc import Sequence
 
+from xlret.model.card_facts import SetResult, Training
+from xlret.model.card_head import card_head
+from xlret.model.card_sections import evaluation_section, licence_section, training_section
 from xlret.tokens.card import EncoderCard
 
 _TEXT = """\
----
-library_name: sentence-transformers
-pipeline_tag: sentence-similarity
-tags:
-- xlret
----
-
 # An encoder of queries and passages
 
 Made by xlret: texts to unit vectors of {dimension} numbers, {pooling} pooling, compared by cosine.
@@ -24,11 +21,18 @@ Made by xlret: texts to unit vectors of {dimension} numbers, {pooling} pooling, 
 ```python
 from sentence_transformers import SentenceTransformer
 
-model = SentenceTransformer(path)
+model = SentenceTransformer({where})
 queries, passages = model.encode_query(texts), model.encode_document(texts)
 ```
 
-These give the vectors that xlret gives, and so does `encode` with `prompt_name` `query` or `document`{exception}.
+```python
+from xlret import Encoder
+
+encoder = Encoder.load({where})
+queries, passages = encoder.encode(texts, "query"), encoder.encode(texts, "passage")
+```
+
+Both give the same vectors, and so does `encode` with `prompt_name` `query` or `document`{exception}.
 """
 _EXCEPTION = """,
 **except for {side} of more tokens than the table says**: `encode` does not know whose texts it gets and cuts all of them at
@@ -38,8 +42,25 @@ sentence-transformers 6; an older release cuts both sides at {longest}"""
 _DIMENSIONS = "\nVectors may be cut to their first {dimensions} numbers and normalised again.\n"
 
 
-def model_card(card: EncoderCard, dimension: int) -> str:
-    """A model card in the hub's form, the same for the same card."""
+def model_card(
+    card: EncoderCard,
+    dimension: int,
+    training: Training | None = None,
+    results: Sequence[SetResult] = (),
+    *,
+    name: str | None = None,
+    licence: str | None = None,
+) -> str:
+    """A model card in the hub's form, the same for the same arguments.
+
+    Args:
+        card: prompts and length limits.
+        dimension: numbers of a vector.
+        training: how a run made the encoder, where one did.
+        results: how good it is.
+        name: USER/NAME on the hub, where it is to be there.
+        licence: the hub's identifier, such as `apache-2.0`; by default what is known of data and start, else `other`.
+    """
     exception = ""
     if card.max_query_tokens != card.max_passage_tokens:
         side = "queries" if card.max_query_tokens < card.max_passage_tokens else "passages"
@@ -51,6 +72,14 @@ def model_card(card: EncoderCard, dimension: int) -> str:
         passage_prompt=json.dumps(card.passage_prompt, ensure_ascii=False),
         max_query_tokens=card.max_query_tokens,
         max_passage_tokens=card.max_passage_tokens,
+        where="path" if name is None else json.dumps(name),
         exception=exception,
     )
-    return text + (_DIMENSIONS.format(dimensions=", ".join(map(str, card.dimensions))) if card.dimensions else "")
+    sections = [text + (_DIMENSIONS.format(dimensions=", ".join(map(str, card.dimensions))) if card.dimensions else "")]
+    if training is not None:
+        sections.append(training_section(training))
+    if results:
+        sections.append(evaluation_section(results))
+    if training is not None or licence is not None:
+        sections.append(licence_section(training, licence))
+    return card_head(training, results, name=name, licence=licence) + "\n" + "\n".join(sections)

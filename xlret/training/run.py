@@ -20,6 +20,7 @@ from xlret.errors import UserError
 from xlret.files import sha256_of, write_json
 from xlret.model.processor import resolved, slow_bfloat16
 from xlret.training.callbacks import RunCallback
+from xlret.training.card import write_training
 from xlret.training.checkpoint import CHECKPOINTS, WEIGHTS, load_progress, newest_checkpoint
 from xlret.training.in_process import run_in_process
 from xlret.training.log import read_lines
@@ -132,6 +133,8 @@ def _train(
     outcome = {name: value for name, value in asdict(result).items() if name != "run_directory"}
     run = json.loads((directory / "run.json").read_text(encoding="utf-8"))
     write_json(directory / "run.json", {**run, "finished": outcome})
+    if job.model == "retriever":
+        write_training(directory)
     say(f"report: {write_report(directory, job, plan, samples, ended=True)}")
     return result
 

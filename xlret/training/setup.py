@@ -16,7 +16,7 @@ from xlret.batches.usable import plan_languages
 from xlret.config import as_yaml, settings_from
 from xlret.data.corpus import ParallelCorpus
 from xlret.errors import UserError
-from xlret.files import sha256_of, write_json, write_text
+from xlret.files import expand_path, sha256_of, write_json, write_text
 from xlret.keys import generator, key_of
 from xlret.provenance import commit, data_fingerprints, hardware, process_started, versions
 from xlret.switch.show import Sample
@@ -155,7 +155,12 @@ def _facts(job: TrainJob, corpora: Sequence[ParallelCorpus], plan: BatchPlan, st
         "hardware": hardware(),
         "process_started": process_started(),
         "seeds": {"run": job.seed, "plan": job.plan.seed},
-        "corpora": data_fingerprints(corpora),
+        "corpora": [
+            facts | {name: getattr(corpus.manifest, name) for name in ("source", "licence", "revision")}
+            for facts, corpus in zip(data_fingerprints(corpora), corpora, strict=True)
+        ],
+        "languages": sorted(plan_languages(corpora, job.plan)),
+        "base_on_hub": job.encoder.start != "fresh" and not expand_path(Path(job.encoder.start)).is_dir(),
         "plan_fingerprint": plan.fingerprint,
         "start_weights_sha256": start_weights,
     }
