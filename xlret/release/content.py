@@ -59,7 +59,7 @@ def check_model(directory: Path) -> list[str]:
         if path.suffix == ".json":
             _check_settings(path)
         if path.suffix == ".safetensors":
-            _check_weights(path)
+            check_weights(path)
     for needed in ("config.json", ONNX if EXPORT in names else "model.safetensors"):
         if needed not in names:
             raise CorruptError(f"{directory} holds no {needed}, so it is no model that a release can hold")
@@ -107,7 +107,12 @@ def _settings(content: Any) -> Iterator[tuple[str, Any]]:
             waiting += value
 
 
-def _check_weights(path: Path) -> None:
+def check_weights(path: Path) -> None:
+    """Whether a file is safetensors with weights; its header is read.
+
+    Raises:
+        CorruptError: it is not.
+    """
     try:
         with safe_open(path, framework="numpy") as weights:
             if not weights.keys():
