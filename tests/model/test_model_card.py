@@ -1,6 +1,6 @@
 """Model cards: read by the hub's own client, true to the run and the evaluation."""
 
-from huggingface_hub import ModelCard
+from huggingface_hub import ModelCard, ModelCardData
 
 from xlret.model.card_facts import MetricInterval, SetResult, Training, TrainingData
 from xlret.model.model_card import model_card
@@ -45,6 +45,7 @@ RESULT = SetResult(
 def test_the_hub_reads_what_a_run_and_an_evaluation_say() -> None:
     card = ModelCard(model_card(CARD, 32, TRAINING, [RESULT], name="me/atlas"))
     data = card.data
+    assert isinstance(data, ModelCardData)
     assert (data.language, data.base_model, data.license) == (["de", "en", "zh"], TRAINING.base, "other")
     assert (data.pipeline_tag, data.library_name) == ("sentence-similarity", "sentence-transformers")
     assert data.datasets == ["unicamp-dl/mmarco"]
@@ -75,6 +76,7 @@ def test_the_hub_reads_what_a_run_and_an_evaluation_say() -> None:
 def test_a_directory_is_no_base_of_the_hub_and_a_publisher_may_name_the_licence() -> None:
     local = TRAINING.model_copy(update={"base": "my-base", "base_on_hub": False})
     card = ModelCard(model_card(CARD, 32, local, licence="mit"))
+    assert isinstance(card.data, ModelCardData)
     assert (card.data.base_model, card.data.license, card.data.eval_results) == (None, "mit", None)
     assert "| began with | `my-base` (SHA-256" in card.text
     assert "`mit`, as its publisher says" in card.text
@@ -82,6 +84,7 @@ def test_a_directory_is_no_base_of_the_hub_and_a_publisher_may_name_the_licence(
 
 def test_of_an_encoder_that_no_run_made_only_its_use_is_told() -> None:
     card = ModelCard(model_card(CARD, 32))
+    assert isinstance(card.data, ModelCardData)
     assert card.data.license is card.data.language is card.data.datasets is None
     assert "## Training" not in card.text
     assert "## Licence" not in card.text

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from fake_hub import FakeHub, fake_hub
-from huggingface_hub import ModelCard, constants
+from huggingface_hub import ModelCard, ModelCardData, constants
 
 from xlret.commands.app import main
 from xlret.errors import CorruptError, UserError
@@ -67,6 +67,13 @@ def measured(tmp_path: Path, trained: Path) -> Path:
     return directory
 
 
+def head_of(repository: Path) -> ModelCardData:
+    """What the hub's own client reads at the head of a card."""
+    data = ModelCard((repository / "README.md").read_text(encoding="utf-8")).data
+    assert isinstance(data, ModelCardData)
+    return data
+
+
 def test_what_is_pushed_is_what_others_load(
     tmp_path: Path, trained: Path, measured: Path, hub: FakeHub, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -96,11 +103,11 @@ def test_what_is_pushed_is_what_others_load(
 
     pulled = Encoder.load("me/tiny").encode(["ba be", "ko"], "query")
     np.testing.assert_array_equal(pulled, Encoder.load(trained).encode(["ba be", "ko"], "query"))
-    card = ModelCard((repository / "README.md").read_text(encoding="utf-8"))
-    assert (card.data.license, card.data.language, card.data.model_name) == ("cc0-1.0", ["de", "en"], "me/tiny")
-    assert card.data.eval_results is not None
-    assert [(each.metric_type, each.metric_value) for each in card.data.eval_results] == [("map", 62.5)]
-    assert card.data.eval_results[0].metric_args == {"interval_95": [50.0, 75.0]}
+    data = head_of(repository)
+    assert (data.license, data.language, data.model_name) == ("cc0-1.0", ["de", "en"], "me/tiny")
+    assert data.eval_results is not None
+    assert [(each.metric_type, each.metric_value) for each in data.eval_results] == [("map", 62.5)]
+    assert data.eval_results[0].metric_args == {"interval_95": [50.0, 75.0]}
 
 
 def test_a_repository_that_is_there_gets_another_commit(
@@ -110,7 +117,7 @@ def test_a_repository_that_is_there_gets_another_commit(
     assert main(["push", str(whole), "--to", "me/tiny", "--license", "mit"]) == 0  # of a release, the encoder alone
     assert len(hub.uploads) == 2
     assert not any(file.startswith(("index", "release")) for sent in hub.uploads[1].values() for file in sent)
-    assert ModelCard((hub.root / "me" / "tiny" / "README.md").read_text()).data.license == "mit"
+    assert head_of(hub.root / "me" / "tiny").license == "mit"
     with pytest.raises(UserError, match="me/tiny is on the hub already and public; make it private there"):
         main(["push", str(encoder), "--to", "me/tiny", "--private"])
     assert len(hub.uploads) == 2

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import torch
 import torch.distributed as dist
-from huggingface_hub import ModelCard
+from huggingface_hub import ModelCard, ModelCardData
 from ray.train import RunConfig
 from ray.train.v2.api.callback import UserCallback
 
@@ -106,6 +106,7 @@ def result(
 
 def test_the_model_says_how_it_was_made(result: TrainResult, corpora: Path) -> None:
     card = ModelCard.load(result.model / "README.md")
+    assert isinstance(card.data, ModelCardData)
     assert (card.data.license, card.data.base_model, card.data.language) == ("other", None, ["de", "en", "fr", "tr"])
     corpus = ParallelCorpus.open(corpora / "train")
     assert f"| made up | 1 | none | 160 | `{corpus.fingerprint[:16]}` |" in card.text

@@ -19,11 +19,11 @@ tokenizer) and README.md. Nothing else that lies in the directory; of a release
 its encoder alone. Files that the repository holds already and the encoder does
 not are left there.
 
-README.md is made anew: how to use the encoder; how a run of xlret made it (data
-with licences and fingerprints, regime, alpha, switching, steps, commit), from
-its training.json; metrics with 95 % intervals from the evaluations, also as the
-model-index that the hub and MTEB read. The licence is that of the data where all
-of it has the same and the encoder began from random weights, else `other`.
+README.md is made anew: how to use the encoder; how a run made it (data with
+licences and fingerprints, regime, alpha, switching, steps, commit), from its
+training.json; metrics with 95 % intervals from the evaluations, also as the
+model-index that the hub and MTEB read. The licence is that of the data where
+all data has the same and the encoder began from random weights, else `other`.
 
 The token is read from the environment variable HF_TOKEN alone and is never
 shown. HF_ENDPOINT names another hub.

@@ -114,7 +114,7 @@ def push(upload: Upload, *, private: bool = False) -> str:
         status = error.response.status_code
         why = f"does not let the token of {TOKEN} write there ({status})" if status in (401, 403) else _line(error, token)
         raise UserError(f"{upload.name} was not pushed: the hub {why}") from None
-    except (OSError, ValueError, RuntimeError, errors.HTTPError) as error:
+    except (OSError, ValueError, RuntimeError, errors.HTTPError) as error:  # type: ignore[attr-defined]
         raise UserError(f"{upload.name} was not pushed: {_line(error, token)}") from None
     return str(commit.commit_url)
 
