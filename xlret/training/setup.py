@@ -18,6 +18,7 @@ from xlret.data.corpus import ParallelCorpus
 from xlret.errors import UserError
 from xlret.files import expand_path, sha256_of, write_json, write_text
 from xlret.keys import generator, key_of
+from xlret.model.processor import resolved
 from xlret.provenance import commit, data_fingerprints, hardware, process_started, versions
 from xlret.switch.show import Sample
 from xlret.training.checkpoint import newest_checkpoint
@@ -119,7 +120,7 @@ def check_settings(job: TrainJob) -> None:
         old = _compared(settings_from(TrainJob, yaml.safe_load(path.read_text(encoding="utf-8"))))
     except (yaml.YAMLError, UnicodeDecodeError, UserError) as error:
         raise UserError(f"{path} is damaged, or of another xlret; remove {directory} or say --fresh") from error
-    new = _compared(job)
+    new = _compared(job.model_copy(update={"precision": resolved(job.precision, gpu=job.ray.gpu)}))
     odd = sorted(key for key in old.keys() | new.keys() if old.get(key) != new.get(key))
     if odd:
         raise UserError(
