@@ -9,16 +9,13 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from tests.helpers.sweeps import leave_result
-from xlret.config import settings_from
+from tests.helpers.sweeps import leave_result, made_sweep
 from xlret.sweep.configuration import configuration
 from xlret.sweep.live import LiveTable
-from xlret.sweep.settings import SweepJob
 
 
 def test_a_configuration_that_others_cut_is_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    given = {"name": "made", "base": "real", "evaluation": {"corpus": "dev"}, "out": str(tmp_path), "seeds": [0]}
-    job = settings_from(SweepJob, {**given, "space": {"plan.alpha": [0.1, 0.2, 0.3, 0.4, 0.5]}})
+    job = made_sweep(tmp_path, seeds=[0], space={"plan.alpha": [0.1, 0.2, 0.3, 0.4, 0.5]})
     before, cut, finished, failed, last = configs = [configuration(None, {"plan.alpha": alpha / 10}) for alpha in range(1, 6)]
     leave_result(job, before, 0, metrics={"mul": 0.1})
     search: Any = SimpleNamespace(proposed={config.name: config for config in configs}, total=5)

@@ -58,8 +58,14 @@ def test_a_sweep_ends_in_table_report_and_release_and_is_made_once(
         "release": {"corpora": [str(corpora / "dev")], "root": str(tmp_path / "releases")},
     }
     path = recipe(tmp_path, sweep_job(tmp_path, corpora, lexicon, encoder, **settings))
-    assert main(["sweep", path, "--in-process", "--release", "best"]) == 1  # a trial has failed, the others have not
+    kept = tmp_path / "kept.jsonl"
+    assert main(["sweep", path, "--in-process", "--release", "best", "--results", str(kept)]) == 1  # a trial has failed
     out = tmp_path / "out"
+    lines = [json.loads(line) for line in kept.read_text(encoding="utf-8").splitlines()]
+    assert [(line["label"], line["seed"]) for line in lines] == [
+        ("start", 0), ("fresh", 0), ("ml_p-0.5", 0), ("ml_p-0.5", 1), ("ml_p-1", 0), ("ml_p-1", 1)
+    ]  # fmt: skip
+    assert all(line["hardware"]["cpus"] and len(line["questions"]["values"]) == 40 for line in lines)
     rows = rows_of((out / "table.md").read_text(encoding="utf-8"))
     assert rows.keys() == {"start", "fresh", "ml_p-0.5", "ml_p-1", "bad"}
     assert rows["fresh"]["Mul"] != rows["start"]["Mul"]  # an untrained start is what training would begin with

@@ -1,70 +1,23 @@
 """From results on the disk to means, intervals, the order of configurations, tests and tables; and the pictures of them."""
 
-import csv
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 from scipy.stats import ttest_ind
 
-from tests.helpers.sweeps import leave_result
-from xlret.config import settings_from
+from tests.helpers.sweeps import LANGUAGES, QUESTIONS, leave_evaluated, made_sweep
 from xlret.evaluation.significance import randomisation_test
-from xlret.files import write_json
 from xlret.sweep.comparison import compared, reference_of
-from xlret.sweep.configuration import Configuration, configuration
+from xlret.sweep.configuration import configuration
 from xlret.sweep.pareto import front
 from xlret.sweep.ranking import interval, ranking
 from xlret.sweep.report import write_report
-from xlret.sweep.settings import SweepJob
 from xlret.sweep.table import as_markdown, write_tables
-
-LANGUAGES = ("de", "en")
-QUESTIONS = 40
-
-
-def sweep(tmp_path: Path, **values: Any) -> SweepJob:
-    given = {
-        "name": "made",
-        "base": "real",
-        "evaluation": {"corpus": "dev"},
-        "out": str(tmp_path),
-        "seeds": [0, 1, 2],
-        **values,
-    }
-    return settings_from(SweepJob, given)
-
-
-def leave(
-    job: SweepJob, config: Configuration, seed: int, ap: np.ndarray, status: str = "finished", distance: float = 9
-) -> None:
-    """What a trial leaves: AP of each question (a row) in each language."""
-    mul = float(ap.mean())
-    metrics = {"mo": 0.5, "cr": 0.25, "mul": mul, "rank_distance": distance} if status == "finished" else {}
-    directory = leave_result(
-        job,
-        config,
-        seed,
-        status=status,
-        error=None if status == "finished" else "it | broke",
-        metrics=metrics,
-        fingerprints={"corpus corpora/x": "f00"},
-    )
-    out = directory / "evaluations" / "evaluation"
-    out.mkdir(parents=True, exist_ok=True)
-    means = {lang: {"mul": float(ap[:, column].mean())} for column, lang in enumerate(LANGUAGES)}
-    write_json(out / "evaluation.json", {"sets": [{"name": "dev", "by_language": means}]})
-    with open(out / "queries.csv", "w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(["id", "lang", "group", "average_precision", "rank_distance"])
-        for question in range(QUESTIONS):
-            for column, lang in enumerate(LANGUAGES):
-                writer.writerow([f"dev {question}:{lang}", lang, question, repr(float(ap[question, column])), 1])
 
 
 def test_configurations_are_ranked_by_the_mean_over_all_seeds_and_never_by_the_best(tmp_path: Path) -> None:
-    job = sweep(tmp_path, space={"plan.alpha": [0.1, 0.2, 0.3, 0.4]}, goals=["mul", "rank_distance"])
+    job = made_sweep(tmp_path, space={"plan.alpha": [0.1, 0.2, 0.3, 0.4]}, goals=["mul", "rank_distance"])
     a, b, c, d = (configuration(None, {"plan.alpha": alpha}) for alpha in (0.1, 0.2, 0.3, 0.4))
     rng = np.random.default_rng(0)
     shape = (QUESTIONS, len(LANGUAGES))
@@ -73,11 +26,11 @@ def test_configurations_are_ranked_by_the_mean_over_all_seeds_and_never_by_the_b
         for name, shifts in (("a", (0.1, 0.12, 0.11)), ("b", (0.0, 0.0, 0.35)))
     }
     for seed in range(3):
-        leave(job, a, seed, draws["a"][seed], distance=30 + seed)
-        leave(job, b, seed, draws["b"][seed], distance=10)
-    leave(job, c, 0, np.full(shape, 0.99))  # better than all, but two of its seeds are not there
+        leave_evaluated(job, a, seed, draws["a"][seed], distance=30 + seed)
+        leave_evaluated(job, b, seed, draws["b"][seed], distance=10)
+    leave_evaluated(job, c, 0, np.full(shape, 0.99))  # better than all, but two of its seeds are not there
     for seed in range(3):
-        leave(job, d, seed, np.full(shape, 0.99), status="diverged" if seed == 1 else "finished")
+        leave_evaluated(job, d, seed, np.full(shape, 0.99), status="diverged" if seed == 1 else "finished")
     rows = ranking(job, [d, c, a, b])
     means = {name: [float(ap.mean()) for ap in aps] for name, aps in draws.items()}
     assert max(means["b"]) > max(means["a"])
@@ -117,13 +70,13 @@ def test_configurations_are_ranked_by_the_mean_over_all_seeds_and_never_by_the_b
 
 
 def test_a_reference_is_the_named_point_and_p_values_are_corrected_for_all(tmp_path: Path) -> None:
-    job = sweep(tmp_path, points={"base": {}, "x": {"seed": 1}, "y": {"seed": 2}}, against="base", seeds=[0])
+    job = made_sweep(tmp_path, points={"base": {}, "x": {"seed": 1}, "y": {"seed": 2}}, against="base", seeds=[0])
     rng = np.random.default_rng(1)
     base = rng.uniform(0.2, 0.6, (QUESTIONS, 2))
     configs = [configuration(name, settings) for name, settings in job.points.items()]
     noise = rng.normal(0, 0.05, (QUESTIONS, 2))
     for config, ap in zip(configs, (base, base + 0.02 + noise, base - 0.2), strict=True):
-        leave(job, config, 0, ap)
+        leave_evaluated(job, config, 0, ap)
     rows = ranking(job, configs)
     tests = compared(job, rows)
     alone = {name: compared(job, [row for row in rows if row.configuration.point in ("base", name)]) for name in ("x", "y")}

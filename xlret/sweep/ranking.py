@@ -91,8 +91,12 @@ def goal_values(job: SweepJob, configuration: Configuration) -> tuple[float, ...
 
 
 def ranking(job: SweepJob, configurations: Iterable[Configuration]) -> list[Ranked]:
-    """All configurations, those that finished first, the best by the first goal before the others."""
-    rows = [seen(job, configuration) for configuration in configurations]
+    """All configurations with their results on the disk, in the order of `best_first`."""
+    return best_first(job, [seen(job, configuration) for configuration in configurations])
+
+
+def best_first(job: SweepJob, rows: Iterable[Ranked]) -> list[Ranked]:
+    """Those that finished first, the best by the first goal before the others."""
 
     def order(row: Ranked) -> tuple[bool, float]:
         goals = row.goals(job)

@@ -7,6 +7,7 @@ runs/sweeps/<name>/
 """
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from rich.console import Console
 
@@ -16,6 +17,7 @@ from xlret.sweep.checks import check_sweep, example_configurations
 from xlret.sweep.comparison import compared
 from xlret.sweep.configuration import Configuration, seeds_of, trial_directory
 from xlret.sweep.in_process import in_process, sweep_in_process
+from xlret.sweep.kept_results import keep_results
 from xlret.sweep.ranking import Ranked, ranking
 from xlret.sweep.report import write_report
 from xlret.sweep.result import read_result
@@ -25,19 +27,21 @@ from xlret.sweep.table import write_tables
 from xlret.sweep.trial import renew_metrics
 
 
-def sweep(job: SweepJob, console: Console, *, without_ray: bool = False) -> list[Ranked]:
+def sweep(job: SweepJob, console: Console, *, without_ray: bool = False, results: Path | None = None) -> list[Ranked]:
     """Trains and evaluates what is missing of a sweep, and lays out what there is; however it ends.
 
     Args:
         job: the sweep.
         console: where progress and the table are shown.
         without_ray: one training after the other in this process.
+        results: a file that the trials which have ended are added to; see `kept_results`.
 
     Returns:
         All configurations, the best first.
 
     Raises:
-        UserError: something cannot be used, which shows before the first training; or another process runs the sweep.
+        UserError: something cannot be used, which shows before the first training; or another process runs the sweep;
+            `results` are of another sweep.
         KeyboardInterrupt: it was stopped; the tables are of what was done.
     """
     if without_ray:
@@ -46,6 +50,8 @@ def sweep(job: SweepJob, console: Console, *, without_ray: bool = False) -> list
     check_sweep(job, examples)
     _renew(job, examples)
     search = search_of(job)
+    if results is not None:  # before the first training: that it can be added to shows now
+        keep_results(job, examples, results)
     write_text(job.out / "sweep.yaml", as_yaml(job))
     try:
         if without_ray:
@@ -55,6 +61,8 @@ def sweep(job: SweepJob, console: Console, *, without_ray: bool = False) -> list
 
             sweep_on_ray(job, search, console)
     finally:
+        if results is not None:
+            keep_results(job, search.proposed.values(), results)
         rows = ranking(job, search.proposed.values())
         tests = compared(job, rows)
         console.print(write_tables(job, rows, tests), markup=False)

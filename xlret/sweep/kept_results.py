@@ -1,0 +1,182 @@
+"""The finished trials of a sweep as a file of JSON lines: what is kept of them where their runs are not.
+
+A line a trial: its result, without what is long or of the machine's own (settings of evaluations, paths), where it was trained,
+and the average precision of every question, so that the table, tests included, can be laid out from the file alone.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from xlret.config import Settings
+from xlret.errors import DataError, UserError
+from xlret.files import write_text
+from xlret.sweep.comparison import compared, question_means
+from xlret.sweep.configuration import Configuration, seeds_of, trial_directory
+from xlret.sweep.evaluations import EVALUATIONS
+from xlret.sweep.ranking import Ranked, best_first
+from xlret.sweep.result import TrialResult, read_result
+from xlret.sweep.settings import SweepJob
+from xlret.sweep.table import as_markdown
+
+_DIGITS = 5
+"""Of a question's average precision; a test needs no more, and lines are a third as long."""
+
+
+class Questions(Settings):
+    """The pooled average precision of every question, each its mean over languages."""
+
+    ids_sha256: str
+    """Of the questions' names, in order: values of other questions are not to be compared."""
+    values: tuple[float, ...]
+    """In the order of the names."""
+
+
+class KeptTrial(TrialResult):
+    """A line of the file."""
+
+    sweep: str
+    """Name of the sweep."""
+    commit: str | None
+    """Of the xlret that trained it; None for an installed one, and where nothing was trained."""
+    hardware: Mapping[str, Any]
+    """That it was evaluated on."""
+    questions: Questions | None
+    """None where it was not evaluated."""
+
+
+def keep_results(job: SweepJob, configurations: Iterable[Configuration], path: Path) -> int:
+    """Adds the trials that have ended for good to a file; those that are in it stay where they are.
+
+    Args:
+        job: the sweep.
+        configurations: those of its configurations whose trials are looked for, in the order in which new ones are added.
+        path: of the file; it appears, whole, with the first trial.
+
+    Returns:
+        How many are new.
+
+    Raises:
+        UserError: the file is of another sweep, or has a trial of the same name that another training made.
+        DataError: a line of it is no trial.
+    """
+    kept = {(trial.configuration, trial.seed): trial for trial in read_kept(job, path)} if path.exists() else {}
+    before = len(kept)
+    for configuration in configurations:
+        for seed in seeds_of(job, configuration):
+            directory = trial_directory(job, configuration, seed)
+            result = read_result(directory)
+            if result is None or not result.known:
+                continue
+            trial = _kept(job, result, directory)
+            known = kept.setdefault((trial.configuration, seed), trial)
+            if known.fingerprints != trial.fingerprints:
+                raise UserError(
+                    f"{path} has {trial.configuration} with seed {seed} from another training than {directory}; name another "
+                    "file, or take that line out"
+                )
+            kept[trial.configuration, seed] = trial  # it may have been evaluated on more meanwhile
+    lines = [json.dumps(trial.model_dump(mode="json", exclude={"evaluations"}), ensure_ascii=False) for trial in kept.values()]
+    if not lines:
+        return 0
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_text(path, "".join(f"{line}\n" for line in lines))
+    return len(kept) - before
+
+
+def read_kept(job: SweepJob, path: Path) -> list[KeptTrial]:
+    """The trials of a file that `keep_results` wrote.
+
+    Raises:
+        UserError: there is no such file, or it is of another sweep.
+        DataError: a line of it is no trial.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"cannot read {path}, the results of a sweep: {error}") from error
+    trials = []
+    for number, line in enumerate(lines, start=1):
+        try:
+            trials.append(KeptTrial.model_validate_json(line))
+        except ValidationError as error:
+            raise DataError(
+                f"{path}:{number}: not a trial as xlret sweep --results writes it: {error.errors()[0]['msg']}"
+            ) from error
+    if odd := [trial.sweep for trial in trials if trial.sweep != job.name]:
+        raise UserError(f"{path} is of the sweep {odd[0]}, and this is {job.name}; name its recipe, or another file")
+    return trials
+
+
+def kept_table(job: SweepJob, path: Path) -> str:
+    """The table of a sweep, in Markdown, from a file of its trials; below it the hardware and commits that it is from.
+
+    Args:
+        job: the sweep, which says seeds, goals, columns and what the tests are against.
+        path: of the file.
+
+    Raises:
+        UserError, DataError: as of `read_kept`.
+    """
+    of_seeds = [trial for trial in read_kept(job, path) if trial.seed in job.seeds]
+    by_name: dict[str, list[KeptTrial]] = {}
+    for trial in of_seeds:
+        by_name.setdefault(trial.configuration, []).append(trial)
+    rows = best_first(job, [_row(job, trials) for trials in by_name.values()])
+    by_key = {(trial.configuration, trial.seed): trial for trial in of_seeds}
+    tests = compared(job, rows, lambda row, result: _means(by_key[row.configuration.name, result.seed]))
+    devices = dict.fromkeys(
+        str(trial.hardware.get("gpu") or f"{trial.hardware.get('cpus')} CPUs, no GPU") for trial in of_seeds if trial.hardware
+    )
+    commits = dict.fromkeys(trial.commit for trial in of_seeds if trial.commit)
+    origin = f"Evaluated on: {', '.join(devices) or 'unknown'}. Commits: {', '.join(commits) or 'unknown'}."
+    return f"{as_markdown(job, rows, tests)}\n{origin}\n"
+
+
+def _kept(job: SweepJob, result: TrialResult, directory: Path) -> KeptTrial:
+    evaluation, run = (_read(directory / name) for name in (f"{EVALUATIONS}/evaluation/evaluation.json", "run.json"))
+    questions = None
+    if result.status == "finished":
+        means = question_means(directory)
+        names = sorted(means)
+        digest = hashlib.sha256("\n".join(names).encode()).hexdigest()
+        questions = Questions(ids_sha256=digest, values=tuple(round(means[name], _DIGITS) for name in names))
+    values = result.model_dump(mode="json", exclude={"evaluations", "fingerprints"})
+    return KeptTrial(
+        **values,
+        fingerprints={_without_folders(name): value for name, value in result.fingerprints.items()},
+        sweep=job.name,
+        commit=run.get("commit"),
+        hardware=evaluation.get("hardware") or run.get("hardware") or {},
+        questions=questions,
+    )
+
+
+def _without_folders(name: str) -> str:
+    """
+    >>> _without_folders("corpus /home/me/corpora/ntrex/train"), _without_folders("plan")
+    ('corpus ntrex/train', 'plan')
+    """
+    kind, space, path = name.partition(" ")
+    return f"{kind}{space}{'/'.join(Path(path).parts[-2:])}"
+
+
+def _row(job: SweepJob, trials: list[KeptTrial]) -> Ranked:
+    first = trials[0]
+    configuration = Configuration(first.configuration, first.label, first.point, first.settings)
+    seeds = seeds_of(job, configuration)
+    return Ranked(configuration, tuple(sorted(trials, key=lambda trial: seeds.index(trial.seed))), len(seeds))
+
+
+def _means(trial: KeptTrial) -> dict[str, float]:
+    """Question -> its value; questions are called by their number, which sorts as their names did."""
+    assert trial.questions is not None, "a configuration that has finished was evaluated"
+    return {f"{trial.questions.ids_sha256} {number:09d}": value for number, value in enumerate(trial.questions.values)}
+
+
+def _read(path: Path) -> dict[str, Any]:
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
