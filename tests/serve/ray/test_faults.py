@@ -101,6 +101,7 @@ def test_the_reranker_of_the_release_orders_the_best_hits(running: Service, rele
     np.testing.assert_allclose([scores[place] for place in range(deepest)], 1 / (1 + np.exp(-logits)), atol=1e-5)
 
 
+@pytest.mark.slow  # 40 s until another one is up
 def test_a_killed_reranker_costs_the_order_and_not_the_answer(running: Service) -> None:
     running.whole()
     (reranker,) = running.processes("reranker")
