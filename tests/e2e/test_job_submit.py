@@ -74,7 +74,6 @@ def head(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait(timeout=10)
-        time.sleep(1)  # workers of other groups write their last lines when they see that the raylet is gone
         shutil.rmtree(temporary, ignore_errors=True)
 
 
