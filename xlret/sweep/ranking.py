@@ -85,11 +85,6 @@ def seen(job: SweepJob, configuration: Configuration) -> Ranked:
     return Ranked(configuration, tuple(result for result in results if result is not None), len(seeds))
 
 
-def goal_values(job: SweepJob, configuration: Configuration) -> tuple[float, ...] | None:
-    """What a search is told of a configuration: see `Ranked.goals`."""
-    return seen(job, configuration).goals(job)
-
-
 def ranking(job: SweepJob, configurations: Iterable[Configuration]) -> list[Ranked]:
     """All configurations with their results on the disk, in the order of `best_first`."""
     return best_first(job, [seen(job, configuration) for configuration in configurations])
