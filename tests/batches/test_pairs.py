@@ -103,15 +103,18 @@ def test_hard_negatives_come_on_top_and_absent_ones_are_no_pairs(
     corpora: Path, reranker: tuple[Reranker, Path], tmp_path: Path
 ) -> None:
     corpus = ParallelCorpus.open(corpora / "train")
-    mined = [Mined(group, [(group + 1) % corpus.n_groups], [0.5]) for group in range(0, corpus.n_groups, 2)]
+    mined = [Mined(group, [(group + 1) % corpus.n_groups], [group / 64], 2.0) for group in range(0, corpus.n_groups, 2)]
     write_hard_negatives(corpus.path, tmp_path / "mined", mined, made_by="tests")
-    assemble = Assembler(Inputs((tmp_path / "mined",), PlanSettings(batch_size=B), SwitchSettings(), reranker[1], 2, 1))
+    inputs = Inputs((tmp_path / "mined",), PlanSettings(batch_size=B), SwitchSettings(), reranker[1], 2, 1, reranked=True)
+    assemble = Assembler(inputs)
     plan, batch = assemble.plan.step(1), assemble(1, 0, 1)
     assert isinstance(batch, AssembledPairs)
-    pairs, labels = iter(texts_of(batch, reranker[0])), iter(batch.labels)
+    pairs, labels, scores = iter(texts_of(batch, reranker[0])), iter(batch.labels), iter(batch.teacher_scores.tolist())
     for row, group in enumerate(plan.group):
         mine = [next(pairs) for _ in range(2 + (group % 2 == 0))]
         assert [next(labels) for _ in mine] == [1, *[0] * (len(mine) - 1)]
+        of_teacher = [2.0, np.nan, group / 64] if group % 2 == 0 else [np.nan, np.nan]  # sampled ones have no score
+        np.testing.assert_array_equal([next(scores) for _ in mine], of_teacher)
         if group % 2 == 0:
             hard = next(iter(corpus.passages(plan.passage_lang[row], np.array([(group + 1) % corpus.n_groups]))))
             assert plainly(mine[-1][1]) == plainly(hard)

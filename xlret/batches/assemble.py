@@ -237,13 +237,20 @@ class Assembler:
         _, (queries, passages) = self._texts(whole, 0)
         hard, hard_clusters = self._hard_negatives(corpus, share, first_row)
         drawn = draw_negatives(whole, corpus.clusters(whole.group), rows, self._inputs.negatives, self._inputs.plan.seed)
-        pairs, labels = [], []
+        teacher_bC: NDArray[np.float32] | None = None
+        if self._inputs.reranked:
+            teacher_bC = corpus.hard_negative_scores(share.group, self._inputs.hard_negatives)
+        pairs, labels, scores = [], [], []
         for position, row in enumerate(rows):
-            own = slice(position * self._inputs.hard_negatives, (position + 1) * self._inputs.hard_negatives)
-            mined = [text for text, cluster in zip(hard[own], hard_clusters[own], strict=True) if cluster >= 0]
-            answers = [passages[row].text, *(passages[other].text for other in drawn[position]), *mined]
+            first = position * self._inputs.hard_negatives
+            mined = [number for number in range(self._inputs.hard_negatives) if hard_clusters[first + number] >= 0]
+            sampled = [passages[other].text for other in drawn[position]]
+            answers = [passages[row].text, *sampled, *(hard[first + number] for number in mined)]
             pairs += [(queries[row].text, answer) for answer in answers]
             labels += [1] + [0] * (len(answers) - 1)
+            if teacher_bC is not None:
+                of_mined = teacher_bC[position, 1:][mined].tolist()
+                scores += [float(teacher_bC[position, 0]), *[np.nan] * len(sampled), *of_mined]
         ids = self._pair_tokeniser.ragged(pairs)
         mine = slice(rows.start, rows.stop)
         words, switched = _count((queries[mine], passages[mine]))
@@ -256,6 +263,7 @@ class Assembler:
             labels=np.array(labels, dtype=np.int64),
             words=words,
             switched=switched,
+            teacher_scores=np.array(scores, dtype=np.float32),
         )
 
     def _hard_negatives(self, corpus: ParallelCorpus, share: StepPlan, first_row: int) -> tuple[list[str], IntArray]:

@@ -1,6 +1,6 @@
 """A reranker's batches: each query with its passage, with passages of other rows of the batch, and with hard negatives."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +23,8 @@ class AssembledPairs:
     labels: IntArray  # [N]: 1 for the pair of a query and its own passage
     words: int  # words of the sides that may be switched
     switched: int
+    teacher_scores: NDArray[np.float32] = field(default_factory=lambda: np.empty(0, np.float32))
+    """[N]: a teacher's scores of the pairs, NaN where nothing scored them; none where the loss takes none over."""
 
     @property
     def tokens(self) -> int:

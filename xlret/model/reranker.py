@@ -56,10 +56,10 @@ class Reranker(nn.Module):
         self.tokeniser = PairTokeniser(tokenizer, card)
 
     def forward(self, ids_BT: Tensor, types_BT: Tensor, mask_BT: Tensor) -> Tensor:
-        """Logits [B] of padded pairs, float32 under autocast too."""
+        """Logits [B] of padded pairs, float32 under autocast too; float64 where the weights are."""
         types = {"token_type_ids": types_BT} if self.card.types else {}
         logits_B1: Tensor = self.classifier(input_ids=ids_BT, attention_mask=mask_BT, **types).logits
-        return logits_B1[:, 0].float()
+        return logits_B1[:, 0] if logits_B1.dtype == torch.float64 else logits_B1[:, 0].float()
 
     def logits(self, pairs: PairIds, budget: int) -> Tensor:
         """Logits of pairs in their order, [N], with little padding: sorted by length and cut into chunks.
@@ -99,7 +99,7 @@ class Reranker(nn.Module):
         self.eval()
         try:
             with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16"):
-                scores: NDArray[np.float32] = self.logits(ids, tokens_per_batch).cpu().numpy()
+                scores: NDArray[np.float32] = self.logits(ids, tokens_per_batch).float().cpu().numpy()
         finally:
             self.train(training)
         return scores

@@ -38,7 +38,10 @@ def load_step(job: TrainJob, directory: Path, device: torch.device) -> Step:
     if job.model == "reranker":
         reranker = Reranker.load(directory, device=str(device))
         _checkpoint_activations(job, reranker.classifier)
-        return RerankerStep(reranker, job.tokens_per_forward, autocast, job.reranker.dev_negatives).to(device)
+        how = job.reranker
+        return RerankerStep(
+            reranker, job.tokens_per_forward, autocast, how.dev_negatives, how.loss, how.teacher_temperature
+        ).to(device)
     encoder = Encoder.load(directory, device=str(device))
     if job.encoder.lora.rank:
         add_adapters(encoder.backbone, job.encoder.lora, job.seed)

@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 from xlret.batches.negative_languages import NegativeLanguage
 from xlret.batches.settings import PlanSettings
 from xlret.config import PathSetting, Settings
-from xlret.model.losses.settings import LossSettings
+from xlret.model.losses.settings import TAUGHT, ListLoss, LossSettings
 from xlret.model.processor import PrecisionSetting
 from xlret.model.settings import EncoderSettings
 from xlret.switch.settings import SwitchSettings
@@ -32,10 +32,21 @@ class OptimiserSettings(Settings):
 class RerankerSettings(Settings):
     """How a reranker is trained and measured inside the run; a retriever has no use for it."""
 
+    loss: ListLoss = "pointwise"
+    """pointwise: is each passage the query's, by itself (binary cross-entropy). pairwise: is the positive ahead of each
+    negative (RankNet). listwise: which of its candidates is the query's (a softmax over them). rank_distillation, margin_mse:
+    a teacher's scores of mined hard negatives, as a distribution or as margins."""
+    teacher_temperature: float = Field(1.0, gt=0)
+    """Of rank_distillation: what the teacher's scores are divided by."""
     negatives: int = Field(4, ge=0)
     """Passages of other rows of the batch that each query is paired with; `hard_negatives` come on top."""
     dev_negatives: int = Field(15, ge=1)
     """Wrong passages of each list that the dev evaluation ranks."""
+
+    @property
+    def is_taught(self) -> bool:
+        """Whether a batch has to bring a teacher's scores."""
+        return self.loss in TAUGHT
 
 
 class DevSettings(Settings):
@@ -86,7 +97,7 @@ class TrainJob(Settings):
     storage: PathSetting = Path("runs")
     """Where runs are kept; on a cluster a path that all nodes share."""
     model: Literal["retriever", "reranker"] = "retriever"
-    """retriever: an encoder with InfoNCE. reranker: a cross-encoder with one logit and binary cross-entropy."""
+    """retriever: an encoder with the loss of `loss`. reranker: a cross-encoder with one logit and that of `reranker.loss`."""
     corpora: tuple[PathSetting, ...] = Field(min_length=1)
     """Directories of prepared corpora to train on."""
     steps: int = Field(1000, ge=1)
@@ -144,7 +155,9 @@ class TrainJob(Settings):
                 raise ValueError("adapters are for a retriever: a reranker's new head is no adapter; leave encoder.lora out")
             if self.cached:
                 raise ValueError("cached is for a retriever, whose loss sees all vectors at once; leave it out")
-            raise ValueError(f"loss.kind {self.loss.kind} compares vectors, which a reranker has none of; leave it out")
+            raise ValueError(
+                f"loss.kind {self.loss.kind} compares vectors, which a reranker has none of; leave it out and set reranker.loss"
+            )
         if self.switch.objective == "contrast":
             raise ValueError(f"objective contrast goes with loss.kind infonce, not {self.loss.kind}; set one of the two back")
         if self.loss.has_reranked and not self.hard_negatives:
@@ -177,6 +190,11 @@ class TrainJob(Settings):
                 raise ValueError("a reranker has no vectors to cut; leave encoder.dimensions out")
             if not self.reranker.negatives + self.hard_negatives:
                 raise ValueError("a reranker needs wrong passages; set reranker.negatives or hard_negatives to 1 or more")
+            if self.reranker.is_taught and not self.hard_negatives:
+                raise ValueError(
+                    f"reranker.loss {self.reranker.loss} takes over a teacher's scores of hard negatives; mine some "
+                    "(xlret mine) and set hard_negatives to 1 or more"
+                )
             if self.reranker.negatives >= self.plan.batch_size:
                 raise ValueError(
                     f"reranker.negatives {self.reranker.negatives} are taken from the other rows of a batch of "

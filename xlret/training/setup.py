@@ -66,7 +66,7 @@ def set_up(job: TrainJob, directory: Path) -> SetUp:
         parallel=parallel,
         pair_weights=tuple(sorted(job.loss.pair_weights.items())) if job.model == "retriever" else (),
         negative_language=job.negative_language,
-        reranked=job.loss.has_reranked,
+        reranked=job.reranker.is_taught if job.model == "reranker" else job.loss.has_reranked,
     )
     assemble = Assembler(inputs)
     assemble(0, 0, max(1, job.ray.workers))

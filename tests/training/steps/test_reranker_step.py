@@ -1,4 +1,4 @@
-"""A reranker's loss and gradients over processes, through real DDP, against one process."""
+"""A reranker's step: its losses over the pairs of a batch, and settings that make no sense for it."""
 
 import numpy as np
 import pytest
@@ -8,6 +8,7 @@ from torch.nn import functional
 
 from xlret.batches.pairs import AssembledPairs
 from xlret.errors import UserError
+from xlret.model.losses.settings import ListLoss
 from xlret.model.reranker import Reranker, start_reranker
 from xlret.model.settings import EncoderSettings, FreshEncoder
 from xlret.tokens.pairs import Pair
@@ -18,22 +19,24 @@ from xlret.training.steps.reranker import RerankerStep
 TEXTS = ["ba ba", "be bi bo bu", "bo bo bo bu ba be", "bu " * 20]
 PAIRS: list[Pair] = [(query, passage) for query in TEXTS for passage in TEXTS][:10]
 LABELS = [1, 0, 0, 0, 0, 1, 0, 0, 1, 0]
-FIRST = 7  # pairs of the first of two workers: as many for both, a wrong mean would not show
+SCORES = [2.0, float("nan"), 0.5, -1.0, 1.0, 3.0, 1.0, float("nan"), 0.3, -0.2]  # a teacher's
+LOSSES: tuple[ListLoss, ...] = ("pointwise", "pairwise", "listwise", "rank_distillation", "margin_mse")
 
 
-def step_of() -> RerankerStep:
+def step_of(loss: ListLoss = "pointwise") -> RerankerStep:
     fresh = FreshEncoder(vocabulary=200, layers=1, hidden=32, heads=2, feed_forward=64, max_positions=64)
     reranker = start_reranker(EncoderSettings(fresh=fresh), lambda: TEXTS, 0)
     random = torch.Generator().manual_seed(1)
     with torch.no_grad():
         for weight in reranker.parameters():
             weight.add_(0.3 * torch.randn(weight.shape, generator=random))
-    return RerankerStep(reranker.double(), tokens_per_forward=64, autocast=False)
+    return RerankerStep(reranker.double(), tokens_per_forward=64, autocast=False, loss=loss)
 
 
 def batch(reranker: Reranker, rows: slice) -> AssembledPairs:
     ids = reranker.tokeniser.ragged(PAIRS[rows])
-    return AssembledPairs(0, 0, "mono", Ragged(ids.ids, ids.lengths), ids.types, np.array(LABELS[rows]), 0, 0)
+    labels, scores = np.array(LABELS[rows]), np.array(SCORES[rows], np.float32)
+    return AssembledPairs(0, 0, "mono", Ragged(ids.ids, ids.lengths), ids.types, labels, 0, 0, scores)
 
 
 def gradient(module: nn.Module) -> list[float]:
@@ -48,8 +51,9 @@ def test_the_loss_is_the_mean_cross_entropy_of_the_pairs() -> None:
     assert scores.std() > 0.02
 
 
-def test_some_steps_tell_the_pairs_apart() -> None:
-    step = step_of().float()
+@pytest.mark.parametrize("loss", ["pointwise", "listwise"])
+def test_some_steps_tell_the_pairs_apart(loss: ListLoss) -> None:
+    step = step_of(loss).float()
     optimiser = torch.optim.AdamW(step.parameters(), lr=3e-3)
     everything = batch(step.reranker, slice(None))
     for _ in range(60):
@@ -57,13 +61,18 @@ def test_some_steps_tell_the_pairs_apart() -> None:
         optimiser.step()
         optimiser.zero_grad()
     scores = step.reranker.score(PAIRS)
-    assert scores[np.array(LABELS) == 1].min() > scores[np.array(LABELS) == 0].max()
+    rows = np.cumsum(LABELS)
+    for row in range(1, max(rows) + 1):
+        of_row = scores[rows == row]
+        assert of_row[0] > of_row[1:].max()
 
 
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
         ({"reranker": {"negatives": 0}}, "a reranker needs wrong passages"),
+        ({"reranker": {"loss": "margin_mse"}}, "margin_mse takes over a teacher's scores of hard negatives"),
+        ({"loss": {"kind": "margin_mse"}, "hard_negatives": 1}, "leave it out and set reranker.loss"),
         ({"reranker": {"negatives": 16}}, "taken from the other rows of a batch of 16"),
         (
             {"switch": {"policy": "ml", "lexicons": ["/x"], "objective": "contrast"}},

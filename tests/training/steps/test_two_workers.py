@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,40 +12,44 @@ import torch
 import torch.distributed as dist
 from together import run_together
 
+from xlret.training.steps.base import Step
 from xlret.training.steps.cached import CachedRetrieverStep
 from xlret.training.steps.retriever import RetrieverStep
 
-FIRST = 7  # pairs of the first of two workers: as many for both, a wrong mean would not show
+FIRST = 8  # pairs, of two lists, of the first of two workers: as many for both, a wrong mean would not show
 
 
 def worker(rank: int, place: str) -> None:
-    """One of two training processes: a reranker, a retriever through DDP, and one with cached gradients."""
+    """One of two training processes: rerankers of all losses, a retriever through DDP, and one with cached gradients."""
     torch.set_num_threads(1)
     dist.init_process_group("gloo", init_method=f"file://{place}/rendezvous", rank=rank, world_size=2)
-    reranker = test_reranker_step.step_of()
-    pairs = test_reranker_step.batch(reranker.reranker, slice(FIRST) if rank == 0 else slice(FIRST, None))
-    steps = [(reranker, pairs)]
+    steps: list[tuple[Step, Any]] = []
+    for loss in test_reranker_step.LOSSES:
+        reranker = test_reranker_step.step_of(loss)
+        pairs = test_reranker_step.batch(reranker.reranker, slice(FIRST) if rank == 0 else slice(FIRST, None))
+        steps.append((reranker, pairs))
     for kind in (RetrieverStep, CachedRetrieverStep):
         retriever = test_cached.step_of(kind)
         steps.append((retriever, test_cached.batch(retriever, slice(3 * rank, 3 * rank + 3))))
     results = []
     for step, batch in steps:
         step.distribute()
-        loss = torch.tensor(step.run(batch)["loss"], dtype=torch.float64)
-        dist.all_reduce(loss)
-        results.append((loss.item() / 2, test_cached.gradient(step)))
+        mean = torch.tensor(step.run(batch)["loss"], dtype=torch.float64)
+        dist.all_reduce(mean)
+        results.append((mean.item() / 2, test_cached.gradient(step)))
     if rank == 1:
         Path(place, "results.json").write_text(json.dumps(results))
 
 
 def test_two_workers_have_the_gradient_of_one(tmp_path: Path) -> None:
     results = json.loads((run_together(worker, 2, (), tmp_path) / "results.json").read_text())
-    reranker, retriever = test_reranker_step.step_of(), test_cached.step_of(RetrieverStep)
-    # a reranker's logits are float32, though its gradients are not; its workers have unequal numbers of pairs
-    alone = [
-        (reranker.run(test_reranker_step.batch(reranker.reranker, slice(None)))["loss"], reranker, 1e-5),
-        *[(retriever.run(test_cached.batch(retriever, slice(None)))["loss"], retriever, 1e-9)] * 2,
-    ]
+    retriever = test_cached.step_of(RetrieverStep)
+    alone: list[tuple[float, Step, float]] = []
+    for kind in test_reranker_step.LOSSES:
+        reranker = test_reranker_step.step_of(kind)
+        whole = test_reranker_step.batch(reranker.reranker, slice(None))
+        alone.append((reranker.run(whole)["loss"], reranker, 1e-6))  # the mean over unequal numbers is taken in float32
+    alone += [(retriever.run(test_cached.batch(retriever, slice(None)))["loss"], retriever, 1e-9)] * 2
     for (loss, mine), (wanted_loss, step, within) in zip(results, alone, strict=True):
         wanted = np.array(test_cached.gradient(step))
         assert loss == pytest.approx(wanted_loss, rel=within)

@@ -15,6 +15,10 @@ HOTTEST, COLDEST = 1.0, 0.01
 
 
 LossKind = Literal["infonce", "four_way", "xlco", "mimo", "lakda", "clear", "jensen_shannon", "rank_distillation", "margin_mse"]
+ListLoss = Literal["pointwise", "pairwise", "listwise", "rank_distillation", "margin_mse"]
+"""Losses of a reranker."""
+TAUGHT: tuple[ListLoss, ...] = ("rank_distillation", "margin_mse")
+"""Those of them that take over a teacher's scores."""
 _PARALLEL: dict[LossKind, tuple[Side, ...]] = {
     "xlco": SIDES,
     "mimo": SIDES,
