@@ -14,6 +14,7 @@ from xlret.search.passages import Passage
 from xlret.search.probing import ProbingPlan
 from xlret.search.query import SearchOptions, options_of_each
 from xlret.search.shard import Shard
+from xlret.search.trial_reading import try_reading
 
 
 def merged(
@@ -60,14 +61,18 @@ class SearchIndex:
 
         Args:
             path: the directory.
-            verify_files: compare the checksums of all files first (about 1 s per GB).
+            verify_files: compare the checksums of all files first (about 1 s per GB), and read them on trial (`trial_reading`).
 
         Raises:
             UserError: there is no index.
             CorruptError: a file is missing, damaged or foreign; the message names it.
         """
         version_dir = current_version(path)
-        manifest = verify(version_dir) if verify_files else read_manifest(version_dir)
+        if verify_files:
+            manifest = verify(version_dir)
+            try_reading(version_dir, manifest)
+        else:
+            manifest = read_manifest(version_dir)
         return cls.from_manifest(version_dir, manifest)
 
     @classmethod

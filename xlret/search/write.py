@@ -31,6 +31,7 @@ from xlret.search.manifest import (
     verify,
     write_manifest,
 )
+from xlret.search.trial_reading import made_here
 from xlret.search.vectors.store import Vectors
 
 _ROWS_AT_ONCE = 65_536
@@ -206,6 +207,7 @@ def publish(index_dir: Path, directory: Path, manifest: IndexManifest) -> Path:
             for path in fresh.iterdir():
                 path.chmod(0o444)
             verify(fresh)
+    made_here(version, manifest)
     write_text(index_dir / CURRENT_FILE, manifest.version + "\n")
     return version
 

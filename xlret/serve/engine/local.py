@@ -150,6 +150,7 @@ class LocalShards(LocalBackend["dict[int, Shard]"]):
     def _open_shards(self, path: Path) -> "dict[int, Shard]":
         from xlret.search.probing import ProbingPlan
         from xlret.search.shard import Shard
+        from xlret.search.trial_reading import try_reading
 
         index = path / INDEX
         verify_files(path, [f"{INDEX}/{MANIFEST}"], self._check)
@@ -157,6 +158,7 @@ class LocalShards(LocalBackend["dict[int, Shard]"]):
         mine = range(self._group, len(manifest.shards), self._groups)
         files = chain(manifest.files.values(), *(manifest.shards[number].files() for number in mine))
         verify_files(path, [f"{INDEX}/{file.file}" for file in files], self._check)
+        try_reading(index, manifest, mine)
         plan = ProbingPlan.open(index, manifest)
         return {number: Shard.open(index, number, manifest, plan, verify=False) for number in mine}
 
