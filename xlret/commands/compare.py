@@ -7,11 +7,10 @@ from rich.console import Console
 
 from xlret.commands.frame import new_app
 from xlret.errors import UserError
-from xlret.evaluation import comparison_table
 from xlret.evaluation.comparison import compare_systems, measures_of, read_system
-from xlret.evaluation.comparison_page import comparison_page
-from xlret.evaluation.report import print_rows
-from xlret.files import directory_beside, expand_path, write_text
+from xlret.evaluation.comparison_files import print_comparison, write_comparison
+from xlret.evaluation.system_names import named_systems
+from xlret.files import directory_beside, expand_path
 
 EPILOGUE = """\
 examples:
@@ -51,41 +50,15 @@ def compare(
         replace: replace one that is there already
         seed: of permutations and bootstrap
     """
-    named = [_named(text) for text in evaluations]
+    named = {name: expand_path(Path(path)) for name, path in named_systems(evaluations).items()}
     if len(named) < 2:
         raise UserError("comparing needs two evaluations or more; see xlret compare --help")
-    names = _short_names([path for _, path in named])
-    systems = [read_system(name or short, path) for (name, path), short in zip(named, names, strict=True)]
-    result = compare_systems(systems, measure or measures_of(named[0][1]), seed=seed)
+    systems = [read_system(name, path) for name, path in named.items()]
+    result = compare_systems(systems, measure or measures_of(next(iter(named.values()))), seed=seed)
     console = Console(highlight=False, soft_wrap=True)
-    print_rows(*comparison_table.system_rows(result), None, console)
-    for sentence in comparison_table.explanation(result):
-        console.print(sentence, markup=False)
-    print_rows(*comparison_table.pair_rows(result), "every pair", console)
+    print_comparison(result, console)
     if out is not None:
         with directory_beside(expand_path(out), replace=replace) as fresh:
-            write_text(fresh / "comparison.md", comparison_table.markdown(result))
-            write_text(fresh / "comparison.csv", comparison_table.as_csv(result))
-            write_text(fresh / "comparison.tex", comparison_table.latex(result))
-            directories = {system.name: path for system, (_, path) in zip(systems, named, strict=True)}
-            page = comparison_page(" against ".join(result.systems), result, systems, directories)
-            write_text(fresh / "comparison.html", page)
+            write_comparison(fresh, result, systems, named)
         console.print(f"written to {out}", markup=False)
     return 0
-
-
-def _named(text: str) -> tuple[str | None, Path]:
-    name, separator, path = text.partition("=")
-    return (name, expand_path(Path(path))) if separator and "/" not in name else (None, expand_path(Path(text)))
-
-
-def _short_names(paths: list[Path]) -> list[str]:
-    """The ends of the paths, as much of them as tells them apart, without what all have at their end."""
-    parts = [(path.parent if path.name == "evaluation.json" else path).parts for path in paths]
-    while min(map(len, parts)) > 1 and len({part[-1] for part in parts}) == 1:
-        parts = [part[:-1] for part in parts]
-    for length in range(1, max(map(len, parts)) + 1):
-        names = ["/".join(part[-length:]) for part in parts]
-        if len(set(names)) == len(names):
-            return names
-    return [str(path) for path in paths]

@@ -9,6 +9,7 @@ from xlret.commands.frame import Flat, new_app
 from xlret.config import settings_from
 from xlret.evaluation.benchmarks import BENCHMARKS
 from xlret.evaluation.settings import EvaluateSettings
+from xlret.evaluation.system_names import named_systems
 
 EPILOGUE = f"""\
 examples:
@@ -18,6 +19,9 @@ examples:
   xlret evaluate --encoder intfloat/multilingual-e5-small \\
       --query-prompt "query: " --passage-prompt "passage: " \\
       --benchmark tatoeba --data ../shared/data/tatoeba --languages de sw
+
+  xlret evaluate --encoder start=intfloat/multilingual-e5-small ours=runs/NAME/model \\
+      --benchmark xquad-r --data ../shared/data/xquad-r --out tables/xquad-r
 
   xlret evaluate --encoder runs/NAME/model --benchmark custom --data my/collection \\
       --split test --lang en
@@ -38,6 +42,9 @@ and, besides:
       all texts word by word into English first
   --out new --compare old/evaluation.json
       paired tests, corrected for their number
+
+Several encoders share what is read and tokenised; each has its directory in --out,
+which ends in comparison.md, .csv, .tex and .html, as xlret compare writes them.
 
 benchmarks: {", ".join(f"{benchmark.name} ({benchmark.title})" for benchmark in BENCHMARKS.values())}
 
@@ -102,7 +109,7 @@ app: App = new_app("evaluate", "Measure an encoder within, across and over all l
 @app.default
 def evaluate(
     *,
-    encoder: str | None = None,
+    encoder: tuple[str, ...] = (),
     settings: Annotated[EvaluateSettings | None, Flat] = None,
     out: Path | None = None,
     replace: bool = False,
@@ -111,13 +118,19 @@ def evaluate(
     """Encodes, searches, prints the tables, writes what --out asks for.
 
     Args:
-        encoder: a directory saved by xlret or sentence-transformers, or a hub name; none for a baseline, run or their reranker
+        encoder: a directory saved by xlret or sentence-transformers, or a hub name; none for a baseline, run or their
+            reranker. Several are compared: each may have NAME= before it
         out: directory to write to
         replace: replace an evaluation that is there already
         compare: evaluation.json of another encoder on the same set, to test the difference to
     """
-    from xlret.evaluation.run import evaluate_encoder
-
     settings = settings or settings_from(EvaluateSettings, {})
-    evaluate_encoder(encoder, settings, out, replace=replace, compare_with=compare)
+    if len(encoder) > 1:
+        from xlret.evaluation.several import evaluate_encoders
+
+        evaluate_encoders(named_systems(encoder), settings, out, replace=replace, compare_with=compare)
+    else:
+        from xlret.evaluation.run import evaluate_encoder
+
+        evaluate_encoder(next(iter(encoder), None), settings, out, replace=replace, compare_with=compare)
     return 0

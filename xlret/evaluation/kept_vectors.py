@@ -149,6 +149,7 @@ class KeptVectors:
                 precision=self._settings.precision,
                 tokens_per_batch=self._settings.tokens_per_batch or 8192,
                 progress=f"{retrieval_set.name}: queries" if self._progress else None,
+                remember=True,
             )
             fresh = path.with_suffix(f".{os.getpid()}.partial")
             save_file({"vectors": np.ascontiguousarray(vectors_QD)}, fresh)

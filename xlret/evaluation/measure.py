@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -119,22 +119,36 @@ KnownVectors = dict[tuple[Side, str], NDArray[np.float32]]
 """The vectors of texts that sets share, by side and text."""
 
 
+class PreparedSet(NamedTuple):
+    """A set with the rankings that need no encoder, so that several encoders can share them."""
+
+    retrieval_set: RetrievalSet
+    rankings: list[Reorder]
+    """Of the baseline and the run, see `rankings_given`."""
+
+
 def measure(
-    encoder: Encoder | None, retrieval_set: RetrievalSet, method: Method, known: KnownVectors | None = None
+    encoder: Encoder | None,
+    retrieval_set: RetrievalSet,
+    method: Method,
+    known: KnownVectors | None = None,
+    rankings: list[Reorder] | None = None,
 ) -> Measured:
     """Encodes a set and ranks its passages for every query, with and without the change that the method asks for.
 
     Args:
         encoder, retrieval_set, method: what is measured, on what, and how. Without an encoder the method names a ranking.
         known: vectors that are not made again, see `encoded`.
+        rankings: of the method's baseline and run, where they were made already.
     """
     began = time.monotonic()
-    rankings_given, retrieval_set = _rankings_given(retrieval_set, method)
+    if rankings is None:
+        rankings, retrieval_set = rankings_given(retrieval_set, method.baseline, method.run)
     mining: MiningScores | None = None
     passages_PD: FloatMatrix | StoredPassages
     component: LanguageComponent | None = None
     if encoder is None:
-        rankings_given = rankings_given or _order_of_candidates(retrieval_set)
+        rankings = rankings or _order_of_candidates(retrieval_set)
         queries_QD = np.zeros((len(retrieval_set.query_ids), 1), np.float32)
         passages_PD = np.zeros((len(retrieval_set.passage_ids), 1), np.float32)
     elif retrieval_set.mining is not None:
@@ -144,7 +158,7 @@ def measure(
     elif method.vectors is not None and not retrieval_set.candidates:
         kept = _kept(encoder, method, method.vectors)
         queries_QD, stored = kept.queries(retrieval_set), kept.passages(retrieval_set)
-        is_reordered = method.balance != "none" or method.reranker is not None or bool(rankings_given)
+        is_reordered = method.balance != "none" or method.reranker is not None or bool(rankings)
         passages_PD = stored if stored.count > MOST_IN_MEMORY and not is_reordered else stored.matrix()
     else:
         title = retrieval_set.name
@@ -154,7 +168,7 @@ def measure(
     if mining is None:
         component, queries_QD, passages_PD = _without_language(retrieval_set, queries_QD, passages_PD, method)
     depth = max(method.depth, TOP)
-    changed = method.balance != "none" or method.reranker is not None or bool(rankings_given)
+    changed = method.balance != "none" or method.reranker is not None or bool(rankings)
 
     def ranked(reorder: Reorder | None = None) -> Evaluation:
         return evaluate(
@@ -167,33 +181,33 @@ def measure(
             measures=method.measures,
         )
 
-    rankings: dict[str, Evaluation] = {}
+    by_ranking: dict[str, Evaluation] = {}
     calibrated_from = None
     base: Reorder | None = None
-    if rankings_given and (encoder is not None or len(rankings_given) > 1):
-        base = fused(rankings_given, with_vectors=encoder is not None)
-    elif rankings_given:
-        base = rankings_given[0]
-    if rankings_given and encoder is not None:
-        rankings["encoder alone"] = ranked()
+    if rankings and (encoder is not None or len(rankings) > 1):
+        base = fused(rankings, with_vectors=encoder is not None)
+    elif rankings:
+        base = rankings[0]
+    if rankings and encoder is not None:
+        by_ranking["encoder alone"] = ranked()
     evaluation = ranked(base)
-    if rankings:
-        rankings["fused"] = evaluation
+    if by_ranking:
+        by_ranking["fused"] = evaluation
     if method.balance != "none":
         assert isinstance(passages_PD, np.ndarray), "what reorders has all vectors in memory"
         calibration = method.calibration or calibration_of(retrieval_set, passages_PD)
         calibrated_from = calibration.made_from
-        rankings["none"] = evaluation
-        rankings[method.balance] = evaluation = ranked(BalancedRanking(method.balance, queries_QD, calibration))
+        by_ranking["none"] = evaluation
+        by_ranking[method.balance] = evaluation = ranked(BalancedRanking(method.balance, queries_QD, calibration))
     elif method.reranker is not None:
         score = partial(method.reranker.score, tokens_per_batch=method.tokens_per_batch, precision=method.precision)
-        if not rankings:
-            rankings["encoder alone" if encoder is not None else "first ranking"] = evaluation
+        if not by_ranking:
+            by_ranking["encoder alone" if encoder is not None else "first ranking"] = evaluation
         reranked = reranking(retrieval_set, score, method.rerank_depth)
-        rankings["reranked"] = evaluation = ranked(reranked if base is None else _after(base, reranked))
+        by_ranking["reranked"] = evaluation = ranked(reranked if base is None else _after(base, reranked))
     evaluation = replace(evaluation, mining=mining)
     seconds = (encoded_at - began, time.monotonic() - encoded_at)
-    return Measured(retrieval_set, evaluation, rankings, calibrated_from, component, *seconds)
+    return Measured(retrieval_set, evaluation, by_ranking, calibrated_from, component, *seconds)
 
 
 def _without_language(
@@ -325,14 +339,22 @@ def _order_of_candidates(retrieval_set: RetrievalSet) -> list[Reorder]:
     return [candidates_order(retrieval_set.candidates, retrieval_set.passage_langs)]
 
 
-def _rankings_given(retrieval_set: RetrievalSet, method: Method) -> tuple[list[Reorder], RetrievalSet]:
-    """The rankings that need no encoder, and the set with what did not fit counted."""
-    rankings = [] if method.baseline is None else [bm25(retrieval_set, method.baseline)]
-    if method.run is None:
+def rankings_given(
+    retrieval_set: RetrievalSet, baseline: Statistics | None, run: Path | None
+) -> tuple[list[Reorder], RetrievalSet]:
+    """The rankings that need no encoder, and the set with what did not fit counted.
+
+    Args:
+        retrieval_set: what is ranked.
+        baseline: BM25, with which statistics.
+        run: a TREC run.
+    """
+    rankings = [] if baseline is None else [bm25(retrieval_set, baseline)]
+    if run is None:
         return rankings, retrieval_set
-    run = trec_run(method.run, retrieval_set)
-    left_out = dict(retrieval_set.left_out) | dict(run.left_out)
-    return [*rankings, run.reorder], replace(retrieval_set, left_out=left_out)
+    read = trec_run(run, retrieval_set)
+    left_out = dict(retrieval_set.left_out) | dict(read.left_out)
+    return [*rankings, read.reorder], replace(retrieval_set, left_out=left_out)
 
 
 def encoded(

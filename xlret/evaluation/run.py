@@ -16,7 +16,7 @@ from xlret.evaluation.balance_effect import effect_rows
 from xlret.evaluation.benchmarks import benchmark
 from xlret.evaluation.benchmarks.custom import custom_set, is_collection, pairs_alone
 from xlret.evaluation.evaluate import Evaluation
-from xlret.evaluation.measure import KnownVectors, Measured, Method, measure
+from xlret.evaluation.measure import KnownVectors, Measured, Method, PreparedSet, measure, rankings_given
 from xlret.evaluation.pools import as_pools
 from xlret.evaluation.save import read_scores, scores_of, write_evaluation
 from xlret.evaluation.sets import RetrievalSet, from_corpus
@@ -44,6 +44,7 @@ def evaluate_encoder(
     compare_with: Path | None = None,
     console: Console | None = None,
     sets: Sequence[RetrievalSet] | None = None,
+    prepared: Iterable[PreparedSet] | None = None,
 ) -> list[Evaluation]:
     """Evaluates an encoder on every set of a benchmark, prints the tables and writes `out`, in one step at the end.
 
@@ -57,6 +58,7 @@ def evaluate_encoder(
         compare_with: `evaluation.json` of another encoder on the same set.
         console: where to print; standard output by default. One that is quiet gets no progress bars either.
         sets: what `retrieval_sets` gives, where it was read already.
+        prepared: what `sets_to_measure` gives, where it was made already.
 
     Raises:
         UserError: something of these cannot be used.
@@ -73,17 +75,17 @@ def evaluate_encoder(
     settings = settings.model_copy(update={"precision": precision})
     if encoder is not None and (warning := slow_bfloat16(precision, "precision", gpu=gpu)) is not None:
         console.print(warning, markup=False)
-    out = None if out is None else _checked_out(expand_path(out), replace)
+    out = None if out is None else checked_out(expand_path(out), replace)
     earlier = None if compare_with is None else read_scores(expand_path(compare_with))
     method = _method(encoder, settings, depth=settings.run_depth if out else 0, progress=not console.quiet)
-    prepared = _prepared_sets(settings, sets)
+    prepared = sets_to_measure(settings, sets) if prepared is None else prepared
     model = None if encoder is None else Encoder.load(encoder, device=_device(), **settings.overrides())
     name = " + ".join(str(part) for part in (encoder, settings.baseline, settings.run) if part is not None)
     name = name or str(settings.reranker)
     measured = []
     known: KnownVectors | None = None if settings.pool in (None, "pooled") else {}  # parts share texts
-    for retrieval_set in prepared:
-        measured.append(measure(model, retrieval_set, method, known))
+    for retrieval_set, rankings in prepared:
+        measured.append(measure(model, retrieval_set, method, known, rankings))
         _print_measured(measured[-1], settings, console)
     values = summary(name, settings, measured)
     differences, incomparable = _differences(measured, earlier)
@@ -133,7 +135,12 @@ def retrieval_sets(settings: EvaluateSettings) -> Iterator[RetrievalSet]:
     return iter([with_changes(retrieval_set, caution=pairs_alone(corpus.manifest))])
 
 
-def _checked_out(out: Path, replace: bool) -> Path:
+def checked_out(out: Path, replace: bool) -> Path:
+    """The directory for an evaluation.
+
+    Raises:
+        UserError: something is there, and it is no evaluation or may not be replaced.
+    """
     if out.exists() and not (replace and (out / "evaluation.json").is_file()):
         raise UserError(f"{out} exists already; choose another place{'' if replace else ', or add --replace'}")
     return out
@@ -160,6 +167,18 @@ def _method(encoder: str | None, settings: EvaluateSettings, depth: int, progres
         index=settings.index,
         progress=progress,
     )
+
+
+def sets_to_measure(settings: EvaluateSettings, sets: Iterable[RetrievalSet] | None = None) -> Iterator[PreparedSet]:
+    """The sets as they will be encoded, each with the rankings that need no encoder, made when it is asked for.
+
+    Args:
+        settings: what to evaluate on.
+        sets: what `retrieval_sets` gives, where it was read already.
+    """
+    for retrieval_set in _prepared_sets(settings, sets):
+        rankings, counted = rankings_given(retrieval_set, settings.baseline, settings.run)
+        yield PreparedSet(counted, rankings)
 
 
 def _prepared_sets(settings: EvaluateSettings, sets: Iterable[RetrievalSet] | None) -> Iterable[RetrievalSet]:
