@@ -84,7 +84,10 @@ SERVING: Mapping[str, Metric] = _by_name(
             {**_PATH, "status": "statuses of HTTP", "error": "codes of serve/errors.py"},
         ),
         Metric("xlret_request_ms", "histogram", "ms", "from the first byte of a request to the last of its answer", _PATH),
-        Metric("xlret_stage_ms", "histogram", "ms", "stages of a search", {"stage": "encode, search, rerank, highlight"}),
+        Metric(
+            "xlret_stage_ms", "histogram", "ms", "stages of a search",
+            {"stage": "read (its body), parse, encode, search, rerank, highlight, write"},
+        ),
         Metric("xlret_texts", "counter", "texts", "queries, inputs and documents", _PATH),
         Metric("xlret_shards", "counter", "shards", "shards asked", {"state": "ok, failed"}),
         Metric("xlret_partial", "counter", "answers", "answers that lack shards"),
@@ -92,6 +95,7 @@ SERVING: Mapping[str, Metric] = _by_name(
         Metric("xlret_hits_expected", "counter", "hits", "hits by the language's share of the passages", _LANG),
         Metric("xlret_release", "gauge", "0 or 1", "1 for the release that answers", {"release": "releases since the start"}),
         Metric("xlret_in_work", "gauge", "requests", "requests in work"),
+        Metric("xlret_wait_ms", "gauge", "ms", "that a question which came now would wait for the encoder"),
         Metric("xlret_backends_down", "gauge", "backends", "backends that do not answer at the moment"),
     ]
 )  # fmt: skip

@@ -41,7 +41,7 @@ def test_every_request_to_a_server_is_a_line(release: Path, tmp_path: Path, capf
     assert search["request_id"] == "mine-1"
     assert (search["method"], search["route"], search["status"]) == ("POST", "/v1/search", 200)
     assert (search["release"], search["texts"], search["shards"]) == ("tied", 1, {"ok": 2, "failed": 0})
-    assert set(search["took_ms"]) == {"encode", "search", "rerank", "highlight", "total"}
+    assert set(search["took_ms"]) == {"read", "parse", "encode", "search", "rerank", "highlight", "total", "write"}
     assert search["took_ms"]["total"] <= search["ms"]
     assert search["source"] == "127.0.0.1"
     assert search["bytes_in"] > 0 < search["bytes_out"]

@@ -84,6 +84,41 @@ def test_a_free_backend_that_is_busy_gets_a_batch_after_a_short_wait() -> None:
     asyncio.run(run())
 
 
+def test_calls_share_a_queue_and_the_oldest_go_first() -> None:
+    async def run() -> None:
+        backend = Backend()
+        backend.open.clear()
+        batcher = Batcher(backend, BatchSettings(calls=2, queries=32))
+        tasks = [asyncio.ensure_future(batcher.submit([number], deadline())) for number in range(50)]
+        await until(lambda: len(backend.calls) == 2)
+        backend.open.set()
+        assert await asyncio.gather(*tasks) == [[2 * number] for number in range(50)]
+        assert [len(call) for call in backend.calls] == [25, 13, 8, 4]
+        assert [number for call in backend.calls for number in call] == list(range(50))
+
+    asyncio.run(run())
+
+
+def test_the_wait_is_told_from_the_pace_of_the_last_calls() -> None:
+    async def run() -> None:
+        async def slow(items: list[int], deadline: float) -> list[int]:
+            await asyncio.sleep(0.05 * len(items))
+            return items
+
+        batcher = Batcher(slow, BatchSettings(calls=1, queries=2))
+        await asyncio.gather(*(batcher.submit([number], deadline()) for number in range(2)))
+        assert batcher.wait_s == 0
+        tasks = [asyncio.ensure_future(batcher.submit([number], deadline())) for number in range(10)]
+        await asyncio.sleep(0)  # all are queued, and no call has begun
+        began, told = time.monotonic(), batcher.wait_s
+        await asyncio.gather(*tasks)
+        took = time.monotonic() - began
+        assert took / 3 < told < took * 3
+        assert batcher.wait_s == 0
+
+    asyncio.run(run())
+
+
 def test_a_call_that_nobody_waits_for_is_cancelled_and_a_queued_item_is_never_sent() -> None:
     async def run() -> None:
         backend = Backend()

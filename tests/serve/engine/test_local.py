@@ -5,6 +5,7 @@ import hashlib
 import shutil
 import subprocess
 import sys
+import time
 from collections import Counter
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -196,3 +197,35 @@ def test_weights_that_are_cut_short_are_an_error_and_not_the_end_of_the_process(
     command = [sys.executable, "-c", CHILD, str(tmp_path / release.name)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert (done.returncode, done.stdout.count("model.safetensors was cut short")) == (0, 1), done.stderr
+
+
+def test_questions_together_and_one_by_one_are_answered_alike_while_the_loop_goes_on(release: Path) -> None:
+    """What an ingress does that holds the encoder: it is asked within the process, in a thread."""
+
+    async def run() -> None:
+        async with serving(release, batch={"cache_bytes": 0}) as (client, gateway):
+            texts = [question for question in QUESTIONS.values() for _ in range(8)]
+            alone = [await search(client, query=question, query_language="en") for question in QUESTIONS.values()]
+            ticks = 0
+
+            async def tick() -> None:
+                nonlocal ticks
+                while True:
+                    ticks += 1
+                    await asyncio.sleep(0)
+
+            ticking = asyncio.ensure_future(tick())
+            encoded = asyncio.ensure_future(gateway.live.encode(texts * 20, "query", time.monotonic() + 60))
+            await asyncio.sleep(0)
+            before, ticks = ticks, 0
+            vectors = await encoded
+            assert ticks > before
+            ticking.cancel()
+            direct = Encoder.load(release / "encoder").encode(texts, "query")
+            np.testing.assert_allclose(vectors[: len(texts)], direct, atol=1e-6)
+            together = await asyncio.gather(*(search(client, query=text, query_language="en") for text in texts))
+            for number, answer in enumerate(together):
+                expected = alone[number // 8].results[0].hits
+                assert [hit.id for hit in answer.results[0].hits] == [hit.id for hit in expected]
+
+    asyncio.run(run())

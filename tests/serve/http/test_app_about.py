@@ -211,7 +211,7 @@ def test_each_request_is_recorded_without_its_words() -> None:
         good, bad = records
         assert (good.status, good.release, good.texts, good.shards_ok, good.shards_failed) == (200, "red", 2, 4, 0)
         assert sum(good.hits.values()) == 6
-        assert set(good.took_ms) == {"encode", "search", "rerank", "highlight", "total"}
+        assert set(good.took_ms) == {"read", "parse", "encode", "search", "rerank", "highlight", "total", "write"}
         assert sum(good.corpus.values()) == pytest.approx(1)
         assert good.queries is None
         assert (bad.status, bad.error) == (422, "invalid_request")

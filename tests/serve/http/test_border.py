@@ -71,7 +71,7 @@ class House:
 @pytest.fixture
 def house() -> Iterator[House]:
     inside, records, gate = Inside(), [], Gate(LoadSettings(requests=2, texts=10, reading=3))
-    border = Border(inside, LimitSettings(body_bytes=MOST, body_s=0.5), gate, Keys(), [records.append], POSTED, Sources())
+    border = Border(inside, LimitSettings(body_bytes=MOST, body_s=0.5), gate, Keys(), [records.append], POSTED, Sources(), {})
     with served(border) as port:
         yield House(port, inside, gate, records)
 
@@ -273,7 +273,7 @@ def test_request_ids(house: House) -> None:
 def test_keys(path: str, key: str | None, status: int) -> None:
     async def run() -> httpx.Response:
         border = Border(
-            Inside(), LimitSettings(), Gate(LoadSettings()), Keys.from_texts([API, OTHER], [ADMIN]), [], POSTED, Sources()
+            Inside(), LimitSettings(), Gate(LoadSettings()), Keys.from_texts([API, OTHER], [ADMIN]), [], POSTED, Sources(), {}
         )
         async with httpx.AsyncClient(transport=httpx.ASGITransport(border), base_url="http://x") as client:
             request = client.build_request("GET", "/", headers={} if key is None else {"authorization": f"Bearer {key}"})
@@ -289,7 +289,7 @@ def test_keys(path: str, key: str | None, status: int) -> None:
 
 def test_a_key_is_refused_before_the_body_is_read() -> None:
     inside = Inside()
-    border = Border(inside, LimitSettings(), Gate(LoadSettings()), Keys.from_texts([API]), [], POSTED, Sources())
+    border = Border(inside, LimitSettings(), Gate(LoadSettings()), Keys.from_texts([API]), [], POSTED, Sources(), {})
     with served(border) as port:
         connection = Raw(port)
         connection.send(b"POST /v1/x HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{")

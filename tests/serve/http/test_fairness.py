@@ -3,6 +3,7 @@
 import asyncio
 import time
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -129,5 +130,33 @@ def test_many_requests_of_one_client_leave_the_others_in() -> None:
             assert [(await task).status_code for task in modest] == [200, 200]
             answers = await asyncio.gather(*greedy)
             assert sorted(answer.status_code for answer in answers) == [200] * 6 + [429] * 24
+
+    asyncio.run(run())
+
+
+def test_who_would_wait_too_long_is_refused_unread_and_who_has_the_time_is_not() -> None:
+    async def run() -> None:
+        house = House(deadline={"timeout_ms": 1000}, batch={"encoder_calls": 1, "queries": 1, "cache_bytes": 0})
+        house.encoder.trouble.seconds = 0.2
+        async with house.client() as client:
+
+            async def ask(**more: Any) -> httpx.Response:
+                return await client.post("/v1/search", json={"query": "cat", "highlight": False, "timeout_ms": 30_000, **more})
+
+            assert (await ask()).status_code == 200  # now it is known how long a question takes
+            assert house.gateway.status()["wait_ms"] == 0
+            waiting = [asyncio.ensure_future(ask(query=f"cat {number}")) for number in range(8)]
+            await until(lambda: house.gateway.status()["wait_ms"] > 1000)
+            kind = {"content-type": "application/json"}
+            refused = await client.post("/v1/search", content=b"{no json", headers=kind)
+            assert refused.status_code == 429
+            assert int(refused.headers["retry-after"]) >= 1
+            assert "questions wait for" in refused.json()["error"]["message"]
+            short = await ask(timeout_ms=1500)
+            assert (short.status_code, short.json()["error"]["code"]) == (429, "overloaded")
+            assert (await client.get("/v1/info")).status_code == 200
+            assert [answer.status_code for answer in await asyncio.gather(*waiting)] == [200] * 8
+            assert (await ask(timeout_ms=1500)).status_code == 200
+            assert house.encoder.trouble.calls == 10  # nothing was encoded for those that were refused
 
     asyncio.run(run())

@@ -8,6 +8,10 @@ from contextlib import contextmanager
 from xlret.serve.errors import ApiError
 from xlret.serve.settings import LoadSettings
 
+_WAIT_SHARE = 0.5
+"""Of the time for an answer, that a question may have to wait for the encoder; the rest is for encoding it and what follows.
+Whoever would wait longer is told at once, and the encoder does not work for answers that come too late."""
+
 
 class Gate:
     """How much is in work, in all and by client; what would be too much is refused at once.
@@ -17,10 +21,12 @@ class Gate:
 
     Args:
         settings: the numbers of requests and of texts that may be in work, and one client's share.
+        wait_s: how long a question that came now would wait for the encoder, in seconds.
     """
 
-    def __init__(self, settings: LoadSettings) -> None:
+    def __init__(self, settings: LoadSettings, wait_s: Callable[[], float] = lambda: 0.0) -> None:
         self.settings = settings
+        self.wait_s = wait_s
         self.requests = 0
         self.texts = 0
         self.reading = 0
@@ -30,26 +36,37 @@ class Gate:
         self._reading_of: Counter[str] = Counter()
         self._bytes_of: Counter[str] = Counter()
 
-    def check(self, source: str = "") -> None:
+    def check(self, source: str = "", time_s: float | None = None) -> None:
         """Whether one more request could be taken on.
 
+        Args:
+            source: who it is from.
+            time_s: how long its answer may take, of one that needs the encoder. None: this is not looked at.
+
         Raises:
-            ApiError: 429 when too much is in work, 503 when the server is shutting down.
+            ApiError: 429 when too much is in work, or it would wait too long to be answered in its time; 503 when the server is
+                shutting down.
         """
         if self.draining:
             raise ApiError(503, "this server is shutting down; send the request again", retry_after=1)
         if self.requests >= self.settings.requests:
             raise ApiError(429, f"{self.requests} requests are in work, which is the most; try again after Retry-After")
         self._check_share(source, self._requests_of[source] + 1, self.settings.requests - self.requests - 1, "requests in work")
+        if time_s is not None and (wait_s := self.wait_s()) > _WAIT_SHARE * time_s:
+            raise ApiError(
+                429,
+                f"questions wait for {wait_s:.1f} s, too long to be answered within {time_s:g} s; try again after Retry-After",
+                retry_after=wait_s,
+            )
 
     @contextmanager
-    def enter(self, texts: int, source: str = "") -> Iterator[None]:
+    def enter(self, texts: int, source: str = "", time_s: float | None = None) -> Iterator[None]:
         """Counts a request and its texts as in work until the block ends.
 
         Raises:
             ApiError: as `check`, and 429 when there would be too many texts.
         """
-        self.check(source)
+        self.check(source, time_s)
         if self.texts and self.texts + texts > self.settings.texts:
             raise ApiError(429, f"{self.texts} texts are in work and {texts} more are too many; try again after Retry-After")
         self.requests += 1

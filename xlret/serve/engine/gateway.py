@@ -44,7 +44,7 @@ class Gateway:
         names = ["encoder", "highlight", "reranker", *(f"group {number}" for number in range(len(shards)))]
         health = {name: Health(settings.deadline) for name in names}
         self.settings = settings
-        self.gate = Gate(settings.load)
+        self.gate = Gate(settings.load, lambda: 0.0 if self._live is None else self._live.wait_s)
         self.cache = VectorCache(settings.batch.cache_bytes)
         self._backends = Backends(encoder, shards, reranker, health)
         self._read = read
@@ -98,6 +98,7 @@ class Gateway:
             "leaving": sorted(self._leaving),
             "requests": self.gate.requests,
             "texts": self.gate.texts,
+            "wait_ms": 1000 * self.gate.wait_s(),
             "down": sorted(name for name, health in self._backends.health.items() if health.down),
             "cache": {
                 "vectors": self.cache.vectors,

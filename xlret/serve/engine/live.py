@@ -139,6 +139,11 @@ class Live:
                 self._unused.set()
 
     @property
+    def wait_s(self) -> float:
+        """How long a question that came now would wait for the encoder, in seconds."""
+        return self._lanes["query"].wait_s
+
+    @property
     def users(self) -> int:
         """Requests that use the release."""
         return self._users

@@ -189,7 +189,11 @@ class LocalShards(LocalBackend["dict[int, Shard]"]):
     async def search(
         self, release: str, vectors_QD: NDArray[np.float32], options: Sequence[SearchOptions], along: Sequence[int]
     ) -> GroupHits:
-        shards = self._loaded(release)  # each in a thread of its own, as far as there are threads
+        shards = self._loaded(release)
+        if len(shards) == 1:  # one way to a thread and back, not two
+            (shard,) = shards.values()
+            return await self._run(lambda: _with_passages(shards, [shard.search(vectors_QD, options)], along))
+        # Each in a thread of its own, as far as there are threads.
         hits = await _all([self._run(_search(shard, vectors_QD, options)) for shard in shards.values()])
         return await self._run(lambda: _with_passages(shards, hits, along))
 

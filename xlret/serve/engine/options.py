@@ -9,8 +9,13 @@ from xlret.search.query import SearchOptions, check_options, indexed_languages
 from xlret.serve.engine.info import ReleaseInfo
 from xlret.serve.errors import ApiError
 from xlret.serve.schema.requests import SearchRequest
-from xlret.serve.settings import LimitSettings
+from xlret.serve.settings import LimitSettings, ServeSettings
 from xlret.text.languages import language
+
+
+def time_limit_s(timeout_ms: int | None, settings: ServeSettings) -> float:
+    """Seconds from a request's last byte to its answer, for what it asks for (None: the default)."""
+    return min(timeout_ms or settings.deadline.timeout_ms, settings.limits.timeout_ms) / 1000
 
 
 def check_size(request: SearchRequest, limits: LimitSettings) -> None:

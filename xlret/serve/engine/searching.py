@@ -18,7 +18,7 @@ from xlret.serve.engine.highlight import nearest_sentences
 from xlret.serve.engine.hits import Missing, PassageRow, QueryHit, is_short, merged, reason, sigmoid
 from xlret.serve.engine.info import direction
 from xlret.serve.engine.live import Live, now
-from xlret.serve.engine.options import check_size, code_of, search_options
+from xlret.serve.engine.options import check_size, code_of, search_options, time_limit_s
 from xlret.serve.errors import ApiError
 from xlret.serve.record import RequestRecord
 from xlret.serve.schema.answers import (
@@ -74,8 +74,7 @@ class _Search:
         self.record = record
         self.missing = Missing()
         self.took = dict.fromkeys(("encode", "search", "rerank", "highlight"), 0.0)
-        milliseconds = request.timeout_ms or gateway.settings.deadline.timeout_ms
-        self.deadline = record.complete + min(milliseconds, gateway.settings.limits.timeout_ms) / 1000
+        self.deadline = record.complete + time_limit_s(request.timeout_ms, gateway.settings)
         self.depth = max(request.top_k, gateway.settings.rerank_depth) if request.rerank else request.top_k
         self.needs_text = request.include_text or request.rerank
         self.options = search_options(request, live.info, gateway.settings.limits, self.depth)
@@ -83,6 +82,10 @@ class _Search:
     async def run(self) -> SearchAnswer:
         """All stages."""
         began = now()
+        self.record.took_ms = {
+            "read": 1000 * (self.record.complete - self.record.arrived),
+            "parse": 1000 * (began - self.record.complete),
+        }
         questions = await self._questions()
         self._tick("encode", began)
         began = now()
@@ -266,7 +269,8 @@ class _Search:
             record.corpus = {code: shares.corpus for code, shares in share.items()}
         took = {**self.took, "total": 1000 * (now() - record.arrived)}
         record.hits = dict(Counter(hit.language for result in results for hit in result.hits))
-        record.took_ms, record.partial_reason = took, self.missing.sentence(info.shards)
+        record.took_ms |= took
+        record.partial_reason = self.missing.sentence(info.shards)
         record.shards_ok, record.shards_failed = info.shards - failed, failed
         return SearchAnswer(
             results=results,
@@ -304,7 +308,8 @@ async def search(gateway: Gateway, request: SearchRequest, record: RequestRecord
             loaded, 504 when nothing answers in time.
     """
     check_size(request, gateway.settings.limits)
-    with gateway.gate.enter(len(request.texts), record.source), gateway.live.pin() as live:
+    time_s = time_limit_s(request.timeout_ms, gateway.settings)
+    with gateway.gate.enter(len(request.texts), record.source, time_s), gateway.live.pin() as live:
         record.release, record.texts = live.info.name, len(request.texts)
         if gateway.settings.log.queries:
             record.queries = request.texts

@@ -18,6 +18,7 @@ from xlret.serve.engine.backends import Control
 from xlret.serve.engine.gateway import Gateway
 from xlret.serve.engine.hits import reason
 from xlret.serve.engine.info import direction, names
+from xlret.serve.engine.options import time_limit_s
 from xlret.serve.errors import ApiError
 from xlret.serve.http.access import Keys
 from xlret.serve.http.border import Border
@@ -81,7 +82,8 @@ def build_app(
     sources, log = Sources(settings.load.trusted_proxies), RequestLog(settings.log)
 
     def bordered(app: ASGIApp) -> ASGIApp:
-        border = Border(app, settings.limits, gateway.gate, keys, [log, *observers], _POSTED, sources)
+        time_s = {"/v1/search": time_limit_s(None, settings)}
+        border = Border(app, settings.limits, gateway.gate, keys, [log, *observers], _POSTED, sources, time_s)
         return with_cors(border, allowed)
 
     app = _App(bordered)

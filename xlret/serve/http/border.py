@@ -8,7 +8,7 @@ import asyncio
 import re
 import time
 import uuid
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -44,6 +44,7 @@ class Border:
         observers: called with the record of every request when it has ended.
         posted: paths that take a body by POST; to no other is one handed on.
         sources: tell who a request is from.
+        time_s: of paths whose requests need the encoder, how long an answer may take where the body does not say.
     """
 
     def __init__(
@@ -55,6 +56,7 @@ class Border:
         observers: Sequence[Observer],
         posted: Collection[str],
         sources: Sources,
+        time_s: Mapping[str, float],
     ) -> None:
         self.app = app
         self.limits = limits
@@ -63,6 +65,7 @@ class Border:
         self.observers = observers
         self.posted = posted
         self.sources = sources
+        self.time_s = time_s
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request (or the server's lifespan, which passes)."""
@@ -102,6 +105,8 @@ class Border:
         finally:
             record.route = getattr(scope.get("route"), "path", None)
             record.ms = 1000 * (time.monotonic() - record.arrived)
+            if "total" in record.took_ms:
+                record.took_ms["write"] = record.ms - record.took_ms["total"]
             for observe in self.observers:
                 observe(record)
 
@@ -119,7 +124,8 @@ class Border:
             answer.record.complete = time.monotonic()
             answer.record.bytes_in = len(body)
             if not path.startswith("/admin/"):
-                self.gate.check(source)  # before anything is parsed: saying no must be cheap
+                # Before anything is parsed: saying no must be cheap. One that says itself how long it has is looked at later.
+                self.gate.check(source, None if b'"timeout_ms"' in body else self.time_s.get(path))
             await self._run(scope, body, receive, answer)
 
     async def _read(self, headers: dict[bytes, bytes], receive: Receive, more: Callable[[int], None]) -> bytes:

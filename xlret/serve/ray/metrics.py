@@ -30,6 +30,7 @@ class Metrics:
         self._expected = made["xlret_hits_expected"]
         self._release = made["xlret_release"]
         self._in_work = made["xlret_in_work"]
+        self._wait = made["xlret_wait_ms"]
         self._down = made["xlret_backends_down"]
         self._named: set[str] = set()
 
@@ -57,6 +58,7 @@ class Metrics:
     def state(self, status: Mapping[str, Any]) -> None:
         """Takes in what `Gateway.status` says; to be called every few seconds."""
         self._in_work.set(status["requests"])
+        self._wait.set(status["wait_ms"])
         self._down.set(len(status["down"]))
         if status["release"] is not None:
             self._named.add(status["release"])
