@@ -143,6 +143,11 @@ class ReplicaSettings(Settings):
     target: float = Field(4.0, gt=0)
     """Calls in flight per replica that autoscaling aims at."""
 
+    @property
+    def highest(self) -> int:
+        """The most that there are at a time."""
+        return max(self.least, self.most)
+
 
 class ServeSettings(Settings):
     """Everything about serving that a recipe can say."""
@@ -175,6 +180,10 @@ class ServeSettings(Settings):
     which saves a search two ways between processes. auto: 0 where the release served first is small, else 1."""
     shard_threads: int = Field(2, ge=1)
     """Threads of a shard replica."""
+    encoder_in: Literal["auto", "ingress", "replicas"] = "auto"
+    """Where texts are encoded. ingress: every ingress has the encoder, and reserves its `encoder.cpus` and `gpus` as well,
+    which saves a search two ways between processes. replicas: in a deployment of its own. auto: in the ingress where that
+    searches all shards too, there is one machine, and `encoder` asks for one replica without a GPU; else apart."""
     encoder_threads: int = Field(1, ge=1)
     """Threads of torch in an encoder or reranker replica."""
     rerank: Literal["auto", "on", "off"] = "auto"

@@ -1,4 +1,4 @@
-"""A small release as `xlret serve` serves it unless told otherwise: its shards are searched in the ingress."""
+"""A small release as `xlret serve` serves it unless told otherwise: encoded and searched in the ingress."""
 
 import contextlib
 import http.client
@@ -50,13 +50,26 @@ def test_answers_are_those_of_the_index_called_in_process(running: Service, rele
         assert [hit["score"] for hit in result["hits"]] == pytest.approx(hits.scores[place].tolist(), abs=1e-5)
 
 
-def test_the_ingress_holds_the_shards_and_no_torch(running: Service) -> None:
+def test_the_ingress_holds_the_shards_and_the_encoder(running: Service) -> None:
     kinds = {one["kind"] for one in running.status()["replicas"]}
-    assert kinds == {"encoder", "ingress", "reranker"}
+    assert kinds == {"ingress", "reranker"}
     (ingress,) = running.processes("ingress")
     maps = Path(f"/proc/{ingress}/maps").read_text()
     assert "libfaiss" in maps or "faiss" in maps
-    assert "libtorch" not in maps
+    assert "libtorch" in maps
+
+
+def test_a_killed_ingress_is_back_with_its_encoder_and_clients_that_try_again_get_their_answers(running: Service) -> None:
+    running.whole()
+    (killed,) = running.processes("ingress")
+    with Load(running.address, tries=1000) as load:
+        load.wait(10)
+        os.kill(killed, signal.SIGKILL)
+        load.wait(20)
+        answers = load.stop()
+    assert not load.failed()
+    assert all(answer.whole for answer in answers)
+    assert killed not in running.processes("ingress")
 
 
 def test_swaps_under_load_lose_and_mix_nothing_and_a_damaged_release_is_refused(running: Service) -> None:

@@ -1,19 +1,22 @@
 """The service on Ray Serve: an ingress, an encoder, groups of shards, a reranker and the control, each with its replicas.
-(The shards of a small index are in the ingress.)
+(The shards of a small index are in the ingress, and on one machine so is its encoder.)
 
 The replicas are shells around what runs without Ray too: `app.build_app` and `Gateway` in the ingress, the backends of
 `local` in the others, `control.Releases` in the control. A swap changes what living replicas hold; nothing starts again.
 """
 
 import asyncio
+import gc
 import logging
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import ray
 from numpy.typing import NDArray
 from ray import serve
 
@@ -173,14 +176,14 @@ class IngressReplica:
         settings: ServeSettings,
         once: VerifiedOnce,
         control: Any,
-        encoder: Any,
+        encoder: Any | None,
         shards: Sequence[Any],
         reranker: Any | None,
         lines: Path | None,
     ) -> None:
         from xlret.serve.engine.gateway import Gateway
         from xlret.serve.engine.info import read_info
-        from xlret.serve.engine.local import LocalShards
+        from xlret.serve.engine.local import LocalEncoder, LocalShards
         from xlret.serve.ray.metrics import Metrics
 
         used: set[str] = set()
@@ -188,7 +191,7 @@ class IngressReplica:
         self._control = RemoteControl(control)
         self._metrics = Metrics()
         self._gateway = gateway = Gateway(
-            RemoteEncoder(encoder, used),
+            LocalEncoder(settings, check=once) if encoder is None else RemoteEncoder(encoder, used),
             [RemoteShards(group, used) for group in shards] or [LocalShards(settings, check=once)],
             None if reranker is None else RemoteReranker(reranker, used),
             settings,
@@ -253,12 +256,11 @@ def application(settings: ServeSettings, once: VerifiedOnce | None = None, lines
     record = read_record(resolve(_release(settings)))
     if settings.rerank == "auto":
         settings = settings.model_copy(update={"rerank": "on" if record.reranker else "off"})
-    if settings.shard_groups == "auto":
-        wants_replicas = max(settings.shard.least, settings.shard.most) > 1
-        in_ingress = record.index.passages <= SMALL and not wants_replicas
-        settings = settings.model_copy(update={"shard_groups": 0 if in_ingress else 1})
+    settings = _placed(settings, record.index.passages)
     control = _deployment(ControlReplica, CONTROL, ReplicaSettings(cpus=0, ongoing=1000), settings).bind(settings, once)
-    encoder = _deployment(EncoderReplica, "Encoder", settings.encoder, settings).bind(settings, once, control)
+    encoder = None
+    if settings.encoder_in == "replicas":
+        encoder = _deployment(EncoderReplica, "Encoder", settings.encoder, settings).bind(settings, once, control)
     shards = [
         _deployment(ShardReplica, f"Shards{group}", settings.shard, settings).bind(settings, once, control, group)
         for group in range(_groups(settings))
@@ -266,8 +268,32 @@ def application(settings: ServeSettings, once: VerifiedOnce | None = None, lines
     reranker = None
     if settings.rerank == "on":
         reranker = _deployment(RerankerReplica, "Reranker", settings.reranker, settings).bind(settings, once, control)
-    ingress = _deployment(IngressReplica, "Ingress", settings.ingress, settings)
+    ingress = _deployment(IngressReplica, "Ingress", _ingress(settings), settings)
     return ingress.bind(settings, once, control, encoder, shards, reranker, lines)
+
+
+def _placed(settings: ServeSettings, passages: int) -> ServeSettings:
+    """The settings with what they leave open decided: who searches so many passages, and who encodes questions."""
+    shard_groups, encoder_in = settings.shard_groups, settings.encoder_in
+    if shard_groups == "auto":
+        shard_groups = 0 if passages <= SMALL and settings.shard.highest == 1 else 1
+    if encoder_in == "auto":
+        is_alone = settings.encoder.highest == 1 and not settings.encoder.gpus and _machines() == 1
+        encoder_in = "ingress" if shard_groups == 0 and is_alone else "replicas"
+    return settings.model_copy(update={"shard_groups": shard_groups, "encoder_in": encoder_in})
+
+
+def _machines() -> int:
+    """Of the Ray that this process is connected to; where it is to none, the service has its own machine alone."""
+    return sum(node["Alive"] for node in ray.nodes()) if ray.is_initialized() else 1
+
+
+def _ingress(settings: ServeSettings) -> ReplicaSettings:
+    """The ingress with what it reserves for the encoder, where it holds that."""
+    ingress, encoder = settings.ingress, settings.encoder
+    if settings.encoder_in == "replicas":
+        return ingress
+    return ingress.model_copy(update={"cpus": ingress.cpus + encoder.cpus, "gpus": ingress.gpus + encoder.gpus})
 
 
 def app_from_config(args: dict[str, Any]) -> serve.Application:
@@ -305,7 +331,16 @@ def _deployment(kind: type, name: str, replicas: ReplicaSettings, settings: Serv
 
 def _follower(kind: str, duties: Duties, control: Any) -> Follower:
     _log_to_stderr()
+    duties = replace(duties, settle=_settle_memory)
     return Follower(serve.get_replica_context().replica_tag, kind, os.getpid(), duties, RemoteControl(control))
+
+
+def _settle_memory() -> None:
+    """What is there after loading stays: Python's collector need not walk through all of it again and again, which keeps
+    requests waiting for 0.1 s and more where torch is loaded. (Whatever was freed since the last time is collected first.)"""
+    gc.unfreeze()
+    gc.collect()
+    gc.freeze()
 
 
 def _log_to_stderr() -> None:
@@ -330,7 +365,8 @@ def _shards(group: int) -> str:
 
 def _kinds(settings: ServeSettings) -> list[str]:
     groups = [_shards(group) for group in range(_groups(settings))]
-    return [INGRESS, "encoder", *groups, *(["reranker"] if settings.rerank == "on" else [])]
+    encoder = ["encoder"] if settings.encoder_in == "replicas" else []
+    return [INGRESS, *encoder, *groups, *(["reranker"] if settings.rerank == "on" else [])]
 
 
 def _release(settings: ServeSettings) -> Path:

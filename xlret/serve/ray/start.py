@@ -223,7 +223,7 @@ def _cpus(settings: ServeSettings) -> int:
     """Ray's count of CPUs that all replicas fit into; on a smaller machine they share, which Ray need not know."""
 
     def most(replicas: ReplicaSettings) -> float:
-        return max(replicas.least, replicas.most) * replicas.cpus
+        return replicas.highest * replicas.cpus
 
     groups = 1 if settings.shard_groups == "auto" else settings.shard_groups
     total = most(settings.ingress) + most(settings.encoder) + groups * most(settings.shard)
