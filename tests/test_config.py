@@ -20,6 +20,7 @@ class Inner(Settings):
 class Outer(Settings):
     inner: Inner = Inner()
     many: tuple[Inner, ...] = ()
+    either: float | Inner = 1.0
 
 
 def test_recipe_and_overrides_are_read_and_kept_whole(tmp_path: Path) -> None:
@@ -34,10 +35,17 @@ def test_recipe_and_overrides_are_read_and_kept_whole(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("override", "sentence"),
     [
-        ("innr.size=7", "innr: unknown key; allowed here: inner, many"),
+        ("innr.size=7", "innr: unknown key; allowed here: either, inner, many"),
         ("inner.sise=7", "inner.sise: unknown key; allowed here: places, size"),
         ("inner.size=many", "inner.size is 'many': Input should be a valid integer"),
         ("inner.size=0", "inner.size is 0: Input should be greater than or equal to 1"),
+        ("inner=3", "inner is 3: Input should be a mapping of keys to values: places, size"),
+        ("many=3", "many is 3: Input should be a list"),
+        (
+            "either=x",
+            "either is 'x': Input should be a valid number, unable to parse string as a number, or: Input should",
+        ),
+        ("either={size: 0}", "either.size is 0: Input should be greater than or equal to 1"),
         ("inner.size", "is not of the form key.subkey=value"),
         ("inner.size=[1", "the value is not YAML"),
         ("many.4.size=1", "there is no '4' to set something in"),

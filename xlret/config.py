@@ -99,7 +99,14 @@ def settings_from(kind: type[S], values: Mapping[str, Any]) -> S:
     try:
         return kind.model_validate(values)
     except ValidationError as error:
-        raise UserError("; ".join(_sentence(kind, detail) for detail in error.errors()[:3])) from error
+        sentences: dict[str, str] = {}
+        for detail in error.errors():
+            key = ".".join(_location(kind, values, detail))
+            if key in sentences:  # another of the types that it may have
+                sentences[key] += f", or: {_message(detail)}"
+            else:
+                sentences[key] = _sentence(kind, key, detail)
+        raise UserError("; ".join(list(sentences.values())[:3])) from error
 
 
 def as_yaml(settings: Settings) -> str:
@@ -115,7 +122,7 @@ def sentence_of(error: ErrorDetails, key: str, show: Callable[[Any], str] = repr
         key: what the user calls the setting; empty for a combination of several.
         show: how the value is shown.
     """
-    message = str(error["msg"]).removeprefix("Value error, ")
+    message = _message(error)
     if error["type"] == "missing":
         return f"{key}: is needed and was not given"
     if not key:
@@ -171,13 +178,39 @@ def _assign(values: dict[str, Any], key: str, value: Any, said: str) -> None:
         inner[last] = value
 
 
-def _sentence(kind: type[Settings], error: ErrorDetails) -> str:
-    location = [str(part) for part in error["loc"]]
-    key = ".".join(location)
+def _sentence(kind: type[Settings], key: str, error: ErrorDetails) -> str:
     if error["type"] == "extra_forbidden":
-        allowed = _keys_at(kind, location[:-1])
+        allowed = _keys_at(kind, key.split(".")[:-1])
         return f"{key}: unknown key; allowed here: {', '.join(allowed)}" if allowed else f"{key}: unknown key"
-    return sentence_of(error, key)
+    sentence = sentence_of(error, key)
+    if error["type"] == "model_type" and (allowed := _keys_at(kind, key.split("."))):
+        sentence += f": {', '.join(allowed)}"
+    return sentence
+
+
+def _message(error: ErrorDetails) -> str:
+    """What is wrong, in the words of a recipe in place of Python's."""
+    if error["type"] in ("model_type", "dict_type"):
+        return "Input should be a mapping of keys to values"
+    if error["type"] in ("tuple_type", "list_type", "set_type", "frozen_set_type"):
+        return "Input should be a list"
+    return str(error["msg"]).removeprefix("Value error, ")
+
+
+def _location(kind: type[Settings], values: Any, error: ErrorDetails) -> list[str]:
+    """The keys that lead to an error, without the names that pydantic gives to each type that a setting may have."""
+    location = []
+    *parents, last = error["loc"] or [""]
+    for part in parents:
+        if (isinstance(values, Mapping) and part in values) or (isinstance(values, list | tuple) and isinstance(part, int)):
+            values = values[part]
+            location.append(str(part))
+    is_key = error["type"] == "missing" or (
+        isinstance(values, Mapping) and (last in values or last in _keys_at(kind, location))
+    )
+    if is_key or (isinstance(values, list | tuple) and isinstance(last, int)) or not parents:
+        location.append(str(last))
+    return [part for part in location if part]
 
 
 def _keys_at(kind: type[Settings], location: list[str]) -> list[str]:
