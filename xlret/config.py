@@ -201,14 +201,15 @@ def _location(kind: type[Settings], values: Any, error: ErrorDetails) -> list[st
     """The keys that lead to an error, without the names that pydantic gives to each type that a setting may have."""
     location = []
     *parents, last = error["loc"] or [""]
+    inner: Any = values
     for part in parents:
-        if (isinstance(values, Mapping) and part in values) or (isinstance(values, list | tuple) and isinstance(part, int)):
-            values = values[part]
+        is_key = isinstance(inner, Mapping) and part in inner
+        if is_key or (isinstance(inner, list | tuple) and isinstance(part, int)):
+            inner = inner[part]
             location.append(str(part))
-    is_key = error["type"] == "missing" or (
-        isinstance(values, Mapping) and (last in values or last in _keys_at(kind, location))
-    )
-    if is_key or (isinstance(values, list | tuple) and isinstance(last, int)) or not parents:
+    is_key = isinstance(inner, Mapping) and (last in inner or last in _keys_at(kind, location))
+    is_position = isinstance(inner, list | tuple) and isinstance(last, int)
+    if is_key or is_position or not parents or error["type"] == "missing":
         location.append(str(last))
     return [part for part in location if part]
 
