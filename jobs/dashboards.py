@@ -71,6 +71,16 @@ DASHBOARDS: dict[str, tuple[str, tuple[Panel, ...]]] = {
                     "/ sum by (lang) (rate(ray_xlret_hits_expected_total[30m]))"
                 },
             ),
+            Panel(
+                "Items in a call to a backend",
+                "short",
+                {
+                    "{{lane}}": "sum by (lane) (rate(ray_xlret_batched_total[5m])) "
+                    "/ (sum by (lane) (rate(ray_xlret_batches_total[5m])) > 0)"
+                },
+            ),
+            Panel("Waiting for a call", "short", {"{{lane}}": "sum by (lane) (ray_xlret_waiting)"}),
+            Panel("Wait for the encoder of a question that comes now", "ms", {"longest": "max(ray_xlret_wait_ms)"}),
             Panel("Release", "short", {"{{release}}": "max by (release) (ray_xlret_release)"}),
         ),
     ),
@@ -84,6 +94,43 @@ DASHBOARDS: dict[str, tuple[str, tuple[Panel, ...]]] = {
             Panel("Switched words", "percentunit", {"{{run}}": "ray_xlret_train_switch_ratio"}),
             Panel("Learning rate", "short", {"{{run}}": "ray_xlret_train_learning_rate"}),
             Panel("Steps", "short", {"{{run}}": "ray_xlret_train_step"}),
+            Panel("Languages of the batches", "percentunit", {"{{run}}, {{lang}}": "ray_xlret_train_language_share"}),
+            Panel("Dev evaluations (mAP)", "short", {"{{run}}, {{metric}}": "ray_xlret_train_dev"}),
+        ),
+    ),
+    "making": (
+        "xlret: corpora, vectors, indexes, sweeps",
+        (
+            Panel(
+                "Preparing: rows a second", "short", {"{{corpus}}": "sum by (corpus) (rate(ray_xlret_prepare_rows_total[1m]))"}
+            ),
+            Panel(
+                "Preparing: bad rows left out",
+                "short",
+                {"{{corpus}}": "sum by (corpus) (ray_xlret_prepare_bad_rows_total)"},
+            ),
+            Panel("Corpora: groups", "short", {"{{corpus}}, {{part}}": "max by (corpus, part) (ray_xlret_prepare_groups)"}),
+            Panel("Corpora: time", "s", {"{{corpus}}": "max by (corpus) (ray_xlret_prepare_seconds)"}),
+            Panel(
+                "Encoding: passages a second",
+                "short",
+                {"{{store}}": "sum by (store) (rate(ray_xlret_encode_passages_total[1m]))"},
+            ),
+            Panel("Encoding: done", "percentunit", {"{{store}}": "max by (store) (ray_xlret_encode_share)"}),
+            Panel(
+                "Index: time of each stage",
+                "s",
+                {"{{index}}, {{stage}}": "max by (index, stage) (ray_xlret_index_stage_seconds)"},
+            ),
+            Panel("Index: shards made", "short", {"{{index}}": "sum by (index) (ray_xlret_index_shards_made_total)"}),
+            Panel("Index: passages", "short", {"{{index}}": "max by (index) (ray_xlret_index_passages)"}),
+            Panel("Index: recall@10 as measured", "percentunit", {"{{index}}": "min by (index) (ray_xlret_index_recall)"}),
+            Panel(
+                "Sweeps: configurations",
+                "short",
+                {"{{sweep}}, {{state}}": "max by (sweep, state) (ray_xlret_sweep_configurations)"},
+            ),
+            Panel("Sweeps: best so far", "short", {"{{sweep}}, {{metric}}": "max by (sweep, metric) (ray_xlret_sweep_best)"}),
         ),
     ),
 }

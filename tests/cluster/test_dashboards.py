@@ -1,25 +1,39 @@
 """Dashboards name metrics that there are; Prometheus, as Debian has it, finds series for every expression of theirs."""
 
+import io
 import json
 import re
 import shutil
 import subprocess
+import sys
 import time
 import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import yaml
+from rich.console import Console
 
 from jobs.dashboards import DASHBOARDS, DIRECTORY, dashboard, expressions, unknown_series
-from xlret.monitoring import METRICS, SERVING, TRAINING
+from tests.helpers.sweeps import leave_result, made_sweep
+from xlret.batches.plan import BatchPlan
+from xlret.batches.settings import PlanSettings
+from xlret.data.corpus import ParallelCorpus
+from xlret.data.prepare import PrepareSettings, prepare
+from xlret.monitoring import ENCODING, INDEXING, METRICS, PREPARING, SERVING, SWEEPING, TRAINED, TRAINING, table, tell
 from xlret.ports import free_port
+from xlret.search.from_files import build_from, passages_from
+from xlret.search.settings import EncodeSettings, IndexSettings
+from xlret.sweep.configuration import configuration
+from xlret.sweep.live import LiveTable
 
 ROOT = Path(__file__).resolve().parents[2]
+LANGS = ("en", "de")
 METRICS_OF_A_STEP = {
     "loss": 1.5, "pairs_per_second": 100.0, "data_wait_share": 0.02, "alpha": 0.4, "switch_ratio": 0.3, "learning_rate": 1e-4,
 }  # fmt: skip
@@ -40,7 +54,8 @@ def test_every_expression_names_metrics_that_there_are_and_every_metric_is_shown
 
 
 def test_names_units_and_bounds_are_said() -> None:
-    assert METRICS.keys() == TRAINING.keys() | SERVING.keys()
+    rooms = (PREPARING, TRAINING, TRAINED, ENCODING, INDEXING, SWEEPING, SERVING)
+    assert len(METRICS) == sum(map(len, rooms)), "no name twice"
     for metric in METRICS.values():
         assert re.fullmatch(r"xlret_[a-z_]+", metric.name)
         assert metric.help
@@ -52,9 +67,20 @@ def test_what_training_reports_is_what_is_registered() -> None:
     assert {f"xlret_train_{name}" for name in (*METRICS_OF_A_STEP, "step")} == set(TRAINING)
 
 
+def test_the_table_for_readers_is_that_of_the_registry() -> None:
+    text = (ROOT / "cluster" / "README.md").read_text(encoding="utf-8")
+    assert table() in text, "python -c 'from xlret.monitoring import table; print(table())'"
+
+
+def test_without_ray_nothing_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "ray", raising=False)
+    tell("xlret_encode_share", 0.5, store="s")
+    assert "ray" not in sys.modules
+
+
 @pytest.mark.slow
-def test_prometheus_finds_series_for_every_expression(tmp_path: Path) -> None:
-    """Metrics of a gateway and a run, set by the classes that set them, are read as cluster/prometheus.yaml says."""
+def test_prometheus_finds_series_for_every_expression(tmp_path: Path, corpora: Path, encoder: Path) -> None:
+    """Metrics of small works and of a gateway, set by the code that sets them, are read as cluster/prometheus.yaml says."""
     prometheus = shutil.which("prometheus")
     if prometheus is None:
         pytest.skip("no prometheus here (apt-get install prometheus)")
@@ -62,7 +88,7 @@ def test_prometheus_finds_series_for_every_expression(tmp_path: Path) -> None:
 
     from xlret.serve.ray.metrics import Metrics
     from xlret.session import ray_session
-    from xlret.training.gauges import Gauges
+    from xlret.training.gauges import Gauges, PlanGauges
 
     with ray_session():
         [node] = ray.nodes()
@@ -78,17 +104,43 @@ def test_prometheus_finds_series_for_every_expression(tmp_path: Path) -> None:
             process = subprocess.Popen([prometheus, *flags, f"--web.listen-address={address}"], stdout=log, stderr=log)
         try:
             gauges, served = Gauges("small"), Metrics()
+            of_plan = PlanGauges("small", BatchPlan([ParallelCorpus.open(corpora / "train")], PlanSettings(batch_size=8)), 1)
+            make_everything(tmp_path, encoder)
 
             def go_on(step: int) -> None:
-                gauges(step, {"group": "train", **METRICS_OF_A_STEP})
+                report = {"group": "train", **METRICS_OF_A_STEP}
+                gauges(step, report)
+                of_plan.on_report(step, report)
+                of_plan.on_report(step, {"group": "dev", "mo": 0.5, "cr": 0.4, "mul": 0.3})
                 served.observe(record(step))
-                served.state({"requests": 2, "down": [], "release": "first"})
+                lanes = {"query": {"waiting": 1, "calls": step, "items": 3 * step}}
+                served.state({"requests": 2, "down": [], "release": "first", "lanes": lanes, "wait_ms": 3.0})
 
             empty = wait_for_series(address, go_on, log=tmp_path / "log")
         finally:
             process.terminate()
             process.wait(30)
     assert empty == set()
+
+
+def make_everything(directory: Path, encoder: Path) -> None:
+    """A corpus with a bad row, vectors, an index, and the table of a sweep."""
+    rows = [{"group_id": f"g{n}", "lang": lang, "query": f"{lang} {n}?", "text": f"{n}."} for n in range(9) for lang in LANGS]
+    lines = [json.dumps(row) for row in [*rows, {"group_id": "bad"}]]
+    (directory / "rows.jsonl").write_text("\n".join(lines), encoding="utf-8")
+    read = {"format": "rows", "files": [str(directory / "rows.jsonl")]}
+    recipe = {"output": directory, "on_bad_row": "skip", "corpora": {"mine": {"read": read, "dev": 2}}}
+    [prepared] = prepare(PrepareSettings.model_validate(recipe))
+    settings = IndexSettings(shards=2, certificate_queries=3, threads=1)
+    encoding = EncodeSettings(encoders=0)
+    build_from(passages_from(prepared.train), encoder, directory / "index", settings, encoding, say=lambda line: None)
+    job = made_sweep(directory, seeds=[0], space={"plan.alpha": [0.1, 0.2]})
+    trained = configuration(None, {"plan.alpha": 0.1})
+    search: Any = SimpleNamespace(proposed={trained.name: trained}, total=2)
+    shown = LiveTable(job, search, Console(file=io.StringIO()), at_once=1)
+    shown.begun(trained)
+    leave_result(job, trained, 0, metrics={"mul": 0.5})
+    shown.ended(trained)
 
 
 def record(step: int) -> Any:

@@ -1,14 +1,16 @@
 """From data sets and the user's own files to prepared corpora with a held-out part."""
 
 import json
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 from pydantic import BeforeValidator, Field, StringConstraints, model_validator
 
+from xlret import monitoring
 from xlret.calls import Calls, calls_for
 from xlret.config import PathSetting, Settings
 from xlret.data.corpus_write import Provenance, fill_corpora
@@ -25,10 +27,13 @@ from xlret.data.sources.swim_ir import SwimIrSource
 from xlret.data.sources.trec import TrecSource
 from xlret.data.split import PARTS, train_and_dev
 from xlret.data.split import made_by as part_made_by
+from xlret.data.spool import SpooledPart
 from xlret.errors import UserError
 from xlret.files import directory_beside
 from xlret.text.languages import LanguageCodes
 
+A = TypeVar("A")
+R = TypeVar("R")
 AnySource = Annotated[
     OwnSource
     | BeirSource
@@ -137,5 +142,23 @@ def _prepare_corpus(name: str, corpus: CorpusSettings, settings: PrepareSettings
         for part in names:
             maker = part_made_by(made_by, part, corpus.dev, settings.seed) if corpus.dev else made_by
             corpora.append((fresh / part, Provenance(origin.source, origin.licence, origin.revision, maker)))
-        fill_corpora(fresh, origin.parts(report, calls), report, settings.max_characters, calls, corpora, split)
+        began = time.monotonic()
+        parts = origin.parts(report, calls)
+        manifests = fill_corpora(fresh, parts, report, settings.max_characters, _counted(calls, name), corpora, split)
+    for part, manifest in zip(names, manifests, strict=True):
+        monitoring.tell("xlret_prepare_groups", manifest.n_groups, corpus=name, part=part)
+    monitoring.tell("xlret_prepare_seconds", time.monotonic() - began, corpus=name)
     return Prepared(name, target / "train", target / "dev" if corpus.dev else None, report)
+
+
+def _counted(calls: Calls, corpus: str) -> Calls:
+    """The same calls, whose rows are counted as they come."""
+
+    def counting(function: Callable[[A], R], arguments: Iterable[A]) -> Iterator[R]:
+        for result in calls(function, arguments):
+            if isinstance(result, SpooledPart):
+                monitoring.tell("xlret_prepare_rows", result.report.rows, corpus=corpus)
+                monitoring.tell("xlret_prepare_bad_rows", result.report.skipped, corpus=corpus)
+            yield result
+
+    return counting

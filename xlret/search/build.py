@@ -75,7 +75,7 @@ def build_index(
     else:
         factory = factory_of(settings.factory, store.count, store.dimension, store.dtype)
     say(f"{store.count:,} passages: {describe(factory, store.count, store.dimension, store.dtype)}")
-    languages, stages = len(store.languages), Stages()
+    languages, stages = len(store.languages), Stages(Path(out).name)
     with (
         scratch(out, _plan(store, factory, settings, debias)) as directory,
         calls_for(settings.workers, settings.shards, settings.threads) as (calls, side_by_side),
@@ -96,6 +96,7 @@ def build_index(
                 nlist=factory.nlist,
                 languages=languages,
                 threads=max(1, settings.threads // side_by_side),
+                index=Path(out).name,
             )
         values: dict[str, Any] = {
             "dimension": store.dimension,

@@ -156,7 +156,7 @@ def compact(
     """
     if shards is not None and not 1 <= shards <= MOST_SHARDS:
         raise UserError(f"shards is {shards}; allowed is 1 to {MOST_SHARDS}")
-    stages = Stages()
+    stages = Stages(Path(index_dir).name)
     current = current_version(index_dir)
     shards = shards or read_manifest(current).base_shards
     plan = f"compact-{current.name}-{shards}"
@@ -179,6 +179,7 @@ def compact(
                 nlist=old.manifest.nlist,
                 languages=sum(1 for count in old.manifest.languages.values() if count),
                 threads=max(1, threads // side_by_side),
+                index=Path(index_dir).name,
             )
         say(f"{sum(made.languages.values()):,} passages in {shards} shards")
         values = _kept_values(old) | {"base_shards": shards} | made.values()

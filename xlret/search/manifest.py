@@ -83,6 +83,12 @@ class Certificate(_Part):
     default: int | None = None
     """The least dial that reaches the target, else the best one; None where there is nothing to dial."""
 
+    @property
+    def default_recall(self) -> float | None:
+        """Recall@10 at the default dial; None where it was not measured."""
+        by_value = {dial.value: dial.recall_10 for dial in self.dials}
+        return by_value.get(self.default) if self.default is not None else next(iter(by_value.values()), None)
+
 
 class IndexManifest(_Part):
     """`manifest.json` of one version of an index."""

@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from xlret import monitoring
 from xlret.artifacts import open_table, write_table
 from xlret.calls import Calls
 from xlret.files import write_text
@@ -105,6 +106,7 @@ def made_shards(
     nlist: int | None,
     languages: int,
     threads: int,
+    index: str,
 ) -> MadeShards:
     """Makes the shards that are not done yet, and the table of lists over all.
 
@@ -117,13 +119,14 @@ def made_shards(
         nlist: inverted lists of the index, if it has such.
         languages: how many languages the passages have.
         threads: for each shard.
+        index: its name, for the metrics.
     """
     tasks = [ShardTask(number, tuple(blocks), work, nlist or 0, languages, threads) for number in range(shards)]
     todo = [task for task in tasks if not _is_made(task)]
     if len(todo) < len(tasks):
         say(f"{len(tasks) - len(todo)} of {len(tasks)} shards are there already")
     for _ in calls(make_shard, todo):
-        pass
+        monitoring.tell("xlret_index_shards_made", 1, index=index)
     entries = tuple(ShardEntry.model_validate_json(task.record.read_bytes()) for task in tasks)
     rows_of_each = language_counts(entries)
     files: dict[str, File] = {}

@@ -4,11 +4,13 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from xlret import monitoring
+
 Say = Callable[[str], None]
 
 
 class Stages:
-    """Seconds by stage, in the order in which they began.
+    """Seconds by stage, in the order in which they began; metrics of the index too, where it has a name.
 
     >>> stages = Stages()
     >>> with stages.passing("parting by shard"): pass
@@ -16,7 +18,8 @@ class Stages:
     1
     """
 
-    def __init__(self) -> None:
+    def __init__(self, index: str = "") -> None:
+        self._index = index
         self.seconds: dict[str, float] = {}
         self.passes = 0
         """How often all vectors were read."""
@@ -27,6 +30,8 @@ class Stages:
         start = time.monotonic()
         yield
         self.seconds[name] = self.seconds.get(name, 0.0) + time.monotonic() - start
+        if self._index:
+            monitoring.tell("xlret_index_stage_seconds", self.seconds[name], index=self._index, stage=name)
 
     @contextmanager
     def passing(self, name: str) -> Iterator[None]:

@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from xlret import monitoring
 from xlret.artifacts import locked, write_table
 from xlret.errors import DataError, UserError
 from xlret.files import directory_beside, remove_abandoned, write_error, write_text
@@ -208,6 +209,9 @@ def publish(index_dir: Path, directory: Path, manifest: IndexManifest) -> Path:
                 path.chmod(0o444)
             verify(fresh)
     made_here(version, manifest)
+    monitoring.tell("xlret_index_passages", manifest.count, index=index_dir.name)
+    if manifest.certificate is not None and (recall := manifest.certificate.default_recall) is not None:
+        monitoring.tell("xlret_index_recall", recall, index=index_dir.name)
     write_text(index_dir / CURRENT_FILE, manifest.version + "\n")
     return version
 

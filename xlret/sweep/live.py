@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from xlret.errors import UserError
+from xlret.monitoring import tell
 from xlret.sweep.configuration import Configuration, seeds_of, trial_name, trial_run
 from xlret.sweep.ranking import ranking, seen
 from xlret.sweep.search import Search, is_known
@@ -57,12 +58,12 @@ class LiveTable:
     def begun(self, configuration: Configuration) -> None:
         """A configuration is trained from now on."""
         self._trained.add(configuration.name)
-        self._count()
         try:
             steps = 0 if configuration.untrained else trial_run(self._job, configuration, self._job.seeds[0]).steps
         except UserError:  # the trial says what is wrong with it
             steps = 0
         self._underway[configuration.name] = _Underway(configuration, steps, time.monotonic())
+        self._count()
         if not self._console.is_terminal:
             self._console.print(f"{configuration.label}: begun")
 
@@ -88,6 +89,8 @@ class LiveTable:
         best = ranking(self._job, self._search.proposed.values())[0]
         if (goals := best.goals(self._job)) is not None:
             self._best = f"{best.configuration.label}: {self._goals(goals)}"
+            for goal, value in zip(self._job.goals, goals, strict=True):
+                tell("xlret_sweep_best", value, sweep=self._job.name, metric=goal.metric)
         if not self._console.is_terminal:
             goals = row.goals(self._job)
             outcome = self._goals(goals) if goals is not None else next((result.error or "" for result in row.results), "")
@@ -98,6 +101,9 @@ class LiveTable:
         """Which configurations are done, from their results: a population gives up members without anything ending here."""
         known = {name for name, proposed in self._search.proposed.items() if is_known(self._job, proposed)}
         self._done = known | self._failed
+        states = {"all": self._search.total, "done": len(self._done - self._failed), "failed": len(self._failed)}
+        for state, count in {**states, "under way": len(self._underway)}.items():
+            tell("xlret_sweep_configurations", count, sweep=self._job.name, state=state)
 
     def _goals(self, values: tuple[float, ...]) -> str:
         return "  ".join(f"{goal.metric} {value:.4f}" for goal, value in zip(self._job.goals, values, strict=True))

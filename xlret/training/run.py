@@ -5,6 +5,7 @@ runs/<name>/
   start/           the model it began with    model/      the best model (the last one without dev corpora)
   metrics.jsonl    every report             tensorboard/  the same as events
   checkpoints/     what a run goes on from   report.html   curves, shares of languages, sample texts, settings
+  track.json       which runs they are in MLflow or Weights & Biases, where `track` names those
   batches.json     planned and realised shares of kinds of batch, languages and language pairs
 """
 
@@ -28,7 +29,8 @@ from xlret.training.ownership import sole_driver, sole_writer
 from xlret.training.progress import Print, ProgressLines
 from xlret.training.report import write_report
 from xlret.training.settings import TrainJob
-from xlret.training.setup import check_settings, set_up
+from xlret.training.setup import check_settings, flat_settings, set_up
+from xlret.training.trackers import check_trackers, tracking
 
 if TYPE_CHECKING:
     from xlret.training.ray_run import Extend
@@ -89,6 +91,7 @@ def train(
     say = show or (lambda line: None)
     precision = resolved(job.precision, gpu=job.ray.gpu)
     job = job.model_copy(update={"precision": precision})
+    check_trackers(job.track)
     if not fresh:
         check_settings(job)
         if (finished := _finished(directory)) is not None:
@@ -103,7 +106,7 @@ def train(
 def _train(
     job: TrainJob, directory: Path, fresh: bool, say: Print, callbacks: Iterable[RunCallback], run_config: "Extend | None"
 ) -> TrainResult:
-    with ExitStack() as writing:
+    with ExitStack() as trackers, ExitStack() as writing:
         writing.enter_context(sole_writer(directory))
         if fresh and directory.exists():
             shutil.rmtree(directory)
@@ -117,10 +120,13 @@ def _train(
         write_report(directory, job, plan, samples, ended=False)
         if task.resume is not None:
             say(f"going on from {task.resume.name}")
-        told = [ProgressLines(job.steps, say), *callbacks]
+        told: list[RunCallback] = [ProgressLines(job.steps, say), *callbacks]
+        told.append(trackers.enter_context(tracking(job, flat_settings(job), directory, say)))
         if job.ray.workers:
+            from xlret.training.gauges import PlanGauges
             from xlret.training.ray_run import run_over_ray
 
+            told.append(PlanGauges(job.name, plan, job.accumulate))
             writing.close()  # the first worker takes over
             run_over_ray(task, told, say, run_config)
         else:

@@ -89,6 +89,9 @@ class RaySettings(Settings):
     """How often the run goes on by itself from its last checkpoint after a worker died."""
 
 
+TrackerName = Literal["mlflow", "wandb"]
+
+
 class TrainJob(Settings):
     """One training run, from prepared corpora to a trained encoder under `storage/name/`."""
 
@@ -124,6 +127,9 @@ class TrainJob(Settings):
     """Steps from one checkpoint to the next."""
     keep_checkpoints: int = Field(2, ge=1)
     """How many checkpoints are kept."""
+    track: tuple[TrackerName, ...] = ()
+    """Trackers that get what the run reports: mlflow, wandb (Weights & Biases). Where to is said by their own environment
+    variables; a run that is continued goes on as the same one there."""
     plan: PlanSettings = PlanSettings()
     switch: SwitchSettings = SwitchSettings()
     encoder: EncoderSettings = EncoderSettings()

@@ -29,7 +29,7 @@ from xlret.training.settings import TrainJob
 from xlret.training.teacher import teacher_vectors
 
 # Settings that say how a run is carried out, not what it computes: they may differ when it is continued.
-_HOW = ("ray", "storage", "log_every", "keep_checkpoints")
+_HOW = ("ray", "storage", "log_every", "keep_checkpoints", "track")
 
 
 class SetUp(NamedTuple):
@@ -165,6 +165,11 @@ def _facts(job: TrainJob, corpora: Sequence[ParallelCorpus], plan: BatchPlan, st
         "plan_fingerprint": plan.fingerprint,
         "start_weights_sha256": start_weights,
     }
+
+
+def flat_settings(job: TrainJob) -> dict[str, Any]:
+    """All settings of a run in one level: `{"plan.alpha": 0.5, ...}`."""
+    return _flat(job.model_dump(mode="json"))
 
 
 def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from xlret import monitoring
 from xlret.artifacts import locked
 from xlret.errors import CorruptError, UserError
 from xlret.files import expand_path, flush, write_error, write_text
@@ -248,8 +249,10 @@ def _write_parts(
     """Writes each part when it comes."""
     (work / _PARTS).mkdir(exist_ok=True)
     starts = np.array([part.start for part in spooled.parts])
+    store = work.name.removesuffix(".partial")
     with _bar("encoding", spooled, progress) as advance:
-        advance(sum(part.rows for number, part in enumerate(spooled.parts) if _done(work, spooled, number)))
+        encoded_rows = sum(part.rows for number, part in enumerate(spooled.parts) if _done(work, spooled, number))
+        advance(encoded_rows)
         for part, vectors_UD in encoded:
             passages, first = laid_aside(part.file)
             own = first == np.arange(part.start, part.start + len(first))
@@ -261,6 +264,9 @@ def _write_parts(
             write_part(work / _PARTS / part_file(part.number), passages, vectors_ND, spooled.fields)
             part.file.unlink()
             advance(len(first))
+            encoded_rows += len(first)
+            monitoring.tell("xlret_encode_passages", len(first), store=store)
+            monitoring.tell("xlret_encode_share", encoded_rows / spooled.count, store=store)
 
 
 def _take_earlier(vectors_ND: Vectors, first: NDArray[np.int64], starts: NDArray[np.int64], part: Part, work: Path) -> None:

@@ -22,6 +22,17 @@ R = TypeVar("R")
 
 
 @dataclass
+class BatchCounts:
+    """What batchers of one kind have done."""
+
+    waiting: int = 0
+    """Items that are in no call yet, at the moment."""
+    calls: int = 0
+    items: int = 0
+    """In those calls."""
+
+
+@dataclass
 class _Entry(Generic[T, R]):
     item: T
     deadline: float
@@ -44,6 +55,7 @@ class Batcher(Generic[T, R]):
         settings: the sizes and times named above.
         weigh: what an item weighs.
         heaviest: a batch of several items weighs no more than this.
+        counts: where it is counted what waits and is called; several batchers may share them.
     """
 
     def __init__(
@@ -52,10 +64,12 @@ class Batcher(Generic[T, R]):
         settings: BatchSettings,
         weigh: Callable[[T], int] = lambda item: 0,
         heaviest: int = 0,
+        counts: BatchCounts | None = None,
     ) -> None:
         self._call = call
         self._settings = settings
         self._weigh, self._heaviest = weigh, heaviest
+        self._counts = counts or BatchCounts()
         self._queue: deque[_Entry[T, R]] = deque()
         self._in_work: set[asyncio.Task[None]] = set()
         self._items_in_work = 0
@@ -81,6 +95,7 @@ class Batcher(Generic[T, R]):
         if not entries:
             return []
         self._queue.extend(entries)
+        self._counts.waiting += len(entries)
         self._wake(0)
         try:
             async with asyncio.timeout_at(loop.time() + deadline - now):
@@ -121,7 +136,10 @@ class Batcher(Generic[T, R]):
                         break
                     batch.append(entry)
                 self._queue.popleft()
+                self._counts.waiting -= 1
             if batch:
+                self._counts.calls += 1
+                self._counts.items += len(batch)
                 task = asyncio.get_running_loop().create_task(self._run(batch))
                 self._in_work.add(task)
                 task.add_done_callback(self._ended)

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -100,6 +100,7 @@ class Gateway:
             "texts": self.gate.texts,
             "wait_ms": 1000 * self.gate.wait_s(),
             "down": sorted(name for name, health in self._backends.health.items() if health.down),
+            "lanes": {name: asdict(counts) for name, counts in self._backends.lanes.items()},
             "cache": {
                 "vectors": self.cache.vectors,
                 "bytes": self.cache.bytes,

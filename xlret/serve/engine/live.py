@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
@@ -15,7 +15,7 @@ from xlret.search.merge import ShardHits
 from xlret.search.passages import Passage
 from xlret.search.query import SearchOptions
 from xlret.serve.engine.backends import EncoderBackend, GroupHits, RerankerBackend, ShardBackend
-from xlret.serve.engine.batching import Batcher
+from xlret.serve.engine.batching import BatchCounts, Batcher
 from xlret.serve.engine.cache import VectorCache
 from xlret.serve.engine.hedging import Health, ask
 from xlret.serve.engine.hits import Missing, PassageRow, reason
@@ -26,6 +26,8 @@ from xlret.text.sides import Side
 
 Vector = NDArray[np.float32]
 Lane = Literal["query", "passage", "highlight"]
+LANES = ("query", "passage", "highlight", "search", "read")
+"""Kinds of calls in batches: three to the encoder, two to the shards."""
 _SHORT_TEXTS = 128
 """Passages in one call to the encoder at most, where they are short."""
 
@@ -39,13 +41,21 @@ class Backends:
     reranker: RerankerBackend | None
     health: Mapping[str, Health]
     """By name: encoder, highlight (the encoder too), reranker, and `group 0`, `group 1`, ... of the shards."""
+    lanes: Mapping[str, BatchCounts] = field(default_factory=lambda: {name: BatchCounts() for name in LANES})
+    """What waits and was called, of all releases together."""
 
 
 class _Group:
     """One group of shards of one release: its numbers, and its calls in batches."""
 
     def __init__(
-        self, backend: ShardBackend, release: str, numbers: Sequence[int], health: Health, settings: ServeSettings
+        self,
+        backend: ShardBackend,
+        release: str,
+        numbers: Sequence[int],
+        health: Health,
+        settings: ServeSettings,
+        lanes: Mapping[str, BatchCounts],
     ) -> None:
         self.numbers = tuple(numbers)
 
@@ -66,8 +76,8 @@ class _Group:
             read = iter(await ask(lambda: backend.passages(release, flat), deadline, health))
             return [[next(read) for _ in passage_rows] for passage_rows in items]
 
-        self.search = Batcher(search, settings.batch)
-        self.passages = Batcher(passages, settings.batch)
+        self.search = Batcher(search, settings.batch, counts=lanes["search"])
+        self.passages = Batcher(passages, settings.batch, counts=lanes["read"])
 
 
 class Live:
@@ -96,18 +106,22 @@ class Live:
         health = backends.health
         batch = settings.batch
         card = info.tokeniser.card
+        tokens = batch.passages * card.max_passage_tokens
+        calls = batch.model_copy(update={"calls": batch.encoder_calls})
         self._lanes: dict[Lane, Batcher[str, Vector]] = {
-            "query": self._lane("query", health["encoder"], batch.model_copy(update={"calls": batch.encoder_calls})),
-            "passage": self._lane("passage", health["encoder"], _few(batch), batch.passages * card.max_passage_tokens),
-            "highlight": self._lane("passage", health["highlight"], _few(batch), batch.passages * card.max_passage_tokens),
+            "query": self._lane("query", health["encoder"], calls, backends.lanes["query"]),
+            "passage": self._lane("passage", health["encoder"], _few(batch), backends.lanes["passage"], tokens),
+            "highlight": self._lane("passage", health["highlight"], _few(batch), backends.lanes["highlight"], tokens),
         }
         self._groups = [
-            _Group(backend, info.name, numbers, health[f"group {number}"], settings)
+            _Group(backend, info.name, numbers, health[f"group {number}"], settings, backends.lanes)
             for number, (backend, numbers) in enumerate(zip(backends.shards, groups, strict=True))
         ]
         self._group_of = {number: group for group in self._groups for number in group.numbers}
 
-    def _lane(self, side: Side, health: Health, batch: BatchSettings, tokens: int = 0) -> Batcher[str, Vector]:
+    def _lane(
+        self, side: Side, health: Health, batch: BatchSettings, counts: BatchCounts, tokens: int = 0
+    ) -> Batcher[str, Vector]:
         """Calls to the encoder in batches of texts, of up to so many tokens together where that is given."""
         backend, release, dimension = self._backends.encoder, self.info.name, self.info.dimension
         longest = self.info.tokeniser.card.max_tokens(side)
@@ -123,8 +137,9 @@ class Live:
             return [rows[text] for text in texts]
 
         if not tokens:
-            return Batcher(encode, batch)
-        return Batcher(encode, batch, lambda text: min(longest, len(text) + 2), tokens)  # hardly a token has no character
+            return Batcher(encode, batch, counts=counts)
+        # Hardly a token has no character.
+        return Batcher(encode, batch, lambda text: min(longest, len(text) + 2), tokens, counts)
 
     @contextmanager
     def pin(self) -> Iterator["Live"]:

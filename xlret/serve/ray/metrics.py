@@ -32,7 +32,10 @@ class Metrics:
         self._in_work = made["xlret_in_work"]
         self._wait = made["xlret_wait_ms"]
         self._down = made["xlret_backends_down"]
+        self._waiting = made["xlret_waiting"]
+        self._batches, self._batched = made["xlret_batches"], made["xlret_batched"]
         self._named: set[str] = set()
+        self._counted: dict[str, tuple[int, int]] = {}
 
     def observe(self, record: RequestRecord) -> None:
         """An `Observer`: counts one request."""
@@ -60,6 +63,12 @@ class Metrics:
         self._in_work.set(status["requests"])
         self._wait.set(status["wait_ms"])
         self._down.set(len(status["down"]))
+        for lane, counts in status["lanes"].items():
+            calls, items = self._counted.get(lane, (0, 0))
+            self._waiting.set(counts["waiting"], {"lane": lane})
+            _inc(self._batches, counts["calls"] - calls, {"lane": lane})
+            _inc(self._batched, counts["items"] - items, {"lane": lane})
+            self._counted[lane] = counts["calls"], counts["items"]
         if status["release"] is not None:
             self._named.add(status["release"])
         for name in self._named:
