@@ -13,6 +13,7 @@ from jobs.bench import (
     evaluation,
     indexing,
     memory,
+    packing,
     preparing,
     serving,
     setup,
@@ -28,6 +29,7 @@ PARTS = {
     "switching": switching.run,
     "training": training.run,
     "memory": memory.run,
+    "packing": packing.run,
     "encoding": encoding.run,
     "engines": engines.run,
     "evaluation": evaluation.run,
@@ -55,6 +57,7 @@ def benchmark(
     seconds: float = 1800,
     factories: tuple[str, ...] = (),
     encoder: Path | None = None,
+    corpora: tuple[Path, ...] = (),
 ) -> int:
     """Runs the parts asked for.
 
@@ -65,13 +68,20 @@ def benchmark(
         vectors: vectors that `curves` measures indexes on, and `index` builds
         seconds: after so long `curves` begins no further kind of index
         factories: kinds that `curves` measures (by default some of each)
-        encoder: what `engines` compares (by default one of random weights)
+        encoder: what `engines` and `packing` measure (by default one of random weights)
+        corpora: what `packing` takes texts of (by default the embedded corpus)
     """
     if unknown := sorted(set(parts) - set(PARTS)):
         raise UserError(f"unknown part {unknown[0]!r}; allowed: {', '.join(PARTS)}")
     console = Console(highlight=False)
     bench = setup.set_up(
-        directory.resolve(), passages, vectors=vectors, seconds=seconds, factories=list(factories), encoder=encoder
+        directory.resolve(),
+        passages,
+        vectors=vectors,
+        seconds=seconds,
+        factories=list(factories),
+        encoder=encoder,
+        corpora=corpora,
     )
     for name in parts or PARTS:
         console.rule(name)

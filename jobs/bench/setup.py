@@ -30,7 +30,9 @@ class Bench:
     factories: tuple[str, ...] = ()
     """The kinds; by default some of each."""
     encoder: Path | None = None
-    """What engines are compared with; by default one of random weights."""
+    """What `engines` and `packing` measure; by default one of random weights."""
+    corpora: tuple[Path, ...] = ()
+    """What `packing` takes texts of; by default the embedded corpus."""
 
     @property
     def inputs(self) -> Inputs:

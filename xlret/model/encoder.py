@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Literal, Unpack
+from typing import Literal, Self, Unpack
 
 import numpy as np
 import torch
@@ -19,10 +19,11 @@ from xlret.model.batched import run_batched
 from xlret.model.fresh import fresh_parts
 from xlret.model.layers import keep_lowest_layers
 from xlret.model.model_card import model_card
+from xlret.model.packed import check_packable, is_packable, packed_hidden
 from xlret.model.parts import Parts
 from xlret.model.pooling import pool
 from xlret.model.prompts import prompt_of_side
-from xlret.model.settings import EncoderOverrides, EncoderSettings
+from xlret.model.settings import EncoderOverrides, EncoderSettings, PackedSetting
 from xlret.model.start import PROJECTION, locate, read_parts
 from xlret.text.sides import Side
 from xlret.tokens.card import CARD, EncoderCard
@@ -48,6 +49,8 @@ class Encoder(nn.Module):
         self.exported = parts.exported
         self.keeps_adapters = False
         """Whether adapters, where there are any, are saved by themselves beside the weights that they are merged into."""
+        self.packed: PackedSetting = "auto"
+        """Whether texts go through the transformer in one row, without padding; see `EncoderSettings.packed`."""
         self.tokeniser = Tokeniser(parts.tokenizer, card)
         self._tokenizer_files: Mapping[str, bytes] = {
             "tokenizer.json": (parts.tokenizer.to_str(pretty=True) + "\n").encode(),
@@ -68,9 +71,17 @@ class Encoder(nn.Module):
         weight = next(self.parameters(), None)
         return torch.device("cpu") if weight is None else weight.device
 
+    @property
+    def packs(self) -> bool:
+        """Whether padding is left out of what the transformer computes."""
+        return is_packable(self.backbone) and self.device.type == "cpu" if self.packed == "auto" else self.packed
+
     def forward(self, input_ids_BT: Tensor, attention_mask_BT: Tensor) -> Tensor:
         """Vectors [B, D] of length 1, float32 under autocast too (float64 for a float64 module)."""
-        hidden_BTD = self.backbone(input_ids=input_ids_BT, attention_mask=attention_mask_BT).last_hidden_state
+        if self.packs and not attention_mask_BT.all():
+            hidden_BTD = packed_hidden(self.backbone, input_ids_BT, attention_mask_BT)
+        else:
+            hidden_BTD = self.backbone(input_ids=input_ids_BT, attention_mask=attention_mask_BT).last_hidden_state
         if hidden_BTD.dtype in (torch.float16, torch.bfloat16):
             hidden_BTD = hidden_BTD.float()
         with torch.autocast(hidden_BTD.device.type, enabled=False):
@@ -78,6 +89,17 @@ class Encoder(nn.Module):
             if self.projection is not None:
                 vector_BD = self.projection(vector_BD)
             return functional.normalize(vector_BD, dim=-1)
+
+    def pack(self, setting: PackedSetting) -> Self:
+        """Sets `packed`, and is the encoder itself.
+
+        Raises:
+            UserError: true for a transformer that cannot be packed.
+        """
+        if setting is True:
+            check_packable(self.backbone)
+        self.packed = setting
+        return self
 
     def encode(
         self,
@@ -196,7 +218,8 @@ class Encoder(nn.Module):
             device: where the weights go, such as `cuda`.
             overrides: what is to differ from the files, by the names of `EncoderSettings`: `pooling`; `query_prompt` and
                 `passage_prompt`, or `query_prompt_name` and `passage_prompt_name` among the files' own prompts;
-                `max_query_tokens` and `max_passage_tokens` (lowered to what the model has positions for); `dimensions`.
+                `max_query_tokens` and `max_passage_tokens` (lowered to what the model has positions for); `dimensions`;
+                `packed`.
 
         Raises:
             UserError: no such directory or hub name, a reranker, custom code, pickled weights, modules or poolings that are
@@ -205,7 +228,8 @@ class Encoder(nn.Module):
         parts = read_parts(locate(name_or_directory))
         own = {name: getattr(parts, name) for name in ("max_query_tokens", "max_passage_tokens", "dimensions")}
         settings = settings_from(EncoderSettings, {"start": str(name_or_directory), **own, **overrides})
-        return cls(parts, _card(parts, settings)).to("cpu" if parts.exported else device).eval()
+        encoder = cls(parts, _card(parts, settings)).to("cpu" if parts.exported else device).eval()
+        return encoder.pack(settings.packed)
 
 
 def start_encoder(settings: EncoderSettings, texts: Callable[[], Iterable[str]] | None, seed: int) -> Encoder:
@@ -234,7 +258,7 @@ def start_encoder(settings: EncoderSettings, texts: Callable[[], Iterable[str]] 
             keep_lowest_layers(parts.backbone, settings.layers)
     limits = {"max_query_tokens", "max_passage_tokens"} - settings.model_fields_set
     capped = {name: min(getattr(settings, name), getattr(parts, name)) for name in limits}
-    return Encoder(parts, _card(parts, settings.model_copy(update=capped))).eval()
+    return Encoder(parts, _card(parts, settings.model_copy(update=capped))).eval().pack(settings.packed)
 
 
 def _card(parts: Parts, settings: EncoderSettings) -> EncoderCard:

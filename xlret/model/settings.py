@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TypedDict
+from typing import Literal, TypedDict
 
 from pydantic import Field, field_validator, model_validator
 
@@ -11,6 +11,8 @@ from xlret.files import expand_path
 from xlret.text.languages import LanguageCodes
 from xlret.text.sides import SIDES
 from xlret.tokens.card import Dimensions, PoolingMode
+
+PackedSetting = bool | Literal["auto"]
 
 
 class FreshEncoder(Settings):
@@ -75,6 +77,10 @@ class EncoderSettings(Settings):
     """Train adapters and not the weights of the start."""
     gradient_checkpointing: bool = False
     """Compute a layer's activations again when its gradient is needed, and do not keep them: less memory, more time."""
+    packed: PackedSetting = "auto"
+    """Put the texts of a forward pass into one row, one after the other, and compute no padding; vectors and gradients are
+    those of a padded pass, up to rounding (docs/design/large-batches.md). auto: on CPUs, where the transformer allows it; true
+    refuses others."""
     dimensions: Dimensions = ()
     """Lengths below the whole that vectors may be cut to; a retriever is trained so that their beginnings are good vectors
     too (Matryoshka). The encoder's card keeps them."""
@@ -118,3 +124,4 @@ class EncoderOverrides(TypedDict, total=False):
     max_query_tokens: int
     max_passage_tokens: int
     dimensions: Sequence[int]
+    packed: PackedSetting

@@ -42,7 +42,7 @@ def load_step(job: TrainJob, directory: Path, device: torch.device) -> Step:
         return RerankerStep(
             reranker, job.tokens_per_forward, autocast, how.dev_negatives, how.loss, how.teacher_temperature
         ).to(device)
-    encoder = Encoder.load(directory, device=str(device))
+    encoder = Encoder.load(directory, device=str(device), packed=job.encoder.packed)
     if job.encoder.lora.rank:
         add_adapters(encoder.backbone, job.encoder.lora, job.seed)
         encoder.keeps_adapters = job.encoder.lora.keep

@@ -113,7 +113,8 @@ class TrainJob(Settings):
     """bfloat16: autocast; weights and optimiser stay float32. auto: bfloat16 on GPUs and on CPUs with instructions for it, else
     float32, which is three times as fast there; a run keeps what it began with."""
     tokens_per_forward: int = Field(2048, ge=64)
-    """Padded tokens that go through the encoder at once; a batch is sorted by length and cut into such chunks."""
+    """Padded tokens that go through the encoder at once; a batch is sorted by length and cut into such chunks (a packed one
+    only where it is cached)."""
     cached: bool = False
     """Of a retriever: hold the activations of `tokens_per_forward` tokens at a time, not of the whole batch, by encoding each
     text twice (GradCache). Loss and gradients are the same; for batches that do not fit into memory otherwise."""

@@ -43,13 +43,19 @@ class RetrieverStep(Step):
         """`loss` of this worker's rows against the passages of all workers, and the parts that it names."""
         sides = [side for side in batch.texts if len(side.lengths)]
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self._autocast):
-            vectors = encode_sides(self.encoder, sides, self._tokens_per_forward)
+            vectors = encode_sides(self.encoder, sides, self._tokens_at_once(batch))
         return self.loss_of(batch, vectors)
 
     def loss_of(self, batch: Assembled, vectors: Sequence[Tensor]) -> dict[str, Tensor]:
         """The loss of a batch whose texts have these vectors, those of each side that it has; and the parts that it names."""
         query_bD, passage_PD, *parallel = vectors
         return self.loss.from_embeddings(self._embeddings(batch, query_bD, passage_PD, parallel))
+
+    def _tokens_at_once(self, batch: Assembled) -> int:
+        """Padded tokens of a forward pass: chunks bound padding, so a packed batch is one, whose graph would be held anyway."""
+        if not self.encoder.packs:
+            return self._tokens_per_forward
+        return sum(len(side.lengths) for side in batch.texts) * max(int(side.lengths.max(initial=1)) for side in batch.texts)
 
     def _embeddings(self, batch: Assembled, query_bD: Tensor, passage_PD: Tensor, parallel: list[Tensor]) -> Embeddings:
         b = len(batch.clusters)
@@ -99,6 +105,8 @@ class RetrieverStep(Step):
 
     def padded_tokens(self, batch: Assembled) -> int:
         """Tokens that go through the encoder for this batch, padding included."""
+        if self.encoder.packs:
+            return batch.tokens
         return padded_tokens(np.concatenate([side.lengths for side in batch.texts]), self._tokens_per_forward)
 
     def evaluate(self, dev: DevSets, rank: int, world: int) -> dict[str, float] | None:
