@@ -1,11 +1,15 @@
 import itertools
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
+from ray.exceptions import OutOfDiskError
 
+from xlret.batches import stream
 from xlret.batches.assemble import Assembler, Inputs
 from xlret.batches.settings import PlanSettings
 from xlret.batches.stream import StreamOptions, batches
@@ -47,6 +51,34 @@ def test_the_stream_is_what_one_process_assembles_from_any_start(inputs: Inputs,
         assert [getattr(batch, name) for name in scalars] == [getattr(expected, name) for name in scalars]
         steps += 1
     assert steps == 18
+
+
+@pytest.mark.parametrize("fault", ["hangs", "full"])
+def test_a_worker_assembles_what_its_tasks_do_not(
+    inputs: Inputs, fault: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The second of five tasks straggles, or fails as where object store and disk are full: its steps are the same."""
+    end, spans = threading.Event(), []
+
+    def execute(inputs: Inputs, rank: int, world: int, start: int, stop: int, *_: object) -> list[pa.Table]:
+        spans.append((start, stop))
+        if spans.count((2, 6)) == 1 and (start, stop) == (2, 6):
+            if fault == "full":
+                raise OutOfDiskError("the disk of the object store is full\nand more")
+            end.wait(30)
+        return [stream.to_table([Assembler(inputs)(step, rank, world) for step in range(start, stop)])]
+
+    monkeypatch.setattr(stream, "_execute", execute)
+    options = StreamOptions(steps_per_block=2, blocks_ahead=2, straggle_s=0.5)
+    made = list(batches(inputs, 1, 2, 0, 16, options))
+    end.set()
+    assert [batch.step for batch in made] == list(range(16))
+    for batch in made:
+        assert np.array_equal(batch.queries.ids, Assembler(inputs)(batch.step, 1, 2).queries.ids)
+    assert sorted(spans) == [(0, 2), (2, 6), (6, 10), (10, 14), (14, 16)]
+    [said] = [record.getMessage() for record in caplog.records if record.name == "xlret.batches.stream"]
+    assert said.startswith("worker 1 assembles steps 2 to 6 itself, its task did not: ")
+    assert "TimeoutError" in said if fault == "hangs" else said.endswith("OutOfDiskError the disk of the object store is full")
 
 
 def test_nothing_is_streamed_where_nothing_is_left(inputs: Inputs) -> None:

@@ -10,13 +10,18 @@ The tasks ask Ray for no CPU, and a worker has one of them at a time, on its own
 Ray Data shares out what a training leaves of a node among its data sets in whole CPUs: of two that begin at once where one CPU
 is left neither gets any, and both wait for ever (measured: docs/LOG.md). Nor can a task without CPUs wait for those that Tune
 has reserved for something else.
+
+What a task assembles is a function of the step alone. So a worker does not depend on its tasks: where one hangs, straggles or
+fails (its machine is gone, the object store and the disk behind it are full), the worker assembles the steps itself and says
+so in its log.
 """
 
 import logging
 from collections import deque
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, fields
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -31,6 +36,8 @@ from xlret.batches.pairs import AssembledPairs
 from xlret.errors import DataError, UserError
 from xlret.tokens.ragged import Ragged
 
+_LOG = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True)
 class StreamOptions:
@@ -39,6 +46,8 @@ class StreamOptions:
     steps_per_block: int = 32
     blocks_ahead: int = 4
     """Blocks of a data set; up to two data sets wait while one is consumed."""
+    straggle_s: float = 120.0
+    """How long a worker waits for a data set that it needs now before it assembles the steps itself."""
 
 
 def batches(inputs: Inputs, rank: int, world: int, start: int, stop: int, options: StreamOptions) -> Iterator[Batch]:
@@ -55,22 +64,42 @@ def batches(inputs: Inputs, rank: int, world: int, start: int, stop: int, option
     expected = start
     spans = _spans(start, stop, options)
     node = ray.get_runtime_context().get_node_id()
-    background = ThreadPoolExecutor(1, thread_name_prefix="xlret-stream")
+    tasks = _in_background()
+    coming: deque[tuple[tuple[int, int], Future[list[pa.Table]]]] = deque()
+
+    def submitted(span: tuple[int, int]) -> "tuple[tuple[int, int], Future[list[pa.Table]]]":
+        return span, tasks.submit(_execute, inputs, rank, world, *span, options, node)
+
     try:
-        coming = deque(background.submit(_execute, inputs, rank, world, *span, options, node) for span in _take(spans, 2))
+        coming.extend(map(submitted, _take(spans, 2)))
         while coming:
-            blocks = coming.popleft().result()
-            coming.extend(background.submit(_execute, inputs, rank, world, *span, options, node) for span in _take(spans, 1))
-            for block in blocks:
-                table = ray.get(block)
-                for row in range(table.num_rows):
-                    batch = from_row(table, row, kind)
-                    assert (batch.step, batch.rank) == (expected, rank), f"expected step {expected}, got {batch.step}"
-                    expected += 1
-                    yield batch
+            span, executed = coming.popleft()
+            coming.extend(map(submitted, _take(spans, 1)))
+            try:
+                tables = executed.result(options.straggle_s)
+            except Exception as error:  # Ray raises many kinds; a fault of the assembling itself comes again below
+                reason = f"{type(error).__name__} {error}".strip().splitlines()[0]
+                _LOG.warning("worker %d assembles steps %d to %d itself, its task did not: %.200s", rank, *span, reason)
+                if not executed.done():  # what waits behind it would wait with it
+                    tasks.shutdown(wait=False, cancel_futures=True)
+                    tasks = _in_background()
+                    coming = deque(submitted(waiting) for waiting, _ in coming)
+                made = map(partial(assembler(inputs), rank=rank, world=world), range(*span))
+            else:
+                made = (from_row(table, row, kind) for table in tables for row in range(table.num_rows))
+            for batch in made:
+                assert (batch.step, batch.rank) == (expected, rank), f"expected step {expected}, got {batch.step}"
+                expected += 1
+                yield batch
     finally:
-        background.shutdown(wait=True, cancel_futures=True)  # a data set that outlives its Ray ends the process
+        tasks.shutdown(wait=False, cancel_futures=True)
+        wait((executed for _, executed in coming), options.straggle_s)  # a data set that outlives its Ray ends the process
     assert expected == stop or start >= stop, f"the stream ended at step {expected} of {stop}"
+
+
+def _in_background() -> ThreadPoolExecutor:
+    """Executes data sets, one after the other."""
+    return ThreadPoolExecutor(1, thread_name_prefix="xlret-stream")
 
 
 def _spans(start: int, stop: int, options: StreamOptions) -> Iterator[tuple[int, int]]:
@@ -86,8 +115,8 @@ def _take(spans: Iterator[tuple[int, int]], count: int) -> list[tuple[int, int]]
     return [span for _, span in zip(range(count), spans, strict=False)]
 
 
-def _execute(inputs: Inputs, rank: int, world: int, start: int, stop: int, options: StreamOptions, node: str) -> list[Any]:
-    """References to the assembled blocks of these steps, in order; waits until all are made."""
+def _execute(inputs: Inputs, rank: int, world: int, start: int, stop: int, options: StreamOptions, node: str) -> list[pa.Table]:
+    """The assembled blocks of these steps, in order; waits until all are made."""
 
     def assemble_block(numbered: pa.Table) -> pa.Table:
         steps = numbered["step"].to_pylist()
@@ -108,8 +137,8 @@ def _execute(inputs: Inputs, rank: int, world: int, start: int, stop: int, optio
         concurrency=1,
         scheduling_strategy=NodeAffinitySchedulingStrategy(node, soft=True),
     )
-    references: list[Any] = data.to_arrow_refs()
-    return references
+    tables: list[pa.Table] = ray.get(data.to_arrow_refs())
+    return tables
 
 
 def to_table(batches: Sequence[Batch | None], error: str | None = None) -> pa.Table:
