@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from xlret.errors import CorruptError, UserError
 from xlret.files import sha256_of, write_error
+from xlret.storage.url import as_url, is_url
 
 _LONGEST_NOTE = 200
 
@@ -89,7 +90,7 @@ def copy_read_only(source: Path, target: Path) -> None:
 def locked(path: Path, busy: str | None = None) -> Iterator[None]:
     """Holds a lock until the block ends. The system lifts it when this process ends, however it does.
 
-    The lock file stays and says who took it last.
+    The lock file stays and says who took it last. Stores behind URLs have no locks: there it keeps out those of this machine.
 
     Args:
         path: the lock file; its directory must exist.
@@ -98,6 +99,10 @@ def locked(path: Path, busy: str | None = None) -> Iterator[None]:
     Raises:
         UserError: another process holds the lock (the message names it), or the file cannot be written or locked.
     """
+    if is_url(path):
+        from xlret.storage.cache import lock_path
+
+        path = lock_path(as_url(path))
     try:
         file = open(path, "a+", encoding="utf-8", errors="replace")  # noqa: SIM115  closed below
     except OSError as error:

@@ -30,7 +30,7 @@ def in_turn(function: Callable[[A], R], arguments: Iterable[A]) -> Iterator[R]:
 
 
 @contextmanager
-def calls_for(workers: int | None, most: int, threads: int = 1) -> Iterator[tuple[Calls, int]]:
+def calls_for(workers: int | None, most: int, threads: int = 1, *, here: bool = False) -> Iterator[tuple[Calls, int]]:
     """How a number of calls is placed, and how many run side by side.
 
     Args:
@@ -39,6 +39,7 @@ def calls_for(workers: int | None, most: int, threads: int = 1) -> Iterator[tupl
             where RAY_ADDRESS names a cluster as many as its machine that this process is on has room for, else this process.
         most: calls that there will be; a single one runs in this process.
         threads: CPUs that each task asks for, as far as there are so many.
+        here: tasks stay on this machine whatever their number, since others do not see what they read and write.
 
     Raises:
         UserError: there is no cluster at RAY_ADDRESS.
@@ -52,7 +53,7 @@ def calls_for(workers: int | None, most: int, threads: int = 1) -> Iterator[tupl
     from xlret.session import ray_session
 
     with ray_session(cpus=workers):
-        node = None if workers else ray.get_runtime_context().get_node_id()
+        node = None if workers and not here else ray.get_runtime_context().get_node_id()
         cpus = int(
             sum(
                 machine.get("Resources", {}).get("CPU", 0)

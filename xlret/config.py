@@ -10,6 +10,7 @@ from pydantic_core import ErrorDetails
 
 from xlret.errors import UserError
 from xlret.files import expand_path
+from xlret.storage.url import shown
 
 
 class Settings(BaseModel):
@@ -127,7 +128,7 @@ def sentence_of(error: ErrorDetails, key: str, show: Callable[[Any], str] = repr
         return f"{key}: is needed and was not given"
     if not key:
         return message
-    value = show(error.get("input"))
+    value = shown(show(error.get("input")))
     if len(value) > 80:
         value = value[:77] + "..."
     return f"{key} is {value}: {message}"

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from xlret.errors import UserError
+from xlret.storage.url import as_url, is_url, shown
 
 _OTHERS_S = 86_400
 """How old a directory that another machine left must be."""
@@ -35,27 +36,45 @@ def expand_path(path: Path) -> Path:
     """An absolute path, with `~` and environment variables filled in; `${XLRET_SHARED}` has its default.
 
     A relative path starts at `$XLRET_HOME`, by default the current directory. (`ray job submit` runs a job in a temporary
-    copy of the working directory: XLRET_HOME says where corpora and runs really live.)
+    copy of the working directory: XLRET_HOME says where corpora and runs really live.) A URL is itself.
 
     Raises:
-        UserError: a variable in it is not set.
+        UserError: a variable in it is not set, or it is a URL that cannot be used.
     """
     text = str(path).replace("${XLRET_SHARED}", str(shared_directory())).replace("$XLRET_SHARED", str(shared_directory()))
     text = os.path.expandvars(os.path.expanduser(text))
     if "$" in text:
-        raise UserError(f"path {path} names an environment variable that is not set")
+        raise UserError(f"path {shown(str(path))} names an environment variable that is not set")
+    if is_url(text):
+        return as_url(text)
     return Path(os.path.abspath(Path(os.environ.get("XLRET_HOME", ".")) / text))
+
+
+def local(path: Path) -> Path:
+    """The path on this machine of what lies at a path: itself, or of a URL a verified copy in the cache (`storage/cache.py`).
+
+    Whoever opens an artifact calls it, in the process that reads: each machine of a cluster has a cache of its own.
+
+    Raises:
+        UserError: of a URL: nothing is there, the store refuses or does not answer, or the cache cannot be written to.
+        CorruptError: of a URL: an object is not what its listing says.
+    """
+    if is_url(path):
+        from xlret.storage.cache import fetched
+
+        return fetched(as_url(path))
+    return path
 
 
 def sha256_of(path: Path) -> str:
     """Hex SHA-256 of a file's bytes."""
-    with open(path, "rb") as file:
+    with open(local(path), "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 @contextmanager
 def directory_beside(target: Path, *, replace: bool = False) -> Iterator[Path]:
-    """A fresh directory beside `target` that becomes `target` when the block ends without an error.
+    """A fresh directory beside `target` that becomes `target` when the block ends without an error; that of a URL is uploaded.
 
     On any error the fresh directory is removed and `target` is as it was. A full disk is a one-line `UserError`. What killed
     processes left beside the same `target` is removed first; what a living one writes (on this machine) is not touched.
@@ -63,6 +82,12 @@ def directory_beside(target: Path, *, replace: bool = False) -> Iterator[Path]:
     Raises:
         UserError: `target` exists and `replace` is false, or the disk is full or not writable.
     """
+    if is_url(target):
+        from xlret.storage.publish import published_directory
+
+        with published_directory(as_url(target), replace=replace) as fresh:
+            yield fresh
+        return
     target = Path(target).absolute()
     if target.parent.is_dir():
         remove_abandoned(target)
@@ -96,6 +121,36 @@ def directory_beside(target: Path, *, replace: bool = False) -> Iterator[Path]:
         raise said from error
     finally:
         os.close(owned)
+
+
+@contextmanager
+def edited_directory(directory: Path, *, may_be_missing: bool = False) -> Iterator[Path]:
+    """A directory to change things in: itself, or of a URL a copy on this machine that is uploaded when the block ends well.
+
+    Args:
+        directory: holds something whole, made by xlret.
+        may_be_missing: of a URL: whether nothing may be there yet.
+
+    Raises:
+        UserError: of a URL: nothing is there, or somebody else has changed it meanwhile.
+    """
+    if is_url(directory):
+        from xlret.storage.publish import edited_directory as edited_copy
+
+        with edited_copy(as_url(directory), may_be_missing=may_be_missing) as copy:
+            yield copy
+    else:
+        yield directory
+
+
+def remove_tree(directory: Path) -> None:
+    """Removes a directory, wherever it is, and all that is in it."""
+    if is_url(directory):
+        from xlret.storage.publish import remove
+
+        remove(as_url(directory))
+    else:
+        shutil.rmtree(directory)
 
 
 def remove_abandoned(target: Path) -> None:
@@ -178,6 +233,9 @@ def _own(directory: Path) -> int | None:
 
 def write_text(path: Path, text: str) -> None:
     """Writes `text` to `path` in one step: a reader sees the old file or the new one."""
+    if is_url(path):
+        as_url(path).write_text(text)
+        return
     path = Path(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -31,6 +31,7 @@ COMMANDS = {
     "sweep": "Train and evaluate many settings of a recipe over seeds; choose the best.",
     "index": "Build an index of passages; add to it, delete from it, search it.",
     "release": "Make releases of encoder and index, check them, say which is served.",
+    "copy": "Copy a file or directory to a URL of an object store, or from one.",
     "push": "Upload an encoder to the Hugging Face hub, with its model card.",
     "serve": "Serve a release over HTTP, with a web page.",
 }

@@ -11,7 +11,7 @@ from rich.table import Table
 
 from xlret.commands.frame import Languages, new_app
 from xlret.data.corpus import ParallelCorpus
-from xlret.files import expand_path
+from xlret.files import expand_path, local
 from xlret.lexicon import titles, transform
 from xlret.lexicon.coverage import coverage, sizes
 from xlret.lexicon.files import languages_of, pair_files, read_export
@@ -63,9 +63,9 @@ def convert(
     if style == "pairs":
         lexicon = _load(paths, languages)
     elif style == "titles":
-        lexicon = _only(titles.titles_from_pairs([expand_path(path) for path in paths]), languages)
+        lexicon = _only(titles.titles_from_pairs([local(expand_path(path)) for path in paths]), languages)
     else:
-        expanded = [expand_path(path) for path in paths]
+        expanded = [local(expand_path(path)) for path in paths]
         files = [file for path in expanded for file in (pair_files(path) if path.is_dir() else [path])]
         exports = [Lexicon.from_entries({languages_of(file): read_export(file)}) for file in files]
         lexicon = _only(transform.merged(exports), languages)
@@ -190,8 +190,8 @@ def induce(
 
     source_lang, target_lang = languages_of(Path(pair))
     induction.check_candidates(top, mutual=mutual)
-    source_vectors = read_vectors(expand_path(source), source_lang, limit=limit)
-    target_vectors = read_vectors(expand_path(target), target_lang, limit=limit)
+    source_vectors = read_vectors(local(expand_path(source)), source_lang, limit=limit)
+    target_vectors = read_vectors(local(expand_path(target)), target_lang, limit=limit)
     if seed is not None:
         pairs = induction.seed_pairs(Lexicon.load([expand_path(seed)], [target_lang]), source_lang, target_lang)
         source_vectors = aligned(source_vectors, target_vectors, pairs, rounds=rounds)
@@ -216,7 +216,7 @@ def titles_of_dumps(
         languages: target languages, such as de,ar
         source: the language of that Wikipedia
     """
-    _save(titles.titles_from_dumps(expand_path(page), expand_path(langlinks), source, languages), into, replace)
+    _save(titles.titles_from_dumps(local(expand_path(page)), local(expand_path(langlinks)), source, languages), into, replace)
 
 
 def _load(paths: tuple[Path, ...], languages: tuple[str, ...] | None) -> Lexicon:

@@ -6,7 +6,7 @@ from typing import Annotated
 from cyclopts import App, Parameter
 
 from xlret.commands.frame import new_app
-from xlret.files import expand_path
+from xlret.files import expand_path, local
 
 EPILOGUE = """\
 examples:
@@ -55,6 +55,7 @@ def push(
     from xlret.release.push import push as push_upload
 
     encoder, run = _encoder(expand_path(source))
+    encoder = local(encoder)
     training = None
     if run is not None and not (encoder / "training.json").is_file():
         from xlret.training.card import training_of

@@ -13,6 +13,7 @@ from xlret.data.mapped import MappedTable
 from xlret.data.pool import GroupPool
 from xlret.data.rows import Row
 from xlret.errors import UserError
+from xlret.files import local
 from xlret.shapes import IntArray
 from xlret.text.sides import SIDES, Side
 
@@ -78,14 +79,14 @@ class ParallelCorpus:
         """Opens a corpus directory.
 
         Args:
-            path: a directory written by `write_corpus`.
+            path: a directory written by `write_corpus`, or its URL.
             verify: read every file and compare its checksum (about 1 s per GB); sizes are always compared.
 
         Raises:
             UserError: there is no whole corpus at `path`.
             CorruptError: a file or the manifest is damaged; the message names it.
         """
-        path = Path(path).absolute()
+        path = local(Path(path)).absolute()
         return cls(path, read_manifest(path, verify=verify))
 
     def __repr__(self) -> str:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import BinaryIO, cast
 
 from xlret.errors import DataError, UserError
+from xlret.files import local
 
 GZIP = b"\x1f\x8b"
 _FOREIGN = {
@@ -71,7 +72,7 @@ def raw(path: Path) -> Iterator[io.BufferedReader]:
         UserError: it cannot be opened.
     """
     try:
-        file = open(path, "rb")  # noqa: SIM115  closed below
+        file = open(local(path), "rb")  # noqa: SIM115  closed below
     except (OSError, ValueError) as error:
         raise UserError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}") from error
     with file:

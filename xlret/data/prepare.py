@@ -30,6 +30,7 @@ from xlret.data.split import made_by as part_made_by
 from xlret.data.spool import SpooledPart
 from xlret.errors import UserError
 from xlret.files import directory_beside
+from xlret.storage.url import is_url
 from xlret.text.languages import LanguageCodes
 
 A = TypeVar("A")
@@ -124,7 +125,7 @@ def prepare(settings: PrepareSettings) -> Iterator[Prepared]:
     for name in settings.corpora:
         if (settings.output / name).exists() and not settings.replace:
             raise UserError(f"{settings.output / name} exists already; choose another output or allow replacing it (--replace)")
-    with calls_for(settings.workers, _MOST_CALLS) as (calls, _):
+    with calls_for(settings.workers, _MOST_CALLS, here=is_url(settings.output)) as (calls, _):
         for name, corpus in settings.corpora.items():
             yield _prepare_corpus(name, corpus, settings, calls)
 

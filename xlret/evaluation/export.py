@@ -14,7 +14,7 @@ from xlret.evaluation.measure import Method, measure
 from xlret.evaluation.run import retrieval_sets
 from xlret.evaluation.sets import RetrievalSet
 from xlret.evaluation.settings import EvaluateSettings
-from xlret.files import expand_path
+from xlret.files import expand_path, local
 from xlret.model.encoder import Encoder
 from xlret.model.export.make import export_encoder
 from xlret.model.export.record import ALIKE, ExportRecord
@@ -40,14 +40,16 @@ def export(
         UserError: one of these cannot be used.
     """
     console = console or Console(highlight=False)
-    encoder, out = expand_path(encoder), expand_path(out)
+    encoder, out = local(expand_path(encoder)), expand_path(out)
     sets: Sequence[RetrievalSet] = ()
     if settings.benchmark is not None or settings.corpus is not None:
         given = settings.model_dump(exclude={"backend"}, exclude_unset=True)
         sets = list(retrieval_sets(EvaluateSettings(**given)))
     record = export_encoder(encoder, out, settings.backend, _texts(sets), made_from=encoder_files(encoder), replace_old=replace)
     cosine = record.agreement
-    sizes = [sum(path.stat().st_size for path in directory.rglob("*") if path.is_file()) / 1e6 for directory in (encoder, out)]
+    sizes = [
+        sum(path.stat().st_size for path in directory.rglob("*") if path.is_file()) / 1e6 for directory in (encoder, local(out))
+    ]
     console.print(f"{out}: {settings.backend}, {sizes[1]:,.0f} MB ({sizes[0]:,.0f} MB before)", markup=False)
     console.print(
         f"cosine with the vectors before, of {cosine.texts} texts: {cosine.mean:.5f} in the mean, {cosine.least:.5f} at least"

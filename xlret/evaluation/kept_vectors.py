@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import load_file, save, save_file
 
 from xlret.errors import UserError
 from xlret.evaluation.sets import RetrievalSet
-from xlret.files import flush
+from xlret.files import flush, local
 from xlret.model.debias.component import LanguageComponent
 from xlret.model.encoder import Encoder
 from xlret.search.passages import Passage
@@ -27,6 +27,7 @@ from xlret.search.vectors.encode import Print, encode_passages
 from xlret.search.vectors.fingerprint import encoder_files
 from xlret.search.vectors.store import VectorStore, open_part, vectors_of
 from xlret.shapes import FloatMatrix, IntArray
+from xlret.storage.url import as_url, is_url
 
 
 @dataclass(frozen=True)
@@ -103,15 +104,14 @@ class KeptVectors:
             precision=precision, tokens_per_batch=tokens_per_batch, store="float32", encoders=encoders, gpu=on_gpu
         )
         directory.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=directory, prefix=".encoder-") as temporary:
+        with tempfile.TemporaryDirectory(dir=None if is_url(directory) else directory, prefix=".encoder-") as temporary:
             saved = Path(temporary) / "encoder"
             encoder.save(saved)
             files = encoder_files(saved)
             self.directory = directory / _digits(json.dumps([files, precision], sort_keys=True).encode())
             if not (self.directory / "encoder").exists():
                 self.directory.mkdir(exist_ok=True)
-                os.rename(saved, self.directory / "encoder")
-                flush(self.directory)
+                _move(saved, self.directory / "encoder")
 
     def passages(self, retrieval_set: RetrievalSet) -> StoredPassages:
         """The passages of a set, encoded where they are not there yet.
@@ -122,7 +122,7 @@ class KeptVectors:
         """
         columns = (retrieval_set.passage_ids, retrieval_set.passage_langs, retrieval_set.passage_texts)
         directory = self._of_set(retrieval_set) / "passages"
-        if directory.exists():
+        if not is_url(directory) and directory.exists():
             store = VectorStore.open(directory)
             self._show(f"{store.count:,} passages are encoded already: {directory}")
         else:
@@ -151,10 +151,14 @@ class KeptVectors:
                 progress=f"{retrieval_set.name}: queries" if self._progress else None,
                 remember=True,
             )
-            fresh = path.with_suffix(f".{os.getpid()}.partial")
-            save_file({"vectors": np.ascontiguousarray(vectors_QD)}, fresh)
-            os.replace(fresh, path)
-        vectors: FloatMatrix = load_file(path)["vectors"]
+            vectors_by_name = {"vectors": np.ascontiguousarray(vectors_QD)}
+            if is_url(path):
+                path.write_bytes(save(vectors_by_name))
+            else:
+                fresh = path.with_suffix(f".{os.getpid()}.partial")
+                save_file(vectors_by_name, fresh)
+                os.replace(fresh, path)
+        vectors: FloatMatrix = load_file(local(path))["vectors"]
         if len(vectors) != len(retrieval_set.query_ids):
             raise UserError(f"{path} has {len(vectors)} vectors for {len(retrieval_set.query_ids)} queries; remove it")
         return vectors
@@ -162,6 +166,17 @@ class KeptVectors:
     def _of_set(self, retrieval_set: RetrievalSet) -> Path:
         texts = _digits_of(retrieval_set.passage_ids, retrieval_set.passage_langs, retrieval_set.passage_texts)
         return self.directory / f"{retrieval_set.name.replace('/', '-')}-{texts}"
+
+
+def _move(directory: Path, target: Path) -> None:
+    """Puts a whole directory in its place, in one step."""
+    if is_url(target):
+        from xlret.storage.publish import publish
+
+        publish(directory, as_url(target))
+    else:
+        os.rename(directory, target)
+        flush(target.parent)
 
 
 def _digits_of(*columns: Sequence[str]) -> str:

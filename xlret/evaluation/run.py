@@ -25,7 +25,7 @@ from xlret.evaluation.significance import Difference, QueryScore, compare
 from xlret.evaluation.summary import summary, vector_files
 from xlret.evaluation.switched_queries import query_switcher, with_switched_queries
 from xlret.evaluation.translate_test import translated
-from xlret.files import expand_path
+from xlret.files import expand_path, local
 from xlret.lexicon.lexicon import Lexicon
 from xlret.model.debias.component import LanguageComponent, component_or_method
 from xlret.model.encoder import Encoder
@@ -119,13 +119,13 @@ def retrieval_sets(settings: EvaluateSettings) -> Iterator[RetrievalSet]:
     """
     if settings.benchmark == "custom" and settings.data is not None:
         names = ("split", "lang", "passage_lang", "languages", "on_bad_row")
-        return iter([custom_set(settings.data, **{name: getattr(settings, name) for name in names})])
+        return iter([custom_set(local(settings.data), **{name: getattr(settings, name) for name in names})])
     if settings.benchmark is not None and settings.hub:
         return benchmark(settings.benchmark).load_from_hub(settings.languages, settings.hub_revision)
     if settings.benchmark is not None and settings.data is not None:
-        return benchmark(settings.benchmark).load(settings.data, settings.languages)
+        return benchmark(settings.benchmark).load(local(settings.data), settings.languages)
     assert settings.corpus is not None
-    if is_collection(settings.corpus):
+    if is_collection(local(settings.corpus)):
         raise UserError(
             f"{settings.corpus} is a test collection with judgements, not a prepared corpus; evaluate on it whole with "
             f"--benchmark custom --data {settings.corpus}"

@@ -13,7 +13,7 @@ from xlret.evaluation.measure import Measured
 from xlret.evaluation.metrics import mean
 from xlret.evaluation.named_measures import POOLED
 from xlret.evaluation.settings import EvaluateSettings
-from xlret.files import expand_path, sha256_of
+from xlret.files import expand_path, local, sha256_of
 from xlret.model.debias.component import LanguageComponent
 from xlret.model.export.record import read_export, source_files
 from xlret.provenance import hardware, versions
@@ -89,14 +89,14 @@ def _reranking(directory: Path, measured: Sequence[Measured]) -> dict[str, Any]:
 
 def fingerprint(encoder: str) -> dict[str, str] | None:
     """Checksums of an encoder that xlret saved, so that a release knows whose numbers these are; None for any other."""
-    directory = expand_path(Path(encoder))
+    directory = local(expand_path(Path(encoder)))
     return encoder_files(directory) if (directory / CARD).is_file() else None
 
 
 def vector_files(encoder: str) -> dict[str, str]:
     """As `fingerprint`, of an export those of the encoder that it was made from; empty where that is None."""
     files = fingerprint(encoder)
-    return {} if files is None else source_files(read_export(expand_path(Path(encoder))), files)
+    return {} if files is None else source_files(read_export(local(expand_path(Path(encoder)))), files)
 
 
 def _mean_of_sets(means: Sequence[Mapping[str, float]]) -> dict[str, float]:

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from xlret.errors import CorruptError, UserError
-from xlret.files import directory_beside
+from xlret.files import directory_beside, local
 from xlret.lexicon.build import table_from_pairs
 from xlret.lexicon.files import Entry, languages_of, pair_files, read_pairs
 from xlret.text.case import fold
@@ -275,6 +275,7 @@ def lexicon_files(path: Path) -> list[Path]:
     Raises:
         UserError: there is no such path, or no lexicon in the directory.
     """
+    path = local(path)
     if not path.exists():
         raise UserError(f"no lexicon at {path}; it must be a file or a directory of files such as en-de.txt")
     if not path.is_dir():

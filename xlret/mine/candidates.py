@@ -13,6 +13,7 @@ from xlret.mine.choose import Candidate
 from xlret.mine.settings import MineJob
 from xlret.search.passages import Passage
 from xlret.shapes import IntArray
+from xlret.storage.url import is_url
 
 _PASSAGES_AT_ONCE = 1024
 Say = Callable[[str], None]
@@ -192,6 +193,10 @@ def reranked(ranked: Ranked, query: Query, corpus: ParallelCorpus, score: Score)
 def scratch_beside(out: Path) -> tempfile.TemporaryDirectory[str]:
     """A directory on the disk of `out`, gone at the end."""
     out.parent.mkdir(parents=True, exist_ok=True)
+    if is_url(out):
+        from xlret.storage.cache import work_path
+
+        return tempfile.TemporaryDirectory(dir=work_path())
     return tempfile.TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent)
 
 

@@ -8,6 +8,7 @@ from pydantic import Field, field_validator, model_validator
 
 from xlret.config import Settings
 from xlret.files import expand_path
+from xlret.storage.url import is_url
 from xlret.text.languages import LanguageCodes
 from xlret.text.sides import SIDES
 from xlret.tokens.card import Dimensions, PoolingMode
@@ -109,7 +110,7 @@ class EncoderSettings(Settings):
     @field_validator("start", mode="after")
     @classmethod
     def _absolute(cls, start: str) -> str:
-        is_path = start.startswith(("/", ".", "~", "$")) or expand_path(Path(start)).is_dir()
+        is_path = start.startswith(("/", ".", "~", "$")) or is_url(start) or expand_path(Path(start)).is_dir()
         return str(expand_path(Path(start))) if is_path and start != "fresh" else start
 
 

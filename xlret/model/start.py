@@ -10,7 +10,7 @@ from tokenizers import Tokenizer, normalizers
 from torch import nn
 
 from xlret.errors import UserError
-from xlret.files import expand_path
+from xlret.files import expand_path, local
 from xlret.model.backbone import (
     check_ids,
     first_line,
@@ -42,7 +42,7 @@ def locate(name_or_directory: str | Path) -> Path:
     Raises:
         UserError: neither directory nor hub name, hub not reachable or no such model there.
     """
-    directory = expand_path(Path(name_or_directory))
+    directory = local(expand_path(Path(name_or_directory)))
     if directory.is_dir():
         return directory
     if isinstance(name_or_directory, Path) or name_or_directory == "fresh" or not _HUB_NAME.fullmatch(name_or_directory):

@@ -11,6 +11,7 @@ from xlret.artifacts import locked
 from xlret.errors import CorruptError, UserError
 from xlret.files import write_text
 from xlret.release.record import CURRENT_ALIAS, RECORD, checked_name
+from xlret.storage.url import path_of
 
 _HISTORY = ".history.jsonl"
 _LONGEST = 1000
@@ -43,10 +44,10 @@ def read_alias(root: Path, alias: str = CURRENT_ALIAS) -> str | None:
         UserError: the name of the alias is not allowed.
         CorruptError: the file holds no name of a release.
     """
-    path = Path(root) / checked_name(alias, "an alias")
+    path = path_of(root) / checked_name(alias, "an alias")
     if not path.is_file() or path.is_symlink():
         return None
-    with open(path, encoding="utf-8", errors="replace") as file:
+    with path.open(encoding="utf-8", errors="replace") as file:
         text = file.read(_LONGEST)
     try:
         return checked_name(text.removesuffix("\n"))
@@ -57,7 +58,7 @@ def read_alias(root: Path, alias: str = CURRENT_ALIAS) -> str | None:
 def aliases(root: Path) -> dict[str, str]:
     """Every alias of a directory of releases and the release it names."""
     named = {}
-    for path in sorted(Path(root).iterdir()):
+    for path in sorted(path_of(root).iterdir()):
         if path.is_file() and not path.name.startswith(".") and not path.name.endswith(_HISTORY):
             name = read_alias(root, path.name)
             if name is not None:
@@ -71,7 +72,7 @@ def resolve(path: Path, alias: str = CURRENT_ALIAS) -> Path:
     Raises:
         UserError: neither, or the alias names a release that is gone.
     """
-    path = Path(path)
+    path = path_of(path)
     if (path / RECORD).is_file():
         return path
     name = read_alias(path, alias) if path.is_dir() else None
@@ -89,7 +90,7 @@ def release_named(root: Path, name: str) -> str:
         UserError: it is no name that a release or an alias may have.
         CorruptError: the alias holds no name of a release.
     """
-    if (Path(root) / checked_name(name) / RECORD).is_file():
+    if (path_of(root) / checked_name(name) / RECORD).is_file():
         return name
     return read_alias(root, name) or name
 
@@ -101,7 +102,7 @@ def moving(root: Path) -> Iterator[None]:
     Raises:
         UserError: there is no such directory, or nothing may be written there.
     """
-    path = Path(root) / ".lock"
+    path = path_of(root) / ".lock"
     if not path.parent.is_dir():
         raise UserError(f"there is no directory of releases {root}; xlret release make makes it")
     with locked(path):
@@ -113,7 +114,7 @@ def move(root: Path, alias: str, step: Move) -> None:
 
     A process that dies between the two has moved nothing: `history` leaves out what did not take effect.
     """
-    path = Path(root) / checked_name(alias, "an alias")
+    path = path_of(root) / checked_name(alias, "an alias")
     if path.is_dir():
         raise UserError(f"{path} is a release; choose another name for the alias")
     steps = [*history(root, alias), step]
@@ -127,7 +128,7 @@ def history(root: Path, alias: str = CURRENT_ALIAS) -> list[Move]:
     Raises:
         CorruptError: the history is damaged.
     """
-    path, standing = Path(root) / (checked_name(alias, "an alias") + _HISTORY), read_alias(root, alias)
+    path, standing = path_of(root) / (checked_name(alias, "an alias") + _HISTORY), read_alias(root, alias)
     if standing is None or not path.is_file():
         return []
     try:

@@ -7,7 +7,7 @@ from pathlib import Path
 from xlret.artifacts import copy_read_only, link_or_copy
 from xlret.data.manifest import file_entries
 from xlret.errors import UserError
-from xlret.files import directory_beside, write_text
+from xlret.files import directory_beside, local, write_text
 from xlret.model.export.record import EXPORT
 from xlret.provenance import versions
 from xlret.release.content import check_model, check_reranker, files_below
@@ -19,6 +19,7 @@ from xlret.search.debias import FILE as DEBIAS_FILE
 from xlret.search.manifest import current_version
 from xlret.search.manifest import verify as verify_index
 from xlret.search.vectors.fingerprint import encoder_files
+from xlret.storage.url import path_of
 
 _PACKAGES = ("xlret", "torch", "transformers", "tokenizers", "faiss-cpu", "pyarrow")
 
@@ -57,10 +58,10 @@ def make_release(
         UserError: a part is missing, the index was made with another encoder, the name is taken or not allowed.
         CorruptError: a part is damaged or holds what no release may hold, such as pickles or code.
     """
-    target = Path(root) / checked_name(name)
+    target = path_of(root) / checked_name(name)
     if target.exists():
         raise UserError(f"{target} exists already, and releases do not change; choose another name")
-    models = {ENCODER: Path(encoder)} | ({RERANKER: Path(reranker)} if reranker else {})
+    models = {ENCODER: local(encoder)} | ({RERANKER: local(reranker)} if reranker else {})
     for part, directory in models.items():
         if not directory.is_dir():
             raise UserError(f"there is no {part} {directory}; name a directory that xlret saved")

@@ -11,6 +11,7 @@ from xlret.release.alias import Move, aliases, history, move, moving, read_alias
 from xlret.release.quality import numbers_of, worse
 from xlret.release.record import CURRENT_ALIAS, INDEX, RECORD, Quality, Release, ReleaseRecord, checked_name, read_record
 from xlret.release.verify import verify_release
+from xlret.storage.url import path_of
 
 TOLERANCE = 0.005
 """How far quality may fall below the standing release's: about the noise of a dev set of some thousand queries."""
@@ -57,7 +58,7 @@ def promote(
         UserError: there is no such release, it is worse than the standing one, or the two cannot be compared.
         CorruptError: the release is damaged.
     """
-    root = Path(root)
+    root = path_of(root)
     with moving(root):
         release = verify_release(root / checked_name(name))
         standing = read_alias(root, alias)
@@ -118,7 +119,7 @@ def rollback(root: Path, alias: str = CURRENT_ALIAS) -> Release:
         UserError: the alias named none before, or that release is gone.
         CorruptError: that release is damaged.
     """
-    root = Path(root)
+    root = path_of(root)
     with moving(root):
         name = previous(root, alias)
         release = verify_release(root / name)
@@ -145,7 +146,7 @@ def list_releases(root: Path) -> list[Listed]:
     Raises:
         UserError: there is no such directory.
     """
-    root = Path(root)
+    root = path_of(root)
     if not root.is_dir():
         raise UserError(f"there is no directory of releases {root}; xlret release make makes it")
     named = aliases(root)
@@ -168,7 +169,7 @@ def known_quality(root: Path, name: str, alias: str = CURRENT_ALIAS, measured: M
         UserError: there is no such release.
         CorruptError: its release.json is damaged.
     """
-    path = Path(root) / name
+    path = path_of(root) / name
     record, digest = read_record(path), sha256_of(path / RECORD)
     earlier = [step for step in history(root, alias) if step.release == name and step.record_sha256 == digest]
     quality: dict[str, Mapping[str, float]] = {}

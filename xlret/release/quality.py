@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from xlret.errors import UserError
+from xlret.files import local
 from xlret.release.record import INDEX, Quality
 
 GATES = ("mul", "mo", "cr", "micro", "map@20", "ndcg@10", "mrr@10", "recall@1", "recall@10", "recall@100")
@@ -39,6 +40,7 @@ def read_quality(
             another language component than the index carries (or one where that has none), with a ranking that was changed
             after it (reranked, balanced, fused) or texts that were changed before (translated, code-switched).
     """
+    evaluation = local(evaluation)
     path = evaluation / "evaluation.json" if evaluation.is_dir() else evaluation
     try:
         written = json.loads(path.read_text(encoding="utf-8"))

@@ -1,6 +1,5 @@
 """`release.json`: what a release says of itself, and the names that releases and aliases may have."""
 
-import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from xlret.artifacts import FileEntry, first_fault
 from xlret.errors import CorruptError, UserError
 from xlret.files import sha256_of
+from xlret.storage.url import path_of
 
 RECORD = "release.json"
 CHECKSUM = "release.json.sha256"
@@ -154,7 +154,7 @@ def read_record(path: Path) -> ReleaseRecord:
         UserError: no such directory, or one that is no release.
         CorruptError: release.json is not as it was written.
     """
-    path = Path(os.path.abspath(path))
+    path = path_of(path).absolute()
     if path.is_symlink() or not path.is_dir():
         raise UserError(f"there is no release {path}; make one with xlret release make")
     for name in (RECORD, CHECKSUM):

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from xlret.artifacts import FileEntry, check_entry
 from xlret.errors import CorruptError, UserError
+from xlret.files import local
 from xlret.release.content import check_model, check_reranker, files_below
 from xlret.release.index import check_fits
 from xlret.release.record import CHECKSUM, ENCODER, INDEX, RECORD, RERANKER, Release, ReleaseRecord, read_record, release_at
@@ -42,7 +43,7 @@ def verify_release(path: Path, check: CheckBytes = check_bytes) -> Release:
         UserError: there is no release.
         CorruptError: it is damaged or holds what it may not; the message names the file.
     """
-    path = Path(os.path.abspath(path))
+    path = Path(os.path.abspath(local(path)))
     try:
         record = read_record(path)
         check_whole(path, record, check)
@@ -66,6 +67,7 @@ def verify_files(path: Path, names: Iterable[str], check: CheckBytes = check_byt
         UserError: there is no release, or it has no such file.
         CorruptError: release.json or one of the files is damaged.
     """
+    path = local(path)
     record = read_record(path)
     for name in names:
         files = [file for file in record.files if file == name or (name.endswith("/") and file.startswith(name))]

@@ -27,6 +27,7 @@ from xlret.search.shard_task import Work, made_shards
 from xlret.search.stages import Say, Stages
 from xlret.search.vectors.store import Vectors, VectorStore, vectors_of
 from xlret.search.write import joined, live_manifest, publish, sample_of, scratch
+from xlret.storage.url import is_url
 
 QUERIES = "queries.arrow"
 _NO_MATTER = {"threads", "workers"}
@@ -78,7 +79,7 @@ def build_index(
     languages, stages = len(store.languages), Stages(Path(out).name)
     with (
         scratch(out, _plan(store, factory, settings, debias)) as directory,
-        calls_for(settings.workers, settings.shards, settings.threads) as (calls, side_by_side),
+        calls_for(settings.workers, settings.shards, settings.threads, here=is_url(out)) as (calls, side_by_side),
     ):
         work, component = Work(directory), None
         if debias is not None:

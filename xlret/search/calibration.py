@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from xlret.artifacts import first_fault
 from xlret.errors import CorruptError, UserError
-from xlret.files import write_text
+from xlret.files import local, write_text
 from xlret.keys import generator
 from xlret.shapes import FloatArray
 
@@ -135,7 +135,7 @@ class Calibration(BaseModel):
             CorruptError: it is no calibration; the message says what is wrong.
         """
         try:
-            return cls.model_validate_json(Path(path).read_bytes())
+            return cls.model_validate_json(local(Path(path)).read_bytes())
         except OSError as error:
             raise UserError(f"cannot read calibration {path}: {error.strerror}") from error
         except ValidationError as error:

@@ -36,6 +36,7 @@ from xlret.search.write import (
     write_shard,
     write_tombstones,
 )
+from xlret.storage.url import is_url
 
 _ROWS_AT_ONCE = 8192
 _SAME = ("sha256", "query_prompt", "passage_prompt", "max_passage_tokens")
@@ -160,7 +161,10 @@ def compact(
     current = current_version(index_dir)
     shards = shards or read_manifest(current).base_shards
     plan = f"compact-{current.name}-{shards}"
-    with scratch(index_dir, plan) as directory, calls_for(workers, shards, threads) as (calls, side_by_side):
+    with (
+        scratch(index_dir, plan) as directory,
+        calls_for(workers, shards, threads, here=is_url(index_dir)) as (calls, side_by_side),
+    ):
         old, work = SearchIndex.open(index_dir), Work(directory)
         if old.path != current:
             raise UserError(f"{index_dir} was changed meanwhile; begin again")
@@ -212,6 +216,8 @@ def _publish(
         link_or_copy(old.path / DEBIAS, directory / DEBIAS)
         values["files"][FILE] = old.manifest.files[FILE]
     queries = open_table(old.path / QUERIES, REMEDY)
+    if is_url(index_dir) and current_version(index_dir).name != old.path.name:  # no lock keeps other machines out
+        raise UserError(f"{index_dir} was changed meanwhile by somebody else; begin again")
     return publish(index_dir, directory, finish(directory, values, sample, queries, calls, say))
 
 

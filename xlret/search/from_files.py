@@ -17,6 +17,7 @@ from xlret.search.queries import encoded_queries
 from xlret.search.settings import DType, EncodeSettings, IndexSettings
 from xlret.search.vectors.encode import encode_passages
 from xlret.search.vectors.fingerprint import about_encoder, encoder_files
+from xlret.storage.url import as_url, is_url
 from xlret.text.languages import language
 
 Say = Callable[[str], None]
@@ -121,11 +122,23 @@ def append_from(
     """
     encoding = encoding or encoding_for(index)
     check_appendable(index, encoder, encoding.store)
-    kept = store or beside(index, "appended.vectors")
-    version = append(index, encode_passages(passages, encoder, kept, encoding), replace=replace, threads=threads, say=say)
+    kept = store or beside(_on_disk(index), "appended.vectors")
+    encoded = encode_passages(passages, encoder, kept, encoding, shared=not is_url(index))
+    version = append(index, encoded, replace=replace, threads=threads, say=say)
     if store is None:
         shutil.rmtree(kept)
     return version
+
+
+def _on_disk(index: Path) -> Path:
+    """Where what an index gets is kept meanwhile: beside it, or for one at a URL on this machine."""
+    if not is_url(index):
+        return index
+    from xlret.storage.cache import work_path
+
+    path = work_path(as_url(index))
+    path.parent.mkdir(exist_ok=True)
+    return path
 
 
 def encoding_for(index: Path, **settings: object) -> EncodeSettings:

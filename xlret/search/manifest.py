@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from xlret.artifacts import FileEntry, check_entry, entry_of, first_fault
 from xlret.errors import CorruptError, UserError
-from xlret.files import write_text
+from xlret.files import local, write_text
 
 MANIFEST = "manifest.json"
 CURRENT_FILE = "CURRENT"
@@ -217,7 +217,7 @@ def current_version(index_dir: Path) -> Path:
         UserError: there is no index.
         CorruptError: CURRENT names no version.
     """
-    index_dir = Path(index_dir)
+    index_dir = local(Path(index_dir))
     if (index_dir / MANIFEST).is_file():
         return index_dir
     path = index_dir / CURRENT_FILE

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from xlret import monitoring
 from xlret.artifacts import locked, write_table
 from xlret.errors import DataError, UserError
-from xlret.files import directory_beside, remove_abandoned, write_error, write_text
+from xlret.files import directory_beside, edited_directory, remove_abandoned, write_error, write_text
 from xlret.search.calibration import sampled
 from xlret.search.factory import encoded, lists_of
 from xlret.search.faiss_files import codes_of, faiss, inner_ivf, unwrapped, write_index
@@ -34,6 +34,7 @@ from xlret.search.manifest import (
 )
 from xlret.search.trial_reading import made_here
 from xlret.search.vectors.store import Vectors
+from xlret.storage.url import as_url, is_url
 
 _ROWS_AT_ONCE = 65_536
 _SCRATCH = ".building."
@@ -151,13 +152,17 @@ def scratch(index_dir: Path, plan: str | None = None) -> Iterator[Path]:
     """A directory to write a version into; only one process at a time, and what killed ones left is removed.
 
     Args:
-        index_dir: the index.
+        index_dir: the index; of a URL the directory is on this machine, where a call that was interrupted is continued.
         plan: a name for what is to be written, which equal calls have in common: what one of them left that was killed or
             interrupted is handed to the next. Nothing is left after a full disk and other errors of the user's.
 
     Raises:
         UserError: another process is changing this index, or it is no index.
     """
+    if is_url(index_dir):
+        from xlret.storage.cache import work_path
+
+        index_dir = work_path(as_url(index_dir))
     index_dir = Path(index_dir).absolute()
     if index_dir.exists() and not index_dir.is_dir():
         raise UserError(f"{index_dir} is a file; an index is a directory")
@@ -198,6 +203,10 @@ def publish(index_dir: Path, directory: Path, manifest: IndexManifest) -> Path:
 
     A version that is there already is left as it is, unless it is damaged: then the new one takes its place.
     """
+    if is_url(index_dir):
+        with edited_directory(index_dir, may_be_missing=True) as copy:
+            version = publish(copy, directory, manifest)
+        return index_dir / VERSIONS / version.name
     index_dir = Path(index_dir).absolute()
     manifest = write_manifest(directory, manifest)
     version = index_dir / VERSIONS / manifest.version

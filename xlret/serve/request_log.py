@@ -11,6 +11,7 @@ from xlret.errors import UserError
 from xlret.files import expand_path
 from xlret.serve.record import RequestRecord, as_line
 from xlret.serve.settings import LogSettings
+from xlret.storage.url import is_url
 
 
 class RequestLog:
@@ -59,6 +60,8 @@ class LineFile:
 
     def __init__(self, path: Path, most_bytes: int, old_files: int) -> None:
         self._path = expand_path(path)
+        if is_url(self._path):
+            raise UserError(f"log.file is {self._path}; lines are appended to a file of this machine's, so give a local path")
         self._most_bytes, self._old_files = most_bytes, old_files
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)

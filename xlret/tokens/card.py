@@ -9,6 +9,7 @@ from pydantic import AfterValidator, Field
 
 from xlret.config import Settings, settings_from
 from xlret.errors import UserError
+from xlret.files import local
 from xlret.text.sides import Side
 
 PoolingMode = Literal["mean", "cls", "last"]
@@ -68,7 +69,7 @@ def card_values(directory: Path, kind: Literal["encoder", "reranker"]) -> dict[s
     Raises:
         UserError: no such directory or file, or it is no object.
     """
-    path = Path(directory) / CARD
+    path = local(Path(directory)) / CARD
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:

@@ -14,6 +14,7 @@ import tokenizers
 from numpy.typing import NDArray
 
 from xlret.errors import DataError, UserError
+from xlret.files import local
 from xlret.text.sides import Side
 from xlret.tokens.card import EncoderCard, read_card
 
@@ -109,7 +110,7 @@ def read_backend(directory: Path) -> tokenizers.Tokenizer:
     Raises:
         UserError: no such file, or it is damaged.
     """
-    path = Path(directory) / "tokenizer.json"
+    path = local(Path(directory)) / "tokenizer.json"
     try:
         return tokenizers.Tokenizer.from_str(path.read_text(encoding="utf-8"))
     except Exception as error:  # `tokenizers` raises bare Exception for a file that it cannot read

@@ -8,7 +8,7 @@ import yaml
 
 from xlret.config import settings_from
 from xlret.errors import UserError
-from xlret.files import expand_path, write_json, write_text
+from xlret.files import edited_directory, expand_path, write_json, write_text
 from xlret.model.card_facts import TRAINING, Training
 from xlret.model.card_files import dimension_of
 from xlret.model.model_card import model_card
@@ -19,9 +19,10 @@ from xlret.training.settings import TrainJob
 
 def write_training(run_directory: Path) -> None:
     """Writes `training.json` and the card of a finished run's encoder."""
-    training, model = training_of(run_directory), run_directory / "model"
-    write_json(model / TRAINING, training.model_dump(mode="json"))
-    write_text(model / "README.md", model_card(read_card(model), dimension_of(model), training))
+    training = training_of(run_directory)
+    with edited_directory(run_directory / "model") as model:
+        write_json(model / TRAINING, training.model_dump(mode="json"))
+        write_text(model / "README.md", model_card(read_card(model), dimension_of(model), training))
 
 
 def training_of(run_directory: Path) -> Training:

@@ -17,8 +17,9 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from xlret.errors import UserError
-from xlret.files import directory_beside
+from xlret.files import directory_beside, local, remove_tree
 from xlret.model.adapters import trained_state
+from xlret.storage.url import Url
 
 CHECKPOINTS = "checkpoints"
 """Directory of a run's checkpoints, `step-000000100` and so on."""
@@ -43,8 +44,9 @@ def checkpoint_path(run_directory: Path, step: int) -> Path:
 
 
 def kept_checkpoints(run_directory: Path) -> list[Path]:
-    """A run's checkpoints, the oldest first; empty where it has none."""
-    return sorted((run_directory / CHECKPOINTS).glob("step-*"))
+    """A run's whole checkpoints, the oldest first; empty where it has none."""
+    paths = sorted((run_directory / CHECKPOINTS).glob("step-*"))
+    return [path for path in paths if not isinstance(path, Url) or path.is_whole()]
 
 
 def newest_checkpoint(run_directory: Path) -> Path | None:
@@ -55,7 +57,7 @@ def newest_checkpoint(run_directory: Path) -> Path | None:
 def keep_newest(run_directory: Path, count: int) -> None:
     """Removes all but the newest `count` checkpoints."""
     for directory in kept_checkpoints(run_directory)[:-count]:
-        shutil.rmtree(directory)
+        remove_tree(directory)
 
 
 def save_checkpoint(directory: Path, module: nn.Module, optimiser: Optimizer, progress: Progress) -> None:
@@ -89,6 +91,7 @@ def load_checkpoint(directory: Path, module: nn.Module, optimiser: Optimizer, fi
     Raises:
         UserError: the checkpoint is damaged, or of another model, corpus or settings.
     """
+    directory = local(directory)
     progress = load_progress(directory)
     try:
         weights = load_file(directory / WEIGHTS)
@@ -116,6 +119,7 @@ def load_checkpoint(directory: Path, module: nn.Module, optimiser: Optimizer, fi
 
 def copy_checkpoint(source: Path, target: Path, fingerprint: str) -> None:
     """Copies a checkpoint for a run with other settings, of which `fingerprint` is; appears as `target` when it is whole."""
+    source = local(source)
     with directory_beside(target, replace=True) as fresh:
         for name in (WEIGHTS, _MOMENTS):
             shutil.copyfile(source / name, fresh / name)

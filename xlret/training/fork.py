@@ -6,7 +6,7 @@ from pathlib import Path
 
 from xlret.config import as_yaml
 from xlret.errors import UserError
-from xlret.files import directory_beside, write_text
+from xlret.files import directory_beside, local, write_text
 from xlret.training.checkpoint import checkpoint_path, copy_checkpoint, load_progress, newest_checkpoint
 from xlret.training.log import read_lines
 from xlret.training.ownership import sole_driver, sole_writer
@@ -39,7 +39,7 @@ def fork(parent: Path, job: TrainJob) -> None:
         for name in ("start", "model"):
             if (parent / name).exists():
                 with directory_beside(directory / name, replace=True) as fresh:
-                    shutil.copytree(parent / name, fresh, dirs_exist_ok=True)
+                    shutil.copytree(local(parent / name), fresh, dirs_exist_ok=True)
         lines = [line for line in read_lines(parent / "metrics.jsonl") if line["step"] <= step]
         write_text(directory / "metrics.jsonl", "".join(json.dumps(line) + "\n" for line in lines))
         write_text(directory / "config.yaml", as_yaml(job))

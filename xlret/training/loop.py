@@ -189,6 +189,8 @@ class _Training:
         if self.worker.rank == 0:
             save_checkpoint(directory, self.step, self.optimiser, self.progress)
             keep_newest(self.task.run_directory, self.job.keep_checkpoints)
+            if self.log is not None:
+                self.log.upload()
         self.worker.saved(self.progress, self.dev_metrics, directory)
 
 

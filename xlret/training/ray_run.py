@@ -17,6 +17,7 @@ from xlret.batches.stream import StreamOptions, batches
 from xlret.errors import UserError, user_error_in
 from xlret.files import write_error
 from xlret.session import ray_session
+from xlret.storage.url import as_url, is_url
 from xlret.training.callbacks import RunCallback
 from xlret.training.checkpoint import CHECKPOINTS, Progress, newest_checkpoint
 from xlret.training.gauges import Gauges
@@ -54,7 +55,10 @@ class RayWorker:
             ray.train.report(_summary(progress, metrics))
 
     def saved(self, progress: Progress, metrics: Mapping[str, float], checkpoint: Path) -> None:
-        ours = Checkpoint.from_directory(checkpoint) if self.rank == 0 else None
+        ours = None
+        if self.rank == 0:
+            storage_path, filesystem = _storage(checkpoint)
+            ours = Checkpoint(storage_path, filesystem) if filesystem is not None else Checkpoint.from_directory(checkpoint)
         ray.train.report(
             _summary(progress, metrics),
             checkpoint=ours,
@@ -77,9 +81,11 @@ def run_over_ray(task: WorkerTask, callbacks: Iterable[RunCallback], show: Print
         UserError: what the workers ended with, or `extend` moved the run.
     """
     job = task.job
+    storage_path, filesystem = _storage(task.run_directory)
     ours = RunConfig(
         name=CHECKPOINTS,
-        storage_path=str(task.run_directory),
+        storage_path=storage_path,
+        storage_filesystem=filesystem,
         checkpoint_config=CheckpointConfig(num_to_keep=None),  # the loop removes old ones
     )
     run_config = ours if extend is None else extend(dataclasses.replace(ours))
@@ -119,6 +125,16 @@ def run_over_ray(task: WorkerTask, callbacks: Iterable[RunCallback], show: Print
                 newest = newest_checkpoint(task.run_directory)
                 again = "anew" if newest is None else f"from {newest.name}"
                 show(f"  the workers failed ({str(error).splitlines()[-1]:.120}); going on {again}")
+
+
+def _storage(path: Path) -> tuple[str, Any]:
+    """A path as Ray Train is told it, and the file system that it is in; None is this machine's."""
+    if not is_url(path):
+        return str(path), None
+    from xlret.storage.remote import filesystem_of
+
+    filesystem, inside = filesystem_of(as_url(path))
+    return inside, filesystem
 
 
 def _work(config: dict[str, Any]) -> None:

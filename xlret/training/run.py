@@ -18,8 +18,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from xlret.errors import UserError
-from xlret.files import sha256_of, write_json
+from xlret.files import local, remove_tree, sha256_of, write_json
 from xlret.model.processor import resolved, slow_bfloat16
+from xlret.storage.url import is_url
 from xlret.training.callbacks import RunCallback
 from xlret.training.card import write_training
 from xlret.training.checkpoint import CHECKPOINTS, WEIGHTS, load_progress, newest_checkpoint
@@ -109,7 +110,7 @@ def _train(
     with ExitStack() as trackers, ExitStack() as writing:
         writing.enter_context(sole_writer(directory))
         if fresh and directory.exists():
-            shutil.rmtree(directory)
+            remove_tree(directory)
         check_settings(job)  # again: another process may have begun the run meanwhile, or finished it
         if (finished := _finished(directory)) is not None:
             return finished
@@ -134,7 +135,7 @@ def _train(
     checkpoint = newest_checkpoint(directory)
     assert checkpoint is not None, "a run ends with a checkpoint"
     progress = load_progress(checkpoint)
-    weights = sha256_of(checkpoint / WEIGHTS)
+    weights = sha256_of(local(checkpoint) / WEIGHTS)
     result = TrainResult(directory, progress.step, progress.best_metric, progress.best_step, weights)
     outcome = {name: value for name, value in asdict(result).items() if name != "run_directory"}
     run = json.loads((directory / "run.json").read_text(encoding="utf-8"))
@@ -147,6 +148,8 @@ def _train(
 
 def _clear(directory: Path) -> None:
     """Removes what a killed process left half-written in a run's directory (nobody else writes to it now)."""
+    if is_url(directory):  # a directory there is not seen before it is whole
+        return
     files = ("config.yaml", "run.json", "batches.json", "metrics.jsonl", "report.html", "start", "model")
     ours = [path for name in files for path in directory.glob(f".{name}.*")]
     for unfinished in [*ours, *(directory / CHECKPOINTS).glob(".step-*")]:

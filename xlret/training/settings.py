@@ -98,7 +98,7 @@ class TrainJob(Settings):
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")
     """Of the run: its directory below `storage`."""
     storage: PathSetting = Path("runs")
-    """Where runs are kept; on a cluster a path that all nodes share."""
+    """Where runs are kept; on a cluster a path that all nodes share, or a URL."""
     model: Literal["retriever", "reranker"] = "retriever"
     """retriever: an encoder with the loss of `loss`. reranker: a cross-encoder with one logit and that of `reranker.loss`."""
     corpora: tuple[PathSetting, ...] = Field(min_length=1)

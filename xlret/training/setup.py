@@ -16,10 +16,11 @@ from xlret.batches.usable import plan_languages
 from xlret.config import as_yaml, settings_from
 from xlret.data.corpus import ParallelCorpus
 from xlret.errors import UserError
-from xlret.files import expand_path, sha256_of, write_json, write_text
+from xlret.files import expand_path, local, sha256_of, write_json, write_text
 from xlret.keys import generator, key_of
 from xlret.model.processor import resolved
 from xlret.provenance import commit, data_fingerprints, hardware, process_started, versions
+from xlret.storage.url import is_url
 from xlret.switch.show import Sample
 from xlret.training.checkpoint import newest_checkpoint
 from xlret.training.dev import DevSets
@@ -70,7 +71,7 @@ def set_up(job: TrainJob, directory: Path) -> SetUp:
     )
     assemble = Assembler(inputs)
     assemble(0, 0, max(1, job.ray.workers))
-    start_weights = sha256_of(start / "model.safetensors")
+    start_weights = sha256_of(local(start) / "model.safetensors")
     write_text(directory / "config.yaml", as_yaml(job))
     write_json(directory / "run.json", _facts(job, corpora, plan, start_weights))
     teachers = () if parallel is None else tuple(path.name for path in parallel.teachers)
@@ -157,11 +158,12 @@ def _facts(job: TrainJob, corpora: Sequence[ParallelCorpus], plan: BatchPlan, st
         "process_started": process_started(),
         "seeds": {"run": job.seed, "plan": job.plan.seed},
         "corpora": [
-            facts | {name: getattr(corpus.manifest, name) for name in ("source", "licence", "revision")}
-            for facts, corpus in zip(data_fingerprints(corpora), corpora, strict=True)
+            facts | {"path": str(path)} | {name: getattr(corpus.manifest, name) for name in ("source", "licence", "revision")}
+            for path, facts, corpus in zip(job.corpora, data_fingerprints(corpora), corpora, strict=True)
         ],
         "languages": sorted(plan_languages(corpora, job.plan)),
-        "base_on_hub": job.encoder.start != "fresh" and not expand_path(Path(job.encoder.start)).is_dir(),
+        "base_on_hub": job.encoder.start != "fresh"
+        and not (is_url(job.encoder.start) or expand_path(Path(job.encoder.start)).is_dir()),
         "plan_fingerprint": plan.fingerprint,
         "start_weights_sha256": start_weights,
     }

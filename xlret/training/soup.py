@@ -12,6 +12,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from xlret.errors import UserError
+from xlret.files import local
 from xlret.model.encoder import Encoder
 from xlret.model.soup import Weights, averaged
 from xlret.training.checkpoint import WEIGHTS, kept_checkpoints
@@ -132,7 +133,7 @@ def _loaded(path: Path) -> Encoder:
         return Encoder.load(path)
     encoder = Encoder.load(path.parent.parent / "start")
     try:
-        weights = load_file(path / WEIGHTS)
+        weights = load_file(local(path) / WEIGHTS)
     except (OSError, ValueError, SafetensorError) as error:
         raise UserError(f"checkpoint {path} cannot be read ({error}); leave it out") from error
     own = {name.removeprefix(_PREFIX): tensor for name, tensor in weights.items() if name.startswith(_PREFIX)}

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from xlret.artifacts import locked
 from xlret.data.corpus import ParallelCorpus
 from xlret.data.teacher import write_teacher
-from xlret.files import sha256_of
+from xlret.files import local, sha256_of
 from xlret.keys import key_of
 from xlret.model.encoder import Encoder
 from xlret.model.processor import resolved
@@ -38,6 +38,7 @@ def teacher_vectors(job: TrainJob, corpora: Sequence[ParallelCorpus], start: Pat
         UserError: the teacher cannot be loaded, or a corpus has no text in the pivot language.
     """
     directory = start if job.loss.teacher == "start" else locate(job.loss.teacher)
+    directory = local(directory)
     files = {
         path.relative_to(directory).as_posix(): sha256_of(path)
         for path in sorted(directory.rglob("*"))

@@ -13,6 +13,7 @@ from xlret.data.sources.squad import squad_questions
 from xlret.data.sources.texts import Text, either, texts_of
 from xlret.data.sources.topics import topics
 from xlret.errors import UserError
+from xlret.storage.url import path_of
 from xlret.text.languages import language
 
 _LAYOUTS = (
@@ -73,7 +74,7 @@ def read_judged(
         DataError: a bad row, or a file of another form; the message says what was expected.
         UserError: there is no collection at `path`, or a language is missing or unknown.
     """
-    path = Path(path)
+    path = path_of(path)
     if path.is_file():
         return read_judged_squad(path, lang=lang, report=report)
     if not path.is_dir():

@@ -13,6 +13,7 @@ from xlret.errors import DataError, UserError
 from xlret.evaluation.retrieve import NOT_RETRIEVED, Reorder, passage_of_columns
 from xlret.evaluation.sets import RetrievalSet
 from xlret.evaluation.trec import written_id
+from xlret.files import local
 from xlret.shapes import FloatMatrix, IntArray
 
 
@@ -63,6 +64,7 @@ def trec_run(path: Path, retrieval_set: RetrievalSet) -> TrecRun:
         UserError: no such file, or it names no query of the set.
         DataError: a line of another form, a passage twice for a query, or a score that is not finite.
     """
+    path = local(path)
     if path.is_dir():
         own = path / f"{retrieval_set.name.replace('/', '-')}.run.trec"
         path = own if own.is_file() else path / "run.trec"

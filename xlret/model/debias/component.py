@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from xlret.artifacts import first_fault
 from xlret.errors import CorruptError, UserError
-from xlret.files import expand_path, write_text
+from xlret.files import expand_path, local, write_text
 from xlret.shapes import FloatArray, FloatMatrix
 from xlret.text.languages import languages_meant
 from xlret.text.sides import Side
@@ -177,7 +177,7 @@ class LanguageComponent(BaseModel):
             CorruptError: it is no language component; the message says what is wrong.
         """
         try:
-            return cls.model_validate_json(Path(path).read_bytes())
+            return cls.model_validate_json(local(Path(path)).read_bytes())
         except OSError as error:
             raise UserError(f"cannot read language component {path}: {error.strerror}; make one with xlret debias") from error
         except ValidationError as error:

@@ -7,6 +7,7 @@ from pydantic import Field, field_validator, model_validator
 
 from xlret.config import Settings
 from xlret.files import expand_path
+from xlret.storage.url import is_url
 from xlret.text.languages import language
 from xlret.text.sides import SIDES, Side
 
@@ -125,7 +126,7 @@ class LossSettings(Settings):
     @field_validator("teacher", mode="after")
     @classmethod
     def _absolute(cls, teacher: str) -> str:
-        is_path = teacher.startswith(("/", ".", "~", "$")) or expand_path(Path(teacher)).is_dir()
+        is_path = teacher.startswith(("/", ".", "~", "$")) or is_url(teacher) or expand_path(Path(teacher)).is_dir()
         return str(expand_path(Path(teacher))) if is_path and teacher != "start" else teacher
 
     @model_validator(mode="after")

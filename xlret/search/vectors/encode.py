@@ -22,7 +22,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from xlret import monitoring
 from xlret.artifacts import locked
 from xlret.errors import CorruptError, UserError
-from xlret.files import expand_path, flush, write_error, write_text
+from xlret.files import expand_path, flush, local, write_error, write_text
 from xlret.model.processor import slow_bfloat16
 from xlret.search.passages import Passage
 from xlret.search.settings import DType, EncodeSettings
@@ -39,6 +39,7 @@ from xlret.search.vectors.store import (
     write_manifest,
     write_part,
 )
+from xlret.storage.url import Url, as_url, is_url
 
 if TYPE_CHECKING:
     from xlret.model.encoder import Encoder
@@ -72,12 +73,13 @@ def encode_passages(
     show: Print = print,
     progress: bool = True,
     loaded: "Encoder | None" = None,
+    shared: bool = True,
 ) -> VectorStore:
     """Encodes passages into the directory `out`, which appears when it is whole: with Ray, or without (`encoders: 0`).
 
     Until then everything is in `OUT.partial`. After a kill, the same call goes on where it stopped (the passages are read
     again, to see that they are the same). A call whose store is there already checks and returns it. Equal texts get equal
-    vectors and are encoded once. On a cluster, all machines must see `encoder` and `out`.
+    vectors and are encoded once. On a cluster, all machines must see `encoder`.
 
     Args:
         passages: in an order that is the same at every call; titles are encoded before their texts.
@@ -87,6 +89,8 @@ def encode_passages(
         show: where lines for the user go.
         progress: whether to draw a bar.
         loaded: the encoder of that directory where this process has it already; used without Ray alone.
+        shared: whether all machines of the cluster see `out`; else texts are read on this one, and encoded on all. Those of a
+            URL are laid aside on this machine, and what is whole is uploaded.
 
     Cost: disk for the texts twice; memory for some parts in each actor and 48 bytes a passage.
 
@@ -97,6 +101,9 @@ def encode_passages(
     """
     settings = settings or EncodeSettings()
     directory, out = expand_path(encoder), expand_path(out)
+    if is_url(out):
+        options: dict[str, Any] = {"show": show, "progress": progress, "loaded": loaded, "shared": False}
+        return _at_url(as_url(out), lambda work: encode_passages(passages, encoder, work, settings, **options))
     files = encoder_files(directory)
     work = out.with_name(out.name + ".partial")
     if out.exists():
@@ -121,7 +128,7 @@ def encode_passages(
             show(f"{len(spooled.parts) - len(todo)} of {len(spooled.parts)} parts are there already")
         if todo:
             with nullcontext() if settings.encoders == 0 else _ray():
-                pool = _pool(settings, plan)
+                pool = _pool(settings, plan, shared)
                 if plan is None:
                     plan = _plan(settings, pool, files)
                     write_text(work / _PLAN, plan.model_dump_json(indent=1) + "\n")
@@ -130,6 +137,21 @@ def encode_passages(
         assert plan is not None, "a part was encoded without a plan"
         _finish(work, out, spooled, plan, about_encoder(directory, encoder, files, _dimension(work)))
     return VectorStore.open(out, verify=False)
+
+
+def _at_url(url: Url, encode: Callable[[Path], VectorStore]) -> VectorStore:
+    """Encodes on this machine's disk, where an encoding that was interrupted goes on, and uploads what is whole."""
+    from xlret.storage.cache import work_path
+    from xlret.storage.publish import publish
+
+    work = work_path(url)
+    if not work.exists() and url.is_whole():
+        return encode(local(url))
+    work.parent.mkdir(exist_ok=True)
+    encode(work)
+    publish(work, url)
+    shutil.rmtree(work.parent)
+    return VectorStore.open(url, verify=False)
 
 
 def _refuse_other(
@@ -199,7 +221,7 @@ def _ray() -> AbstractContextManager[None]:
     return ray_session()
 
 
-def _pool(settings: EncodeSettings, plan: EncodingPlan | None) -> EncoderWorkers:
+def _pool(settings: EncodeSettings, plan: EncodingPlan | None, shared: bool) -> EncoderWorkers:
     gpu, encoders = settings.gpu, settings.encoders
     if encoders == 0:
         cpus = os.cpu_count() or 1
@@ -216,6 +238,7 @@ def _pool(settings: EncodeSettings, plan: EncodingPlan | None) -> EncoderWorkers
         gpu=gpu,
         tokens_per_batch=plan.tokens_per_batch if plan else settings.tokens_per_batch or tokens,
         precision=settings.precision,
+        shared=shared,
     )
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from xlret.errors import UserError
-from xlret.files import sha256_of
+from xlret.files import local, sha256_of
 from xlret.model.export.record import EXPORT, ONNX, ExportRecord, check_alike, read_export, source_files
 from xlret.tokens.card import CARD, read_card
 
@@ -16,6 +16,7 @@ def encoder_files(directory: Path) -> dict[str, str]:
     Raises:
         UserError: it is no encoder that xlret saved, or a file cannot be read.
     """
+    directory = local(directory)
     read_card(directory)
     try:
         return {name: sha256_of(directory / name) for name in sorted(encoder_file_names(directory))}
@@ -25,6 +26,7 @@ def encoder_files(directory: Path) -> dict[str, str]:
 
 def encoder_file_names(directory: Path) -> set[str]:
     """Names of the files of an encoder's directory that decide a vector."""
+    directory = local(directory)
     names = {CARD, "config.json", "tokenizer.json"}
     if (directory / EXPORT).exists():
         names |= {EXPORT, ONNX}
@@ -42,6 +44,7 @@ def about_encoder(directory: Path, given: Path, files: dict[str, str], dimension
         files: as `encoder_files` found them.
         dimension: length of a vector.
     """
+    directory = local(directory)
     card, export = read_card(directory), read_export(directory)
     limits = ("query_prompt", "passage_prompt", "max_query_tokens", "max_passage_tokens")
     about = {"path": str(given), "sha256": files, "dimension": dimension, **{name: getattr(card, name) for name in limits}}
@@ -64,7 +67,7 @@ def same_vectors(about: Mapping[str, Any], directory: Path, files: Mapping[str, 
     if known == deciding:
         return True
     theirs = None if about.get("export") is None else ExportRecord.model_validate(about["export"])
-    ours = read_export(directory)
+    ours = read_export(local(directory))
     if not known or source_files(theirs, known) != source_files(ours, deciding):
         return False
     check_alike(theirs, Path(str(about.get("path"))))

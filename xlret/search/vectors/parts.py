@@ -29,6 +29,8 @@ class EncoderWorkers:
     tokens_per_batch: int
     """Padded tokens that go through the encoder at once."""
     precision: Literal["float32", "bfloat16"]
+    shared: bool = True
+    """Whether all machines see the texts; else they are read on the one that the command runs on."""
 
 
 class Part(NamedTuple):

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from xlret.artifacts import FileEntry, check_entry, entry_of, first_fault, open_table, write_table
 from xlret.errors import CorruptError, DataError, UserError
-from xlret.files import directory_beside, write_text
+from xlret.files import directory_beside, local, write_text
 from xlret.search.metadata import Fields, FieldType
 from xlret.search.passages import Passage, checked_passages
 from xlret.search.settings import DType
@@ -90,7 +90,7 @@ class VectorStore:
             UserError: there is no store at `path`.
             CorruptError: a file is missing or damaged; the message names it.
         """
-        path = Path(path).absolute()
+        path = local(Path(path)).absolute()
         manifest = _read_manifest(path)
         for part in manifest.parts:
             check_entry(path / part.file, part, listed_in=STORE, remedy=_REMEDY, checksum=verify)

@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -11,6 +11,7 @@ import ray
 import ray.data
 from numpy.typing import NDArray
 from ray.data import ActorPoolStrategy, DataContext, TaskPoolStrategy
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from xlret.errors import UserError
 from xlret.search.vectors.parts import EncoderWorkers, Part, loaded_here
@@ -38,7 +39,8 @@ def cluster(gpu: bool) -> int:
 def encoded_parts(parts: Sequence[Part], encoder: Path, pool: EncoderWorkers) -> Iterator[tuple[Part, NDArray[np.float32]]]:
     """The parts in their order, each with the vectors [U, D] of its U texts that did not come before.
 
-    The cluster's machines must all see the files. Memory: a few parts for each actor, whatever their number.
+    The cluster's machines must all see the files, unless `pool.shared` is false: then they are read on this one.
+    Memory: a few parts for each actor, whatever their number.
 
     Args:
         parts: what to encode.
@@ -64,7 +66,7 @@ def encoded_parts(parts: Sequence[Part], encoder: Path, pool: EncoderWorkers) ->
             batch_size=None,
             batch_format="pyarrow",
             compute=TaskPoolStrategy(pool.tasks),
-            num_cpus=_CPUS_PER_TASK,
+            **({"num_cpus": _CPUS_PER_TASK} if pool.shared else _on_this_machine()),
             fn_kwargs={"encoder": str(encoder)},
         )
         .map_batches(
@@ -86,6 +88,12 @@ def encoded_parts(parts: Sequence[Part], encoder: Path, pool: EncoderWorkers) ->
             yield parts[expected], vectors.reshape(-1, row["dimension"])
             expected += 1
     assert expected == len(parts), f"the stream ended at part {expected} of {len(parts)}"
+
+
+def _on_this_machine() -> dict[str, Any]:
+    """Where tasks run that read this machine's disk; they ask for no CPU, which a head may not give away."""
+    node = ray.get_runtime_context().get_node_id()
+    return {"num_cpus": 0, "scheduling_strategy": NodeAffinitySchedulingStrategy(node, soft=False)}
 
 
 _tokenisers: dict[str, Tokeniser] = {}

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from xlret.errors import UserError
+from xlret.files import local
 from xlret.serve.engine.admission import Gate
 from xlret.serve.engine.backends import EncoderBackend, RerankerBackend, ShardBackend
 from xlret.serve.engine.cache import VectorCache
@@ -18,6 +19,7 @@ from xlret.serve.engine.info import ReleaseInfo, read_info
 from xlret.serve.engine.live import Backends, Live
 from xlret.serve.errors import ApiError
 from xlret.serve.settings import ServeSettings
+from xlret.storage.url import is_url
 
 _log = logging.getLogger("xlret.serve")
 _DAMAGE_S = 1.0
@@ -131,7 +133,9 @@ class Gateway:
         """
         if self.settings.detect:
             await asyncio.to_thread(detect, "warm up: the first call reads the model")
-        info = await asyncio.to_thread(self._read, Path(path))
+        info = await asyncio.to_thread(lambda: self._read(local(path)))
+        if is_url(path):
+            info = replace(info, path=str(path))  # each machine that loads it has a copy of its own
         if self._backends.reranker is None:
             info = replace(info, reranker=False)
         if self._live is not None and (info.name, info.path) == (self._live.info.name, self._live.info.path):

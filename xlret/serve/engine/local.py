@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xlret.errors import UserError
+from xlret.files import local
 from xlret.release.alias import release_named
 from xlret.release.once import VerifiedOnce
 from xlret.release.record import ENCODER, INDEX, RERANKER, ReleaseRecord
@@ -30,6 +31,7 @@ from xlret.serve.engine.gateway import Gateway
 from xlret.serve.engine.hits import PassageRow
 from xlret.serve.engine.info import read_info
 from xlret.serve.settings import ServeSettings
+from xlret.storage.url import path_of
 from xlret.text.sides import Side
 
 if TYPE_CHECKING:  # a shard's process does without torch, the encoder's without FAISS
@@ -59,7 +61,7 @@ class LocalBackend(Generic[T]):
     async def load(self, release: str, path: str) -> Any:
         if release not in self._by_release:  # several may ask for the same one at the same time
             loop = asyncio.get_running_loop()
-            self._by_release[release] = asyncio.ensure_future(loop.run_in_executor(self._reader, self._read, Path(path)))
+            self._by_release[release] = asyncio.ensure_future(loop.run_in_executor(self._reader, self._read_local, path))
         future = self._by_release[release]
         try:
             return await asyncio.shield(future)
@@ -67,6 +69,10 @@ class LocalBackend(Generic[T]):
             if self._by_release.get(release) is future:
                 del self._by_release[release]
             raise
+
+    def _read_local(self, path: str) -> T:
+        """What is kept of a release, of a URL from a copy on this machine."""
+        return self._read(local(Path(path)))
 
     async def drop(self, release: str) -> None:
         self._by_release.pop(release, None)
@@ -255,7 +261,7 @@ class LocalControl:
 
     def __init__(self, gateway: Gateway, root: Path) -> None:
         self._gateway = gateway
-        self._root = Path(root)
+        self._root = path_of(root)
 
     async def swap(self, name: str) -> Mapping[str, Any]:
         await self._gateway.swap(self._root / await asyncio.to_thread(release_named, self._root, name))

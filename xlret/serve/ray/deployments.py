@@ -34,6 +34,7 @@ from xlret.serve.ray.log_lines import LineSender
 from xlret.serve.ray.remote import RemoteControl, RemoteEncoder, RemoteReranker, RemoteShards
 from xlret.serve.record import Observer
 from xlret.serve.settings import ReplicaSettings, ServeSettings
+from xlret.storage.url import path_of
 from xlret.text.sides import Side
 
 APP = "xlret"
@@ -203,7 +204,7 @@ class IngressReplica:
         prepared: dict[str, Any] = {}
 
         async def load(name: str, path: str) -> None:
-            prepared[name] = await gateway.prepare(Path(path))
+            prepared[name] = await gateway.prepare(path_of(path))
 
         async def drop(name: str) -> None:
             if (live := prepared.pop(name, None)) is not None:
@@ -214,7 +215,7 @@ class IngressReplica:
             if live is not None:
                 gateway.activate(live)
             else:
-                await gateway.swap(Path(path))
+                await gateway.swap(path_of(path))
 
         def drain() -> None:
             gateway.gate.draining = True

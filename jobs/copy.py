@@ -1,0 +1,6 @@
+"""`python -m jobs.copy` is `xlret copy`."""
+
+from xlret.commands.app import run
+
+if __name__ == "__main__":
+    run("copy")
