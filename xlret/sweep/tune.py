@@ -11,6 +11,7 @@ import signal
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -25,6 +26,7 @@ from rich.console import Console
 from xlret.errors import UserError
 from xlret.files import path_variables
 from xlret.session import ray_session
+from xlret.storage.url import as_url, is_url
 from xlret.sweep.configuration import Configuration, seeds_of, trial_directory, trial_run
 from xlret.sweep.live import LiveTable
 from xlret.sweep.resources import Needs, trial_needs, trials_at_once
@@ -64,7 +66,7 @@ def sweep_on_ray(job: SweepJob, search: Search, console: Console) -> None:
     with sole_driver(job.out / "trials"), ray_session(tell_workers=several), _stop_signals() as stop:
         nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
         at_once = trials_at_once(nodes, trials, job.trial.concurrent)
-        state = job.out / _STATE
+        state = _state(job)
         shutil.rmtree(state, ignore_errors=True)
         try:
             with LiveTable(job, search, console, at_once) as table:
@@ -73,6 +75,15 @@ def sweep_on_ray(job: SweepJob, search: Search, console: Console) -> None:
             shutil.rmtree(state, ignore_errors=True)
         if stop.is_set():
             raise KeyboardInterrupt
+
+
+def _state(job: SweepJob) -> Path:
+    """Where Tune keeps its notes while the sweep runs; nobody reads them again, so those of a sweep at a URL stay here."""
+    if not is_url(job.out):
+        return job.out / _STATE
+    from xlret.storage.cache import work_path
+
+    return work_path(as_url(job.out / _STATE))
 
 
 def _fit(job: SweepJob, searcher: "_Searcher", table: LiveTable, at_once: int, stop: threading.Event) -> None:
@@ -96,7 +107,7 @@ def _fit(job: SweepJob, searcher: "_Searcher", table: LiveTable, at_once: int, s
         ),
         run_config=RunConfig(
             name=job.name,
-            storage_path=str(job.out / _STATE),
+            storage_path=str(_state(job)),
             failure_config=FailureConfig(max_failures=_FAILURES),
             callbacks=[_Teller(table)],
             stop=_StopAll(stop),
