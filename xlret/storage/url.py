@@ -63,7 +63,9 @@ class Url(PosixPath):
 
     def exists(self) -> bool:
         """Whether there is an object of this name, or any below it."""
-        return self.is_file() or self.is_dir()
+        from xlret.storage import remote
+
+        return remote.kind_of(self) is not None
 
     def is_file(self) -> bool:
         from xlret.storage import remote

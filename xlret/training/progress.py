@@ -7,10 +7,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from xlret.storage.url import is_url
 from xlret.training.callbacks import RunCallback
 from xlret.training.checkpoint import kept_checkpoints
 from xlret.training.log import read_lines
 
+_URL_POLL_S = 5.0
+"""How often a run at a URL is looked at: each look is some requests."""
 Print = Callable[[str], None]
 
 
@@ -39,6 +42,7 @@ def followed(run_directory: Path, callbacks: Iterable[RunCallback], poll_seconds
         Exception: what a callback raised, when the block has ended.
     """
     callbacks = tuple(callbacks)
+    poll_seconds = max(poll_seconds, _URL_POLL_S) if is_url(run_directory) else poll_seconds
     metrics = run_directory / "metrics.jsonl"
     done = threading.Event()
     told = len(read_lines(metrics))
