@@ -92,6 +92,32 @@ def test_what_speaks_the_protocol_is_taken_for_ray() -> None:
         assert session._unanswered("127.0.0.1", port) is None
 
 
+def test_a_cluster_that_goes_away_is_said_once_and_one_that_stays_is_not() -> None:
+    said: list[str] = []
+    with listening(SETTINGS) as port, session._watched(f"127.0.0.1:{port}", said.append, gone_s=0.3, look_s=0.05):
+        time.sleep(0.6)
+        assert said == []
+    with listening(SETTINGS) as port:
+        pass
+    with session._watched(f"127.0.0.1:{port}", said.append, gone_s=0.3, look_s=0.05):
+        end = time.monotonic() + 20
+        while not said and time.monotonic() < end:
+            time.sleep(0.05)
+        time.sleep(0.3)
+    assert said == [f"the Ray cluster at 127.0.0.1:{port} has not answered for 0 s (Connection refused)"]
+
+
+def test_a_program_whose_cluster_went_away_ends_with_a_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    statuses: list[int] = []
+    monkeypatch.setattr("os._exit", statuses.append)
+    session._give_up("the cluster is gone")
+    assert statuses == [1]
+    [line] = capsys.readouterr().err.splitlines()
+    assert line.startswith("error: the cluster is gone; give the same command again when it is there")
+
+
 def test_an_unreachable_network_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     def never(address: tuple[str, int], timeout: float) -> socket.socket:
         raise TimeoutError("timed out")

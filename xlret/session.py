@@ -5,10 +5,12 @@ import os
 import secrets
 import signal
 import socket
+import sys
 import tempfile
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -26,6 +28,9 @@ _LONGEST_TEMPORARY = 107 - len("/session_2026-01-01_00-00-00_000000_1234567/sock
 _HTTP2_HELLO = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])
 """What a client of HTTP/2, and so of Ray, says first: the preface and an empty frame of settings."""
 _SETTINGS_FRAME = 4
+_GONE_S = 45.0
+"""How long a cluster may not answer before a program on it ends. After 60 s Ray itself ends it, with a trace of C++."""
+_LOOK_S = 3.0
 
 
 @contextmanager
@@ -45,6 +50,8 @@ def ray_session(
         tell_workers: RAY_ADDRESS is set in all processes of the session. Where several Rays run on a machine, Ray's tools in
             a worker (those that clean up after a Ray Train that was started in it, say) would not know which one is theirs.
 
+    Where a cluster goes away meanwhile, the program ends with status 1 and a line that says so: calls to Ray do not return.
+
     Raises:
         UserError: RAY_ADDRESS is no address of a cluster, or none answers within 30 s; no directory for a local Ray.
     """
@@ -52,15 +59,49 @@ def ray_session(
         yield
         return
     address = os.environ.get("RAY_ADDRESS")
+    on_cluster = address is not None and address not in ("", "local")
     with _own_sigterm():
-        if address and address != "local":
+        if address is not None and on_cluster:
             _connect(address, tell_workers=tell_workers)
         else:
             _start_local(max(2, cpus or os.cpu_count() or 2), int(object_store_gb * 2**30), host, tell_workers=tell_workers)
     try:
-        yield
+        with _watched(ray.get_runtime_context().gcs_address, _give_up) if on_cluster else nullcontext():
+            yield
     finally:
         ray.shutdown()
+
+
+@contextmanager
+def _watched(address: str, on_loss: Callable[[str], None], gone_s: float = _GONE_S, look_s: float = _LOOK_S) -> Iterator[None]:
+    """Calls `on_loss` once, in a thread, with a sentence, when nobody has taken connections at an address for `gone_s`."""
+    host, _, port = address.rpartition(":")
+    ended = threading.Event()
+
+    def watch() -> None:
+        answered = time.monotonic()
+        while not ended.wait(look_s):
+            try:
+                socket.create_connection((host.strip("[]"), int(port)), _PATIENCE_S).close()
+                answered = time.monotonic()
+            except OSError as error:
+                if time.monotonic() - answered >= gone_s and not ended.is_set():
+                    on_loss(f"the Ray cluster at {address} has not answered for {gone_s:.0f} s ({error.strerror or error})")
+                    return
+
+    thread = threading.Thread(target=watch, name="xlret-watch-cluster", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+
+
+def _give_up(sentence: str) -> None:
+    print(f"error: {sentence}; give the same command again when it is there: it goes on from what is whole", file=sys.stderr)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(1)  # nothing that asks Ray would return, `ray.shutdown` among it
 
 
 @contextmanager
