@@ -57,6 +57,9 @@ class InProcessWorker:
         for callback in self._callbacks:
             callback.on_checkpoint(progress.step, checkpoint)
 
+    def leaving(self) -> bool:
+        return False
+
 
 def ahead(function: Callable[[_In], _Out], values: Iterable[_In], count: int) -> Generator[_Out]:
     """`map(function, values)`, worked out by one thread up to `count` values before they are asked for.

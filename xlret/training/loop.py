@@ -65,9 +65,14 @@ class Worker(Protocol):
     def saved(self, progress: Progress, metrics: Mapping[str, float], checkpoint: Path) -> None:
         """A checkpoint is whole; called on all workers, with the newest dev metrics on the first."""
 
+    def leaving(self) -> bool:
+        """Whether a machine of the run is about to go; called on all workers at the same steps, and the same on all."""
+
 
 def training_loop(task: WorkerTask, worker: Worker) -> None:
     """Trains until the last step, with a checkpoint every `checkpoint_every` steps and at the end.
+
+    It ends before, with a checkpoint, where a machine of the run is about to go (asked every `log_every` steps).
 
     Raises:
         UserError: a batch cannot be made, a checkpoint cannot be used, the disk is full.
@@ -113,16 +118,20 @@ class _Training:
             while self.progress.step < job.steps:
                 self._optimiser_step(window)
                 step, last = self.progress.step, self.progress.step == job.steps
+                leaving = False
                 if step % job.log_every == 0 or last:
                     self._report(window)
                     window = Window()
+                    leaving = self.worker.leaving()
                 began = time.perf_counter()
                 if self.dev is not None and (step % job.dev.every == 0 or last):
                     self._evaluate(self.dev)
                 if last and self.dev is None and self.worker.rank == 0:
                     self.step.save(self.task.run_directory / "model")
-                if step % job.checkpoint_every == 0 or last:
+                if step % job.checkpoint_every == 0 or last or leaving:
                     self._checkpoint()
+                if leaving:
+                    return
                 window.paused += time.perf_counter() - began
 
     def _optimiser_step(self, window: Window) -> None:

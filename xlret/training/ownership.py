@@ -9,8 +9,9 @@ from xlret.artifacts import locked
 from xlret.errors import UserError
 from xlret.files import write_error
 
-PATIENCE_S = 60.0
-"""How long workers may take to end after their driver was killed. Ray ends them within seconds."""
+PATIENCE_S = 120.0
+"""How long workers may take to end after their driver was killed. Ray ends them within seconds, but a file server keeps the
+lock of a machine that is gone for as long as its lease: 90 s with NFS version 4."""
 
 
 @contextmanager

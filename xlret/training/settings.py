@@ -87,6 +87,11 @@ class RaySettings(Settings):
     """Blocks that are assembled together ahead of the steps that need them."""
     max_failures: int = Field(3, ge=0)
     """How often the run goes on by itself from its last checkpoint after a worker died."""
+    least_workers: int | None = Field(None, ge=1)
+    """The run goes on with as few workers as this where the cluster has no room for all, on the same batches; a number that
+    divides the batch. The weights are then those of the full number to rounding, not bitwise. None: it waits for room."""
+    room_s: float = Field(60.0, ge=0)
+    """How long it waits for machines to come back before it goes on with fewer workers."""
 
 
 TrackerName = Literal["mlflow", "wandb"]
@@ -146,6 +151,10 @@ class TrainJob(Settings):
         if self.plan.batch_size % max(1, self.ray.workers):
             raise ValueError(
                 f"plan.batch_size {self.plan.batch_size} is not a multiple of ray.workers {self.ray.workers}; make it one"
+            )
+        if self.ray.least_workers is not None and self.ray.least_workers > self.ray.workers:
+            raise ValueError(
+                f"ray.least_workers is {self.ray.least_workers}; allowed is 1 to ray.workers, which is {self.ray.workers}"
             )
         if self.switch.objective == "contrast" and self.loss.printed_form:
             raise ValueError(

@@ -67,6 +67,7 @@ class Window:
             "switch_ratio": switched / words if words else 0.0,
             "peak_memory_mb": _peak_memory_mb(device),
             "seconds": seconds,
+            "workers": world,
         }
 
 
