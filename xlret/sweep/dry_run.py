@@ -84,7 +84,8 @@ def absent_paths(job: SweepJob, configurations: Sequence[Configuration]) -> list
         if run.encoder.start.startswith("/"):
             named[Path(run.encoder.start)] = None
     for settings in evaluations_of(job).values():
-        named |= dict.fromkeys(path for path in (settings.data, settings.corpus) if path is not None)
+        read = (settings.data, settings.corpus, settings.translate_test, settings.switch_queries)
+        named |= dict.fromkeys(path for path in read if path is not None)
     if job.release is not None:
         named |= dict.fromkeys([*job.release.passages, *job.release.corpora])
     return [path for path in named if not path.exists()]

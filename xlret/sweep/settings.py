@@ -139,6 +139,11 @@ class SweepJob(Settings):
     """What every trained encoder is evaluated on."""
     also: Mapping[str, EvaluateSettings] = {}
     """Name -> a further evaluation, whose metrics are called NAME.mul and so on."""
+    only: Mapping[str, tuple[str, ...]] = {}
+    """Name of a further evaluation -> the points that it is made of; of all by default. In tables it is then a row of its own
+    beside theirs, such as Translate-Test of the ranker that was trained on English."""
+    titles: Mapping[str, str] = {}
+    """Metric -> what tables call it, such as `mul: MLIR`."""
     retriever: str | None = None
     """Where the recipe trains a reranker: the encoder whose best passages it orders anew."""
     goals: tuple[Goal, ...] = Field((Goal(metric="mul"),), min_length=1, max_length=2)
@@ -175,6 +180,10 @@ class SweepJob(Settings):
     def _possible(self) -> "SweepJob":
         if odd := [name for name in self.also if name == "evaluation" or not name.isidentifier()]:
             raise ValueError(f"also.{odd[0]}: a name is letters and digits, and `evaluation` is that of the first")
+        if odd := [name for name in self.only if name not in self.also]:
+            raise ValueError(f"only.{odd[0]}: there is no such further evaluation; there are {', '.join(self.also) or 'none'}")
+        if odd := [point for points in self.only.values() for point in points if point not in self.points]:
+            raise ValueError(f"only names {odd[0]}, which is no point; there are {', '.join(self.points) or 'none'}")
         check_space(self.space, self.points, self.search.method)
         if (self.search.method == "nsga2") != (len(self.goals) == 2) and self.search.method in ("tpe", "nsga2"):
             raise ValueError(

@@ -19,15 +19,20 @@ HEADLINE = {"mo": "Mo", "cr": "Cr", "mul": "Mul", "rank_distance": "rank distanc
 
 
 def columns(job: SweepJob) -> dict[str, str]:
-    """Metric -> title of the columns: the headline, the groups of languages, the goals, and Mul of further evaluations."""
-    names = dict(HEADLINE)
+    """Metric -> title of the columns: the headline, the groups of languages, the goals, and Mul of further evaluations of all
+    points.
+    """
+    names = {metric: job.titles.get(metric, title) for metric, title in HEADLINE.items()}
     names |= {f"{job.pivot}-{group}": f"{job.pivot}-{group}" for group in job.groups}
-    names |= {f"{name}.mul": f"{name} Mul" for name in job.also}
-    return names | {goal.metric: goal.metric for goal in job.goals if goal.metric not in names}
+    names |= {f"{name}.mul": f"{name} {names['mul']}" for name in job.also if name not in job.only}
+    goals = {goal.metric: goal.metric for goal in job.goals if goal.metric not in names}
+    return names | {metric: job.titles.get(metric, title) for metric, title in goals.items()}
 
 
 def as_markdown(job: SweepJob, rows: Sequence[Ranked], tests: Mapping[str, Tested]) -> str:
-    """A row a configuration, the best first: mean over seeds ± half of its 95 % interval; its test."""
+    """A row a configuration, the best first: mean over seeds ± half of its 95 % interval; its test. Evaluations that only some
+    points get are rows of their own below.
+    """
     titles = columns(job)
     reference = reference_of(job, rows)
     head = ["configuration", "seeds", *titles.values(), "against the reference", "p questions", "p seeds", "status"]
@@ -46,6 +51,11 @@ def as_markdown(job: SweepJob, rows: Sequence[Ranked], tests: Mapping[str, Teste
         count = str(done) if done == row.seeds else f"{done} of {row.seeds}"
         cells = [row.configuration.label, count, *numbers, *tested, _status(row)]
         lines.append(f"| {' | '.join(cell.replace('|', '/') for cell in cells)} |")
+    for name, points in job.only.items():
+        for row in (row for row in rows if row.configuration.point in points):
+            numbers = [_cell(metric, row.metrics.get(f"{name}.{metric}")) for metric in titles]
+            cells = [f"{name} of {row.configuration.label}", "", *numbers, "", "", "", ""]
+            lines.append(f"| {' | '.join(cell.replace('|', '/') for cell in cells)} |")
     return "\n".join(lines) + "\n"
 
 

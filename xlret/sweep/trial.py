@@ -80,7 +80,7 @@ def run_trial(
         if not configuration.untrained:
             watch = _Watch(job, directory, report, run.steps if until is None else until, run.steps)
             train(run, show=show, callbacks=[watch, *callbacks], run_config=run_config)
-        metrics = _evaluated(job, run, directory, configuration.untrained)
+        metrics = _evaluated(job, run, directory, configuration)
     except _PausedError:
         return None
     except _CutError:
@@ -123,15 +123,24 @@ def _written(
         status=status,
         error=error,
         **_facts(directory, metrics),
-        evaluations={name: settings.model_dump(mode="json") for name, settings in evaluations_of(job).items()},
+        evaluations=_as_json(evaluations_at(job, configuration.point)),
     )
     write_result(directory, result)
     return result
 
 
 def evaluations_of(job: SweepJob) -> dict[str, EvaluateSettings]:
-    """Every evaluation of a trial by its name; the first is called `evaluation`."""
+    """Every evaluation of a sweep by its name; the first is called `evaluation`."""
     return {"evaluation": job.evaluation, **job.also}
+
+
+def evaluations_at(job: SweepJob, point: str | None) -> dict[str, EvaluateSettings]:
+    """Those that trials of a point get."""
+    return {name: settings for name, settings in evaluations_of(job).items() if point in job.only.get(name, (point,))}
+
+
+def _as_json(evaluations: Mapping[str, EvaluateSettings]) -> dict[str, Any]:
+    return {name: settings.model_dump(mode="json") for name, settings in evaluations.items()}
 
 
 def check_evaluations(job: SweepJob, result: TrialResult, directory: Path) -> None:
@@ -140,8 +149,7 @@ def check_evaluations(job: SweepJob, result: TrialResult, directory: Path) -> No
     Raises:
         UserError: it was not.
     """
-    now = {name: settings.model_dump(mode="json") for name, settings in evaluations_of(job).items()}
-    if result.status == "finished" and result.evaluations != now:
+    if result.status == "finished" and result.evaluations != _as_json(evaluations_at(job, result.point)):
         raise UserError(f"{directory} was made with other settings of `evaluation`; remove it or choose another `out`")
 
 
@@ -200,10 +208,10 @@ class _Watch:
             raise _PausedError
 
 
-def _evaluated(job: SweepJob, run: TrainJob, directory: Path, untrained: bool) -> dict[str, float | None]:
+def _evaluated(job: SweepJob, run: TrainJob, directory: Path, configuration: Configuration) -> dict[str, float | None]:
     """The numbers of all evaluations of a trained model; those that are there already are read."""
-    model = _untrained_model(run, directory) if untrained else str(directory / "model")
-    for name, settings in evaluations_of(job).items():
+    model = _untrained_model(run, directory) if configuration.untrained else str(directory / "model")
+    for name, settings in evaluations_at(job, configuration.point).items():
         if run.model == "reranker":
             settings = settings.model_copy(update={"reranker": Path(model)})
         out = directory / EVALUATIONS / name
