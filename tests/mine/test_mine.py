@@ -13,6 +13,7 @@ from xlret.batches.negative_languages import negative_languages
 from xlret.commands.app import main
 from xlret.data.corpus import ParallelCorpus, Row
 from xlret.errors import UserError
+from xlret.files import sha256_of
 from xlret.mine.candidates import Query, Ranked, reranked
 from xlret.mine.choose import Candidate, MineCounts, asked_languages, chosen, passing
 from xlret.mine.run import mine
@@ -153,6 +154,12 @@ def test_from_the_command_to_training_with_negatives_in_all_languages(
         "negative_language=balanced",
     ]
     assert main(["train", *[part for setting in recipe for part in ("--set", setting)]]) == 0
+
+    told[2] = f"encoder={tmp_path / 'run/model'}"  # the second round, by what the first one's negatives trained
+    assert main(["mine", *[part for setting in told for part in ("--set", setting)], "--replace"]) == 0
+    made_by = ParallelCorpus.open(tmp_path / "mined").manifest.made_by
+    assert made_by.count("xlret mine") == 1, "the second round's negatives stand in the place of the first's"
+    assert f"encoder_sha256={sha256_of(tmp_path / 'run/model/model.safetensors')[:12]}" in made_by
 
 
 def test_languages_of_negatives_are_drawn_among_those_there_are(corpora: Path) -> None:

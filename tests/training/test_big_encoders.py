@@ -30,9 +30,13 @@ from transformers import (
 
 from xlret.errors import UserError
 from xlret.model.encoder import Encoder
+from xlret.model.export.make import export_encoder
+from xlret.model.reranker import Reranker
 from xlret.training.checkpoint import newest_checkpoint
+from xlret.training.kinds import load_step
 from xlret.training.run import train
 from xlret.training.settings import TrainJob
+from xlret.training.steps.reranker import RerankerStep
 
 SIZE: dict[str, Any] = {
     "vocab_size": len(WORDS),
@@ -155,13 +159,38 @@ def test_frozen_weights_may_be_halves(tmp_path: Path, corpora: Path) -> None:
         train(job(tmp_path / "none", start, corpora, {"layers": ["nothing"]}), show=None)
 
 
+def test_adapters_of_a_reranker_are_trained_beside_its_head_and_merged(tmp_path: Path, corpora: Path, encoder: Path) -> None:
+    trained = train(job(tmp_path, encoder, corpora, {}, model="reranker", steps=2), show=None)
+    checkpoint = newest_checkpoint(trained.run_directory)
+    assert checkpoint is not None
+    kept = {name.removeprefix("reranker.classifier.") for name in load_file(checkpoint / "module.safetensors")}
+    before, after = (
+        load_file(directory / "model.safetensors") for directory in (trained.run_directory / "start", trained.model)
+    )
+    head = {name for name in before if "pooler" in name or name.startswith("classifier")}
+    assert head == {name for name in kept if "lora_" not in name}
+    assert before.keys() == after.keys()
+    changed = {name for name in before if not torch.equal(before[name], after[name])}
+    assert changed == head | {name for name in before if "encoder.layer" in name and "dense.weight" in name} | {
+        name for name in before if name.endswith(("query.weight", "key.weight", "value.weight"))
+    }
+    pairs = [("ba", "bo bi"), ("be bu", "ba")]
+    recipe = job(tmp_path, encoder, corpora, {}, model="reranker")
+    step = load_step(recipe, trained.run_directory / "start", torch.device("cpu"))
+    assert isinstance(step, RerankerStep)
+    assert not step.load_state_dict(load_file(checkpoint / "module.safetensors"), strict=False).unexpected_keys
+    np.testing.assert_allclose(step.reranker.score(pairs), Reranker.load(trained.model).score(pairs), atol=1e-5)
+    with pytest.raises(UserError, match="is a reranker; encoders alone are exported"):
+        export_encoder(trained.model, tmp_path / "exported", "onnx", {"query": ["ba"]}, made_from={})
+
+
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
         ({"encoder": {"lora": {"rank": 2}}}, "a fresh encoder has nothing to keep"),
         ({"encoder": {"start": "./x", "lora": {"alpha": 3}}}, "change nothing without lora.rank"),
         ({"encoder": {"start": "./x", "lora": {"rank": 2, "half": True}}}, "needs precision bfloat16"),
-        ({"encoder": {"start": "./x", "lora": {"rank": 2}}, "model": "reranker"}, "adapters are for a retriever"),
+        ({"encoder": {"start": "./x", "lora": {"rank": 2, "keep": True}}, "model": "reranker"}, "lack a reranker's head"),
     ],
 )
 def test_settings_of_adapters_that_make_no_sense(changes: dict[str, object], sentence: str) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 from xlret.data.corpus import ParallelCorpus
 from xlret.data.hard_negatives import Mined, write_hard_negatives
 from xlret.errors import UserError
+from xlret.files import sha256_of
 from xlret.mine.candidates import Query, Ranked, Ranker, Say, Score, bm25_ranker, encoder_ranker, reranked, scratch_beside
 from xlret.mine.choose import Candidate, MineCounts, asked_languages, chosen, passing
 from xlret.mine.settings import MineJob
@@ -137,5 +138,13 @@ def _known(asked: Sequence[str] | None, known: Sequence[str], key: str) -> tuple
 
 
 def _provenance(job: MineJob) -> str:
+    """What mined, with checksums of its weights: after the next round of training the same path holds others."""
     told = job.model_dump(mode="json", exclude_defaults=True, exclude={"corpus", "out", "encode", "index"})
+    for name, directory in (("encoder", job.encoder), ("reranker", job.reranker)):
+        if directory is not None and name in told:
+            told[f"{name}_sha256"] = "+".join(sha256_of(file)[:12] for file in _weights(directory))
     return "xlret mine " + ", ".join(f"{name}={value}" for name, value in sorted(told.items()))
+
+
+def _weights(directory: Path) -> list[Path]:
+    return sorted([*directory.glob("*.safetensors"), *directory.glob("onnx/*.onnx")])

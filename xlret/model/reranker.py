@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from xlret.errors import UserError
 from xlret.files import directory_beside, write_json
 from xlret.keys import key_of
+from xlret.model.adapters import has_adapters, save_merged
 from xlret.model.backbone import check_ids, load_classifier, load_tokenizer, quiet, tokenizer_files
 from xlret.model.batched import run_batched
 from xlret.model.fresh import fresh_parts
@@ -54,6 +55,12 @@ class Reranker(nn.Module):
         self.card = card
         self._files: Mapping[str, bytes] = {"tokenizer.json": (tokenizer.to_str(pretty=True) + "\n").encode(), **files}
         self.tokeniser = PairTokeniser(tokenizer, card)
+
+    @property
+    def backbone(self) -> nn.Module:
+        """The transformer below the head (with BERT's pooler, which is part of the head)."""
+        backbone: nn.Module = getattr(self.classifier, str(self.classifier.base_model_prefix))
+        return backbone
 
     def forward(self, ids_BT: Tensor, types_BT: Tensor, mask_BT: Tensor) -> Tensor:
         """Logits [B] of padded pairs, float32 under autocast too; float64 where the weights are."""
@@ -105,13 +112,16 @@ class Reranker(nn.Module):
         return scores
 
     def save(self, directory: Path, *, replace: bool = False) -> None:
-        """Writes the reranker as a directory of transformers with safetensors, in one step.
+        """Writes the reranker as a directory of transformers with safetensors, in one step; adapters added to its weights.
 
         Raises:
             UserError: the directory exists and `replace` is false, or the disk is full or not writable.
         """
         with directory_beside(directory, replace=replace) as fresh, quiet():
-            self.classifier.save_pretrained(fresh)  # type: ignore[operator]
+            if has_adapters(self.classifier):
+                save_merged(self.classifier, fresh, keep=False)
+            else:
+                self.classifier.save_pretrained(fresh)  # type: ignore[operator]
             for name, content in self._files.items():
                 (fresh / name).write_bytes(content)
             write_json(fresh / CARD, self.card.model_dump(mode="json"))

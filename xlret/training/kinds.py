@@ -37,6 +37,8 @@ def load_step(job: TrainJob, directory: Path, device: torch.device) -> Step:
     autocast = resolved(job.precision, gpu=job.ray.gpu) == "bfloat16"
     if job.model == "reranker":
         reranker = Reranker.load(directory, device=str(device))
+        if job.encoder.lora.rank:
+            _adapt(job, reranker)
         _checkpoint_activations(job, reranker.classifier)
         how = job.reranker
         return RerankerStep(
@@ -55,6 +57,14 @@ def load_step(job: TrainJob, directory: Path, device: torch.device) -> Step:
     kind = CachedRetrieverStep if job.cached else RetrieverStep
     step = kind(encoder, loss, job.tokens_per_forward, autocast, *beside)
     return step.to(device)
+
+
+def _adapt(job: TrainJob, reranker: Reranker) -> None:
+    """Adapters beside the transformer's layers; what stands above them is the head, and is trained as it is."""
+    add_adapters(reranker.backbone, job.encoder.lora, job.seed)
+    pooler = getattr(reranker.backbone, "pooler", None)
+    if pooler is not None:
+        pooler.float().requires_grad_(True)
 
 
 def _checkpoint_activations(job: TrainJob, model: nn.Module) -> None:

@@ -167,10 +167,6 @@ class TrainJob(Settings):
         if self.loss.kind == "infonce":
             return self
         if self.model == "reranker":
-            if self.encoder.lora.rank:
-                raise ValueError("adapters are for a retriever: a reranker's new head is no adapter; leave encoder.lora out")
-            if self.cached:
-                raise ValueError("cached is for a retriever, whose loss sees all vectors at once; leave it out")
             raise ValueError(
                 f"loss.kind {self.loss.kind} compares vectors, which a reranker has none of; leave it out and set reranker.loss"
             )
@@ -194,8 +190,10 @@ class TrainJob(Settings):
     @model_validator(mode="after")
     def _possible_reranker(self) -> "TrainJob":
         if self.model == "reranker":
-            if self.encoder.lora.rank:
-                raise ValueError("adapters are for a retriever: a reranker's new head is no adapter; leave encoder.lora out")
+            if self.encoder.lora.keep:
+                raise ValueError(
+                    "adapters by themselves lack a reranker's head, which is trained too; set encoder.lora.keep to false"
+                )
             if self.cached:
                 raise ValueError("cached is for a retriever, whose loss sees all vectors at once; leave it out")
             if self.switch.objective == "contrast":

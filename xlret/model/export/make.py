@@ -19,6 +19,7 @@ from xlret.model.backbone import quiet
 from xlret.model.encoder import Encoder
 from xlret.model.export.onnx_backbone import NEEDS, OnnxBackbone
 from xlret.model.export.record import EXPORT, ONNX, Agreement, Backend, ExportRecord
+from xlret.model.layout import read_cross_encoder_layout
 from xlret.model.start import read_parts
 from xlret.provenance import versions
 from xlret.text.sides import Side
@@ -53,9 +54,11 @@ def export_encoder(
         replace_old: whether what is at `out` gives way.
 
     Raises:
-        UserError: no encoder at `source`, or one that is exported already, `out` exists, ONNX is not installed, a transformer
-            that torch cannot export or that is larger than one file can be.
+        UserError: a reranker or no encoder at all at `source`, or one that is exported already, `out` exists, ONNX is not
+            installed, a transformer that torch cannot export or that is larger than one file can be.
     """
+    if read_cross_encoder_layout(source) is not None:
+        raise UserError(f"{source} is a reranker; encoders alone are exported, rerankers score with torch")
     parts = read_parts(source)
     if parts.exported:
         raise UserError(f"{source} is exported already; give the encoder that it was made from")
