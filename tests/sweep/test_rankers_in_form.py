@@ -46,6 +46,7 @@ def tiny(tmp_path: Path, corpora: Path, lexicon: Path, encoder: Path) -> SweepJo
     )
 
 
+@pytest.mark.slow
 def test_the_table_of_rankers_has_every_row_in_form(tmp_path: Path, corpora: Path, lexicon: Path, encoder: Path) -> None:
     job = tiny(tmp_path, corpora, lexicon, encoder)
     rows = sweep(job, Console(quiet=True), without_ray=True)
