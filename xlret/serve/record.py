@@ -3,13 +3,23 @@
 import json
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
 _LONGEST_TRACE = 8000
 """Characters."""
+
+
+@dataclass(frozen=True)
+class StageSpan:
+    """A stage of a request, for a trace: from when to when, on the clock of `time.monotonic`, and what about it."""
+
+    name: str
+    began: float
+    ended: float
+    attributes: Mapping[str, str | int | bool] = field(default_factory=dict)
 
 
 @dataclass
@@ -48,6 +58,16 @@ class RequestRecord:
     """Why a request failed that should not have (500, 503, 504), with the traceback: for the log, not for the client."""
     queries: list[str] | None = None
     """Their texts, where the settings say so; nobody's words are logged by default."""
+    traceparent: str | None = None
+    tracestate: str | None = None
+    """The trace that the client says it is part of (W3C Trace Context)."""
+    spans: list[StageSpan] | None = None
+    """Its stages, where somebody wants them (see `tracing`)."""
+
+    def span(self, name: str, began: float, **attributes: str | int | bool) -> None:
+        """Notes a stage that ends now."""
+        if self.spans is not None:
+            self.spans.append(StageSpan(name, began, time.monotonic(), attributes))
 
 
 Observer = Callable[[RequestRecord], None]

@@ -2,9 +2,10 @@
 
 import asyncio
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
@@ -199,14 +200,18 @@ class Live:
         deadline: float,
         missing: Missing,
         passages: dict[PassageRow, Passage],
+        span: Callable[..., None],
     ) -> list[dict[int, ShardHits]]:
         """The hits of each of Q queries by shard number, from the shards that answer by the deadline.
 
         Notes in `missing` which shards do not. All groups are asked at the same time. Passages of each query's best `along`
-        hits in a group come along, into `passages`.
+        hits in a group come along, into `passages`. `span` is told of each group's call when it ends (`RequestRecord.span`).
         """
         items = [(vector, option, along) for vector, option in zip(vectors_QD, options, strict=True)]
         asked = {asyncio.ensure_future(group.search.submit(items, deadline)): group for group in self._groups}
+        began = now()
+        for task, group in asked.items():
+            task.add_done_callback(partial(_span_of_group, span, began, group.numbers))
         by_query: list[dict[int, ShardHits]] = [{} for _ in items]
         try:
             if asked:
@@ -281,6 +286,11 @@ def _of_query(hits: ShardHits, row: int) -> ShardHits:
         depths=[hits.depths[row]],
         unseen=[hits.unseen[row]],
     )
+
+
+def _span_of_group(span: Callable[..., None], began: float, numbers: Sequence[int], task: "asyncio.Future[Any]") -> None:
+    failed = task.cancelled() or task.exception() is not None
+    span("shards", began, shards=",".join(map(str, numbers)), failed=failed)
 
 
 def _note(missing: Missing, numbers: Sequence[int], error: BaseException) -> None:

@@ -86,6 +86,7 @@ class _Search:
             "read": 1000 * (self.record.complete - self.record.arrived),
             "parse": 1000 * (began - self.record.complete),
         }
+        self.record.span("parse", self.record.complete)
         questions = await self._questions()
         self._tick("encode", began)
         began = now()
@@ -96,15 +97,19 @@ class _Search:
             self._check_shards()
             if len(self.missing.shards) != gone:
                 gone = len(self.missing.shards)
+                merging = now()
                 for question, searches in zip(questions, by_question, strict=True):
                     question.hits = self._best(question, searches)
+                self.record.span("merge", merging)
             wanted = {hit.passage_row for question in questions for hit in question.hits} - set(passages)
             if not self.needs_text or not wanted:
                 break
             # A shard may go away between its hits and their texts: the hits of the others take their places.
             # Not until the very deadline: then there would be no time left to ask those others.
             until = now() + _SEARCH_SHARE * (self.deadline - now())
+            reading = now()
             passages |= await self.live.passages(sorted(wanted), until, self.missing)
+            self.record.span("passages", reading, passages=len(wanted))
         self._tick("search", began)
         if self.request.rerank:
             began = now()
@@ -117,6 +122,7 @@ class _Search:
 
     def _tick(self, stage: str, began: float) -> None:
         self.took[stage] = 1000 * (now() - began)
+        self.record.span(stage, began)
 
     async def _questions(self) -> list[_Question]:
         texts = self.request.texts
@@ -153,12 +159,13 @@ class _Search:
         until = started + _SEARCH_SHARE * (self.deadline - started)
         options = parts * len(questions)
         along = self.depth if self.needs_text and self.request.balance == "none" and self.depth <= _ALONG else 0
-        by_query = await self.live.search(vectors_QD, options, along, until, self.missing, passages)
+        span = self.record.span
+        by_query = await self.live.search(vectors_QD, options, along, until, self.missing, passages, span)
         # An approximate search may overlook passages that it should have found: then all are looked at.
         short = [position for position, by_shard in enumerate(by_query) if is_short(by_shard, self.depth)]
         if short:
             again = [replace(options[position], exact=True) for position in short]
-            better = await self.live.search(vectors_QD[short], again, along, until, self.missing, passages)
+            better = await self.live.search(vectors_QD[short], again, along, until, self.missing, passages, span)
             for position, more in zip(short, better, strict=True):
                 by_query[position] |= more
         return [by_query[first : first + len(parts)] for first in range(0, len(by_query), len(parts))]

@@ -42,6 +42,7 @@ from xlret.serve.schema.answers import (
     SearchAnswer,
 )
 from xlret.serve.schema.requests import EmbeddingsRequest, RerankRequest, SearchRequest, SwapRequest
+from xlret.serve.tracing import traces_from
 
 _WHEN = {
     400: "The body is not JSON, or asks for what OpenAI's API has and this one has not.",
@@ -65,6 +66,7 @@ def build_app(
     control: Control | None = None,
     keys: Keys | None = None,
     observers: Sequence[Observer] = (),
+    traces: Observer | None = None,
 ) -> FastAPI:
     """The application around a gateway; any ASGI server can run it, and Ray Serve.
 
@@ -73,6 +75,7 @@ def build_app(
         control: swaps releases for the admin endpoints; without it they are not there.
         keys: who may call; by default from XLRET_API_KEYS and XLRET_ADMIN_KEY.
         observers: called with the record of each request, after the log that the settings name.
+        traces: another one, for which the stages of requests are noted; by default as the environment says (`tracing`).
 
     Raises:
         UserError: a key or an origin of the environment, a trusted proxy or the file of the log cannot be used.
@@ -80,10 +83,12 @@ def build_app(
     keys = Keys.from_environment() if keys is None else keys
     settings, allowed = gateway.settings, origins()
     sources, log = Sources(settings.load.trusted_proxies), RequestLog(settings.log)
+    traces = traces or traces_from()
 
     def bordered(app: ASGIApp) -> ASGIApp:
         time_s = {"/v1/search": time_limit_s(None, settings)}
-        border = Border(app, settings.limits, gateway.gate, keys, [log, *observers], _POSTED, sources, time_s)
+        told = [log, *observers, *([traces] if traces is not None else [])]
+        border = Border(app, settings.limits, gateway.gate, keys, told, _POSTED, sources, time_s, traced=traces is not None)
         return with_cors(border, allowed)
 
     app = _App(bordered)

@@ -45,6 +45,7 @@ class Border:
         posted: paths that take a body by POST; to no other is one handed on.
         sources: tell who a request is from.
         time_s: of paths whose requests need the encoder, how long an answer may take where the body does not say.
+        traced: whether requests note their stages.
     """
 
     def __init__(
@@ -57,6 +58,8 @@ class Border:
         posted: Collection[str],
         sources: Sources,
         time_s: Mapping[str, float],
+        *,
+        traced: bool = False,
     ) -> None:
         self.app = app
         self.limits = limits
@@ -66,6 +69,7 @@ class Border:
         self.posted = posted
         self.sources = sources
         self.time_s = time_s
+        self.traced = traced
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request (or the server's lifespan, which passes)."""
@@ -83,6 +87,10 @@ class Border:
         given = headers.get(b"x-request-id", b"").decode("latin-1")
         request_id = given if _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
         record = RequestRecord(request_id, scope["method"], path, self.sources.address(scope, headers))
+        if self.traced:
+            record.spans = []
+            record.traceparent = headers.get(b"traceparent", b"").decode("latin-1")
+            record.tracestate = headers.get(b"tracestate", b"").decode("latin-1")
         answer = _Answer(send, record)
         scope = {**scope, "path": root + plain, "state": {**scope.get("state", {}), "record": record}}
         if scope["method"] == "HEAD":  # is answered as GET is, without the body
