@@ -66,7 +66,7 @@ def test_a_search_is_a_trace_inside_the_clients(exporter: InMemorySpanExporter) 
 def test_a_failed_search_and_a_client_without_a_trace(exporter: InMemorySpanExporter) -> None:
     async def test(client: httpx.AsyncClient, house: House) -> None:
         await search(client, query="dog")
-        house.encoder.error = RuntimeError("out of memory")
+        house.encoder.trouble.error = RuntimeError("out of memory")
         answer = await client.post("/v1/search", json={"query": "cat"}, headers={"traceparent": "nonsense"})
         assert answer.status_code == 503
 
