@@ -59,6 +59,7 @@ def test_the_ingress_holds_the_shards_and_the_encoder(running: Service) -> None:
     assert "libtorch" in maps
 
 
+@pytest.mark.slow
 def test_a_killed_ingress_is_back_with_its_encoder_and_clients_that_try_again_get_their_answers(running: Service) -> None:
     running.whole()
     (killed,) = running.processes("ingress")
