@@ -10,7 +10,6 @@ import gc
 import logging
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -100,7 +99,7 @@ class EncoderReplica:
 
         self._local = LocalEncoder(settings, check=once)
         self._follower = _follower("encoder", Duties(self._local.load, self._local.drop), control)
-        await self._follower.start()
+        await _start(self._follower)
 
     async def encode(self, release: str, texts: Sequence[str], side: Side) -> NDArray[np.float32]:
         """See `EncoderBackend.encode`."""
@@ -122,7 +121,7 @@ class ShardReplica:
         self._local = LocalShards(settings, group, _groups(settings), check=once)
         self._follower = _follower(_shards(group), Duties(self._local.load, self._local.drop), control)
         self._group = group
-        await self._follower.start()
+        await _start(self._follower)
 
     async def numbers(self, release: str) -> Sequence[int]:
         """The shards of a release that this group serves."""
@@ -157,7 +156,7 @@ class RerankerReplica:
 
         self._local = LocalReranker(settings, check=once)
         self._follower = _follower("reranker", Duties(self._local.load, self._local.drop), control)
-        await self._follower.start()
+        await _start(self._follower)
 
     async def score(self, release: str, pairs: Sequence[tuple[str, str]]) -> NDArray[np.float32]:
         """See `RerankerBackend.score`."""
@@ -224,7 +223,7 @@ class IngressReplica:
             return Traffic(gateway.release, tuple(sorted(used)), gateway.gate.requests)
 
         self._follower = _follower(INGRESS, Duties(load, drop, turn, drain, traffic), control)
-        await self._follower.start()
+        await _start(self._follower)
         self._measuring = asyncio.create_task(self._measure())
 
     def __serve_build_asgi_app__(self) -> Any:
@@ -332,14 +331,13 @@ def _deployment(kind: type, name: str, replicas: ReplicaSettings, settings: Serv
 
 def _follower(kind: str, duties: Duties, control: Any) -> Follower:
     _log_to_stderr()
-    duties = replace(duties, settle=_settle_memory)
     return Follower(serve.get_replica_context().replica_tag, kind, os.getpid(), duties, RemoteControl(control))
 
 
-def _settle_memory() -> None:
-    """What is there after loading stays: Python's collector need not walk through all of it again and again, which keeps
-    requests waiting for 0.1 s and more where torch is loaded. (Whatever was freed since the last time is collected first.)"""
-    gc.unfreeze()
+async def _start(follower: Follower) -> None:
+    """Loads what the plan says. What is there then stays: Python's collector need not walk through all of it again, which
+    keeps requests waiting for 0.1 s and more where torch is loaded. (A release that is freed later has no circles.)"""
+    await follower.start()
     gc.collect()
     gc.freeze()
 

@@ -46,7 +46,7 @@ class Traffic:
 
 @dataclass(frozen=True)
 class Duties:
-    """What a member can do. `turn`, `drain` and `traffic` are an ingress's."""
+    """What a member can do. The last three are an ingress's."""
 
     load: Callable[[str, str], Awaitable[object]]
     """Loads a release from its directory; does nothing if it is loaded."""
@@ -57,8 +57,6 @@ class Duties:
     drain: Callable[[], object] = field(default=lambda: None)
     """Takes no new requests."""
     traffic: Callable[[], Traffic] | None = None
-    settle: Callable[[], object] = field(default=lambda: None)
-    """Called when a release has been loaded or freed, and requests go on."""
 
 
 class Follower:
@@ -96,7 +94,6 @@ class Follower:
             # The control counts it from here on. What changed while it loaded went past it: a swap may have ended meanwhile.
             if (await self._link.tell(self.report())).epoch == plan.epoch:
                 break
-        self._duties.settle()
         self._following = asyncio.create_task(self._follow())
 
     def check(self) -> None:
@@ -160,7 +157,6 @@ class Follower:
         try:
             while self._plan is not None and (step := self._next(self._plan)) is not None:
                 await step()
-                self._duties.settle()
                 with contextlib.suppress(Exception):  # the next poll tells it too
                     async with asyncio.timeout(POLL_S):
                         plan = await self._link.tell(self.report())
