@@ -5,8 +5,9 @@ file's head says: 568 bytes that speak of 16 million lists take 2.7 GB and ten s
 first, with no more memory than passages of this number and kind can take, and not for ever. Where it fails, overruns or dies,
 the index is refused in one line, and the process that asked has not grown.
 
-Cost: one child for all files, about 0.4 s and 45 MB to start, then one more reading of each file from the page cache (about
-1 s per GB) with the memory of the largest while it lasts. What went well is not tried again in the same process.
+Cost: one child for all files, about half a second of a core and 45 MB to start, then one more reading of each file from the
+page cache (about 1 s per GB) with the memory of the largest while it lasts. What went well is not tried again in the same
+process.
 """
 
 import json

@@ -49,8 +49,8 @@ class SearchTraces:
         from opentelemetry.trace import SpanKind, Status, StatusCode, set_span_in_context
 
         zero = time.time_ns() - round(1e9 * time.monotonic())  # of the clock that spans are measured by
-        carrier = {"traceparent": record.traceparent, "tracestate": record.tracestate}
-        parent = self._propagator.extract({name: value for name, value in carrier.items() if value})
+        given = (("traceparent", record.traceparent), ("tracestate", record.tracestate))
+        parent = self._propagator.extract({name: value for name, value in given if value})
         root = self._tracer.start_span(
             f"{record.method} {_ROUTE}",
             context=parent,
