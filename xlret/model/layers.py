@@ -28,6 +28,22 @@ def keep_lowest_layers(backbone: nn.Module, layers: int) -> None:
     (2, 2)
     """
     config: Any = backbone.config
+    parent, name, stack = stack_of_layers(backbone, "encoder.layers")
+    if layers > len(stack):
+        raise UserError(f"encoder.layers is {layers}, and the start has {len(stack)} layers; allowed are 1 to {len(stack)}")
+    setattr(parent, name, stack[:layers])
+    config.num_hidden_layers = layers
+    if getattr(config, "layer_types", None):  # models whose layers differ in kind list them
+        config.layer_types = list(config.layer_types)[:layers]
+
+
+def stack_of_layers(backbone: nn.Module, setting: str) -> tuple[nn.Module, str, nn.ModuleList]:
+    """The module that holds a transformer's layers, their name in it, and the layers.
+
+    Raises:
+        UserError: they cannot be told apart from the rest, as `setting` needs.
+    """
+    config: Any = backbone.config
     stacks = [
         (parent, name, stack)
         for parent in backbone.modules()
@@ -35,11 +51,5 @@ def keep_lowest_layers(backbone: nn.Module, layers: int) -> None:
         if isinstance(stack, nn.ModuleList) and len(stack) == config.num_hidden_layers
     ]
     if len(stacks) != 1:
-        raise UserError(f"encoder.layers: the layers of a {config.model_type} cannot be told apart from the rest; leave it out")
-    ((parent, name, stack),) = stacks
-    if layers > len(stack):
-        raise UserError(f"encoder.layers is {layers}, and the start has {len(stack)} layers; allowed are 1 to {len(stack)}")
-    setattr(parent, name, stack[:layers])
-    config.num_hidden_layers = layers
-    if getattr(config, "layer_types", None):  # models whose layers differ in kind list them
-        config.layer_types = list(config.layer_types)[:layers]
+        raise UserError(f"{setting}: the layers of a {config.model_type} cannot be told apart from the rest; leave it out")
+    return stacks[0]

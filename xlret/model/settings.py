@@ -48,6 +48,8 @@ class LoraSettings(Settings):
     """Ends of the names of the linear layers that get one, such as [q_proj, v_proj]; all of them by default."""
     half: bool = False
     """Keep the weights that are not trained in bfloat16: half the memory; needs precision bfloat16."""
+    four_bit: bool = False
+    """Keep the weights of linear layers that are not trained in 4 bits (QLoRA, by bitsandbytes): an eighth of the memory."""
     keep: bool = False
     """Write the adapters by themselves too, into `model/adapter/`; `model/` has them merged into its weights."""
 

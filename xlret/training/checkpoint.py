@@ -10,16 +10,16 @@ import shutil
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
-from torch import Tensor, nn
+from torch import nn
 from torch.optim import Optimizer
 
 from xlret.errors import UserError
 from xlret.files import directory_beside, local, remove_tree
 from xlret.model.adapters import trained_state
 from xlret.storage.url import Url
+from xlret.training.optimiser import load_moments, moments_of
 
 CHECKPOINTS = "checkpoints"
 """Directory of a run's checkpoints, `step-000000100` and so on."""
@@ -66,9 +66,8 @@ def save_checkpoint(directory: Path, module: nn.Module, optimiser: Optimizer, pr
     Raises:
         UserError: the disk is full or not writable.
     """
-    moments = {f"{index}.{name}": moment for index, state in _states(optimiser).items() for name, moment in state.items()}
     with directory_beside(directory, replace=True) as fresh:
-        for name, tensors in ((WEIGHTS, trained_state(module)), (_MOMENTS, moments)):
+        for name, tensors in ((WEIGHTS, trained_state(module)), (_MOMENTS, moments_of(optimiser))):
             save_file({key: tensor.detach().contiguous() for key, tensor in tensors.items()}, fresh / name)
         (fresh / _PROGRESS).write_text(json.dumps(asdict(progress)), encoding="utf-8")
 
@@ -109,11 +108,7 @@ def load_checkpoint(directory: Path, module: nn.Module, optimiser: Optimizer, fi
     if progress.fingerprint != fingerprint:
         raise UserError(f"checkpoint {directory} is of a run with other data or settings; choose another name or say --fresh")
     module.load_state_dict(weights, strict=False)  # names and shapes were compared; frozen weights are the start's
-    states: dict[int, dict[str, Tensor]] = {}
-    for key, moment in moments.items():
-        index, _, name = key.partition(".")
-        states.setdefault(int(index), {})[name] = moment
-    optimiser.load_state_dict({"state": states, "param_groups": optimiser.state_dict()["param_groups"]})
+    load_moments(optimiser, moments)
     return progress
 
 
@@ -129,9 +124,3 @@ def copy_checkpoint(source: Path, target: Path, fingerprint: str) -> None:
 
 def _unreadable(directory: Path, error: Exception) -> UserError:
     return UserError(f"checkpoint {directory} cannot be read ({error}); remove it or say --fresh")
-
-
-def _states(optimiser: Optimizer) -> dict[int, dict[str, Tensor]]:
-    states: dict[int, dict[str, Tensor]] = optimiser.state_dict()["state"]
-    assert all(torch.is_tensor(moment) for state in states.values() for moment in state.values())
-    return states

@@ -25,8 +25,8 @@ from xlret.training.checkpoint import Progress, checkpoint_path, keep_newest, lo
 from xlret.training.dev import DevSets
 from xlret.training.kinds import load_step
 from xlret.training.log import MetricLog
+from xlret.training.optimiser import make_optimiser
 from xlret.training.settings import OptimiserSettings, TrainJob
-from xlret.training.steps.base import Step
 from xlret.training.window import Window
 
 
@@ -93,8 +93,7 @@ class _Training:
     def __init__(self, task: WorkerTask, worker: Worker) -> None:
         self.task, self.job, self.worker = task, task.job, worker
         self.step = load_step(self.job, task.run_directory / "start", worker.device)
-        groups = _parameter_groups(self.step, self.job.optimiser)
-        self.optimiser = torch.optim.AdamW(groups, lr=0.0, betas=(0.9, 0.999), eps=1e-8, fused=True)
+        self.optimiser = make_optimiser(self.step, self.job.optimiser)
         self.progress = Progress(step=0, fingerprint=task.fingerprint)
         if task.resume is not None:
             self.progress = load_checkpoint(task.resume, self.step, self.optimiser, task.fingerprint)
@@ -219,15 +218,6 @@ def learning_rate(settings: OptimiserSettings, step: int, steps: int) -> float:
     if settings.schedule == "cosine":
         return settings.learning_rate * 0.5 * (1 + math.cos(math.pi * share))
     return settings.learning_rate
-
-
-def _parameter_groups(step: Step, settings: OptimiserSettings) -> list[dict[str, Any]]:
-    """Weight decay for matrices, none for biases, norms and the temperature."""
-    trained = [weight for weight in step.parameters() if weight.requires_grad]
-    return [
-        {"params": [weight for weight in trained if weight.ndim >= 2], "weight_decay": settings.weight_decay},
-        {"params": [weight for weight in trained if weight.ndim < 2], "weight_decay": 0.0},
-    ]
 
 
 @contextlib.contextmanager

@@ -17,6 +17,8 @@ from xlret.switch.settings import SwitchSettings
 class OptimiserSettings(Settings):
     """AdamW, its schedule and what happens to gradients."""
 
+    kind: Literal["adamw", "adamw8bit"] = "adamw"
+    """adamw8bit: moments in 8 bits (bitsandbytes), a quarter of their memory, for weights that fit and moments that do not."""
     learning_rate: float = Field(3e-5, gt=0)
     """The highest, after warm-up."""
     weight_decay: float = Field(0.01, ge=0)
