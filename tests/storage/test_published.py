@@ -11,6 +11,7 @@ from moto.moto_server import werkzeug_app
 from xlret.artifacts import locked
 from xlret.errors import UserError
 from xlret.files import directory_beside, edited_directory, local, remove_tree, write_json, write_text
+from xlret.storage import cache as caching
 from xlret.storage import publish as publishing
 from xlret.storage import remote
 from xlret.storage.publish import publish
@@ -109,6 +110,16 @@ def test_a_directory_is_changed_as_a_whole(url: Url) -> None:
     assert not url.exists()
     with pytest.raises(UserError, match="there is nothing at"), edited_directory(url):
         pass
+
+
+def test_what_killed_processes_left_is_cleared(cache: Path) -> None:
+    left = caching.work_path() / "fresh-left"
+    left.mkdir(parents=True)
+    with caching.work_directory() as first, caching.work_directory() as second:
+        assert not left.exists()
+        assert first.is_dir(), "in use"
+        assert second.is_dir()
+    assert not any(path.name.startswith("fresh-") for path in (cache / "work").iterdir())
 
 
 def test_one_process_of_a_machine_at_a_time(url: Url) -> None:

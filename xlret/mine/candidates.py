@@ -2,6 +2,7 @@
 
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -190,13 +191,13 @@ def reranked(ranked: Ranked, query: Query, corpus: ParallelCorpus, score: Score)
     return Ranked(sorted(candidates, key=lambda candidate: -candidate.score), positives)
 
 
-def scratch_beside(out: Path) -> tempfile.TemporaryDirectory[str]:
-    """A directory on the disk of `out`, gone at the end."""
-    out.parent.mkdir(parents=True, exist_ok=True)
+def scratch_beside(out: Path) -> AbstractContextManager[str | Path]:
+    """A directory on the disk of `out`, gone at the end; of a URL on this machine's."""
     if is_url(out):
-        from xlret.storage.cache import work_path
+        from xlret.storage.cache import work_directory
 
-        return tempfile.TemporaryDirectory(dir=work_path())
+        return work_directory()
+    out.parent.mkdir(parents=True, exist_ok=True)
     return tempfile.TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent)
 
 

@@ -18,7 +18,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,7 @@ from xlret.storage.listing import Entry, Listing, Located, locate
 from xlret.storage.url import Url
 
 _THREADS = 8
+_FRESH = "fresh-"
 _DEFAULT_GB = 50.0
 _in_use: dict[Path, int] = {}
 """Entries that this process was given, and the open descriptors that say so."""
@@ -82,9 +83,40 @@ def work_path(url: Url | None = None) -> Path:
     return _directory("work") if url is None else _directory("work") / hashlib.sha256(str(url).encode()).hexdigest() / url.name
 
 
-def work_directory() -> Path:
-    """A fresh directory for what is to be uploaded; whoever asks removes it."""
-    return Path(tempfile.mkdtemp(dir=work_path()))
+@contextmanager
+def work_directory() -> Iterator[Path]:
+    """A fresh directory for what is to be uploaded, gone at the end; those that killed processes left go first."""
+    with ExitStack() as owning:
+        with _fetching(work_path() / "making"):  # nobody takes one for left before it is marked
+            for left in work_path().glob(f"{_FRESH}*"):
+                with _owned(left) as is_ours:
+                    if is_ours:
+                        shutil.rmtree(left, ignore_errors=True)
+            fresh = Path(tempfile.mkdtemp(prefix=_FRESH, dir=work_path()))
+            owning.enter_context(_owned(fresh))
+        try:
+            yield fresh
+        finally:
+            shutil.rmtree(fresh, ignore_errors=True)
+
+
+@contextmanager
+def _owned(directory: Path) -> Iterator[bool]:
+    """Marks a directory as in use while the block runs, or until the process ends; whether nobody else had."""
+    try:
+        descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    except FileNotFoundError:
+        yield False
+        return
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        is_ours = True
+    except BlockingIOError:
+        is_ours = False
+    try:
+        yield is_ours
+    finally:
+        os.close(descriptor)
 
 
 def cache_directory() -> Path:
@@ -136,7 +168,7 @@ def _use(entry: Path) -> None:
 
 @contextmanager
 def _fetching(entry: Path) -> Iterator[None]:
-    """Held by one process of this machine at a time."""
+    """Held by one process of this machine at a time: a lock beside what it writes."""
     with _writing():
         file = open(f"{entry}.fetch", "a")  # noqa: SIM115  closed below
     with file:

@@ -83,14 +83,11 @@ def published_directory(url: Url, *, replace: bool) -> Iterator[Path]:
         UserError: there is something at the URL and `replace` is false, or the store refuses.
     """
     refuse_other(url, replace=replace)
-    work = cache.work_directory()
-    try:
-        (work / url.name).mkdir()
-        yield work / url.name
-        listing = publish(work / url.name, url, replace=replace)
-        cache.adopt(url, work / url.name, listing)
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
+    with cache.work_directory() as work:
+        directory = work / url.name
+        directory.mkdir()
+        yield directory
+        cache.adopt(url, directory, publish(directory, url, replace=replace))
 
 
 @contextmanager
@@ -102,22 +99,18 @@ def edited_directory(url: Url, *, may_be_missing: bool = False) -> Iterator[Path
     Raises:
         UserError: nothing is there (unless it may be missing), somebody else changed it meanwhile, the store refuses.
     """
-    work = cache.work_directory()
-    directory = work / url.name
-    try:
-        standing = written_listing(url)
-        if standing is not None:
+    with cache.work_directory() as work:
+        directory, standing = work / url.name, written_listing(url)
+        if standing is not None or is_whole(url):
             shutil.copytree(cache.fetched(url), directory, copy_function=_linked)
-        elif not may_be_missing:
+        elif may_be_missing:
+            refuse_other(url)
+            directory.mkdir()
+        else:
             locate(url)
             raise UserError(f"{url} was not written by xlret, so it cannot be changed there; copy it, change that, publish it")
-        else:
-            refuse_other(url)
         yield directory
-        listing = publish(directory, url, replace=True, over=standing)
-        cache.adopt(url, directory, listing)
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
+        cache.adopt(url, directory, publish(directory, url, replace=True, over=standing))
 
 
 def _linked(source: str, target: str) -> str:

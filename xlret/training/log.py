@@ -1,9 +1,9 @@
 """What a run reports: `metrics.jsonl`, TensorBoard events, and whoever else wants to hear of it."""
 
 import json
-import shutil
 import time
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -33,11 +33,11 @@ class MetricLog:
     """
 
     def __init__(self, run_directory: Path, start: int, observe: Observer = lambda step, metrics: None) -> None:
-        self._run_directory, directory = run_directory, run_directory
+        self._run_directory, directory, self._until_end = run_directory, run_directory, ExitStack()
         if is_url(run_directory):
             from xlret.storage.cache import work_directory
 
-            directory = work_directory()
+            directory = self._until_end.enter_context(work_directory())
         self._directory, self._uploaded = directory, time.monotonic()
         self._path = directory / "metrics.jsonl"
         kept = [line for line in read_lines(run_directory / "metrics.jsonl") if start and line["step"] <= start]
@@ -58,8 +58,7 @@ class MetricLog:
             if error is None:  # else the error that ended the run is the one to tell
                 raise write_error(self._path, closing) from closing
         finally:
-            if self._directory != self._run_directory:
-                shutil.rmtree(self._directory, ignore_errors=True)
+            self._until_end.close()
 
     def write(self, step: int, values: Mapping[str, Any], group: str = "train") -> None:
         """One line `{"step": ..., "group": ..., ...}`; the numbers also go to TensorBoard and to the observer.
