@@ -140,7 +140,7 @@ def test_from_rows_to_answers(
         body = json.dumps({"query": passage.text, "top_k": 3}).encode()
         request = urllib.request.Request(f"{server.url}/v1/search", body, {"content-type": "application/json"})
         with urllib.request.urlopen(request) as response:
-            assert passage.id not in (served := [hit["id"] for hit in json.load(response)["hits"]])
+            assert passage.id not in (served := [hit["id"] for hit in json.load(response)["results"][0]["hits"]])
     assert len(served) == 3
     machines = {f"cache of the {name}" for name in ("killed", "second", "third", "fourth")}
     assert {path.name for path in tmp_path.iterdir()} - {"cache"} == machines, "nothing lies beside the caches"
