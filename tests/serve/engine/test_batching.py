@@ -119,6 +119,39 @@ def test_the_wait_is_told_from_the_pace_of_the_last_calls() -> None:
     asyncio.run(run())
 
 
+def test_calls_that_end_too_late_slow_the_pace_by_and_by() -> None:
+    async def run() -> None:
+        backend = Backend()
+        batcher = Batcher(backend, BatchSettings(calls=1, queries=1))
+
+        async def waits(seconds: float) -> float:
+            """The wait behind one item, whose call is given up after so many seconds."""
+            asked = asyncio.ensure_future(batcher.submit([0], deadline(seconds)))
+            await until(lambda: batcher._in_work)
+            wait_s = batcher.wait_s
+            with pytest.raises(TimeoutError):
+                await asked
+            await until(lambda: not batcher._in_work)
+            return wait_s
+
+        await batcher.submit([0], deadline())
+        backend.open.clear()
+        first, second, third = [await waits(0.05) for _ in range(3)]
+        assert first > 0
+        assert second == pytest.approx(2 * first)
+        assert third == pytest.approx(4 * first)
+        for _ in range(30):
+            await waits(0.02)
+        assert await waits(0.02) < 1
+        backend.open.set()
+        for _ in range(20):
+            assert await batcher.submit([3], deadline()) == [6]
+        backend.open.clear()
+        assert await waits(0.02) < 0.02
+
+    asyncio.run(run())
+
+
 def test_a_call_that_nobody_waits_for_is_cancelled_and_a_queued_item_is_never_sent() -> None:
     async def run() -> None:
         backend = Backend()

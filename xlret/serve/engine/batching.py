@@ -14,7 +14,7 @@ FEW = 8
 """Items that a call may always take: an encoder on a CPU does more a second with 8 questions at a time than with 2, and hardly
 less than with 32."""
 
-_NEWEST = 0.2
+_NEWEST = 0.3
 """Weight of the last call in the pace."""
 
 T = TypeVar("T")
@@ -157,11 +157,13 @@ class Batcher(Generic[T, R]):
             if len(results) != len(batch):
                 raise RuntimeError(f"a backend returned {len(results)} results for {len(batch)} items")
         except asyncio.CancelledError:
-            self._pace_s = max(self._pace_s, _pace_s(began, batch))  # it would have taken longer still
+            self._slow(began, batch)
             for entry in batch:
                 entry.answer.cancel()
             raise
         except Exception as error:
+            if isinstance(error, TimeoutError):
+                self._slow(began, batch)
             for entry in batch:
                 if not entry.answer.done():
                     entry.answer.set_exception(error)
@@ -172,6 +174,10 @@ class Batcher(Generic[T, R]):
         for entry, result in zip(batch, results, strict=True):
             if not entry.answer.done():
                 entry.answer.set_result(result)
+
+    def _slow(self, began: float, batch: Sequence[object]) -> None:
+        """A call was given up: it would have taken longer still. Believed by and by, since the backend may just have hung."""
+        self._pace_s = min(2 * self._pace_s, max(self._pace_s, _pace_s(began, batch)))
 
 
 def _pace_s(began: float, batch: Sequence[object]) -> float:
