@@ -6,7 +6,7 @@ import sys
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 import torch
@@ -23,6 +23,7 @@ from xlret.errors import DataError, UserError
 from xlret.files import sha256_of
 from xlret.model.card_facts import read_training
 from xlret.model.processor import slow_bfloat16
+from xlret.training import trackers
 from xlret.training.card import training_of
 from xlret.training.in_process import ahead
 from xlret.training.kinds import load_step
@@ -192,14 +193,41 @@ def test_planned_shares_are_told_at_the_start_and_realised_ones_kept(
     assert kept["alpha"] == {"planned": 0.5, "realised": result.history()[-1]["alpha"]}
 
 
+class Recorded:
+    """A tracker that remembers, for all runs, what it was told."""
+
+    told: ClassVar[list[tuple[str, Any]]] = []
+
+    def __init__(self, settings: TrainJob, config: Mapping[str, Any], directory: Path, run_id: str | None) -> None:
+        self.run_id = run_id or "r1"
+        self.told.append(("begun", (run_id, config["plan.batch_size"])))
+
+    def report(self, step: int, group: str, values: Mapping[str, float]) -> None:
+        self.told.append((group, (step, values["loss" if group == "train" else "mul"])))
+
+    def end(self, *, finished: bool) -> None:
+        self.told.append(("ended", finished))
+
+
 @pytest.mark.parametrize("stop", [4, 6])
 def test_an_interrupted_run_goes_on_to_the_same_weights(
-    tmp_path: Path, corpora: Path, lexicon: Path, result: TrainResult, stop: int
+    tmp_path: Path, corpora: Path, lexicon: Path, result: TrainResult, stop: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Also as one run in a tracker, which is told what the log is told."""
+    monkeypatch.setattr(trackers, "check_trackers", lambda names: None)
+    monkeypatch.setattr("xlret.training.run.check_trackers", lambda names: None)
+    monkeypatch.setattr(trackers, "_KINDS", {"mlflow": Recorded})
+    monkeypatch.setattr(Recorded, "told", [])
     settings, shown = job(tmp_path, corpora, lexicon), list[str]()
     with pytest.raises(KeyboardInterrupt):
-        train(settings, show=None, callbacks=[Told(stop)])
-    again = train(settings, show=shown.append)
+        train(settings.model_copy(update={"track": ("mlflow",)}), show=None, callbacks=[Told(stop)])
+    again = train(settings.model_copy(update={"track": ("mlflow",)}), show=shown.append)
+    assert [event for event in Recorded.told if event[0] in ("begun", "ended")] == [
+        ("begun", (None, 8)), ("ended", False), ("begun", ("r1", 8)), ("ended", True),
+    ]  # fmt: skip
+    for group, name in (("train", "loss"), ("dev", "mul")):
+        logged = {(line["step"], line[name]) for line in again.history(group)}
+        assert logged == {value for kind, value in Recorded.told if kind == group}, "what came twice was the same"
     assert again.weights_sha256 == result.weights_sha256
     assert untimed(again.history()) == untimed(result.history())
     assert untimed(again.history("dev")) == untimed(result.history("dev"))

@@ -121,8 +121,8 @@ def _train(
         write_report(directory, job, plan, samples, ended=False)
         if task.resume is not None:
             say(f"going on from {task.resume.name}")
-        told: list[RunCallback] = [ProgressLines(job.steps, say), *callbacks]
-        told.append(trackers.enter_context(tracking(job, flat_settings(job), directory, say)))
+        tracked = trackers.enter_context(tracking(job, flat_settings(job), directory, say))
+        told: list[RunCallback] = [ProgressLines(job.steps, say), tracked, *callbacks]
         if job.ray.workers:
             from xlret.training.gauges import PlanGauges
             from xlret.training.ray_run import run_over_ray
