@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from jobs.bench.evaluation import large_pool
 from xlret.commands.app import main
 from xlret.data.corpus import ParallelCorpus
 from xlret.errors import UserError
@@ -150,3 +151,13 @@ def test_a_reordered_pool_needs_all_vectors(made: Callable[..., Any]) -> None:
     retrieval_set, queries, passages = made(1)
     with pytest.raises(UserError, match="other orders than that of the vectors need all of them in memory"):
         evaluate(retrieval_set, queries, Blocks(passages, 4), reorder=lambda rows, scores, columns: scores)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+def test_two_million_passages_are_evaluated_in_less_than_6_gib(tmp_path: Path) -> None:
+    """Vectors made up, from a store, to depth 1,000 of 200 queries; the process that evaluates does nothing else."""
+    seconds, peak_gib, own_gib = large_pool(tmp_path / "pool", 2_000_000)
+    assert own_gib <= peak_gib < 6
+    assert own_gib > 2_000_000 * len("p1999999") / 2**30, "at least the passages' ids were in memory"
+    print(f"{seconds:.0f} s, {peak_gib:.2f} GiB at most, {own_gib:.2f} of them no mapped file")
