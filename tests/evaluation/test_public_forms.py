@@ -258,7 +258,9 @@ def test_the_list_of_benchmarks(capsys: pytest.CaptureFixture[str], tmp_path: Pa
     assert main(["benchmarks"]) == 0
     shown = capsys.readouterr().out
     assert all(name in shown for name in BENCHMARKS)
-    assert next(line for line in shown.splitlines() if line.startswith("xquad-r")).endswith(" $XLRET_SHARED/data/xquad-r")
+    assert next(line for line in shown.splitlines() if line.startswith("xquad-r")).endswith(
+        " $XLRET_SHARED/data/xquad-r (0.0 MB)"
+    )
     assert main(["benchmarks", "ciral"]) == 0
     assert BENCHMARKS["ciral"].citation in capsys.readouterr().out
     assert main(["benchmarks", "--json"]) == 0

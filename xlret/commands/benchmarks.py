@@ -41,21 +41,25 @@ def benchmarks(name: str | None = None, /, *, json: bool = False) -> int:
         for key, value in about[0].items():
             print(f"{key}: {', '.join(value) if isinstance(value, list) else value}")
     else:
-        columns = ("name", "task", "languages", "metric", "licence", "hub", "on disk")
+        columns = ("name", "task", "languages", "size", "metric", "licence", "hub", "on disk")
         rows = [[str(len(row[key])) if key == "languages" else str(row[key]) for key in columns] for row in about]
-        print_rows(columns, rows, None, Console(highlight=False, width=200))
+        print_rows(columns, rows, None, Console(highlight=False, width=220))
     return 0
 
 
 def _facts(about: Benchmark) -> dict[str, str | list[str]]:
     folder = shared_directory() / "data" / about.name
-    on_disk = [f"$XLRET_SHARED/data/{about.name}"] if folder.is_dir() else []
+    on_disk = []
+    if folder.is_dir():
+        size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+        on_disk = [f"$XLRET_SHARED/data/{about.name} ({size / 1e6:,.1f} MB)"]
     cached = sum(cached_bytes(repository) for repository in about.hub)
     return {
         "name": about.name,
         "title": about.title,
         "task": about.task,
         "languages": list(about.languages),
+        "size": about.size,
         "metric": about.metric,
         "licence": about.licence,
         "source": about.source,

@@ -60,6 +60,7 @@ def _sets(directory: Path, languages: tuple[str, ...]) -> Iterator[RetrievalSet]
 AFRIQA = Benchmark(
     name="afriqa",
     title="AfriQA, test questions to the gold passages",
+    size="2,491 questions, 2,351 passages",
     languages=tuple(sorted(_FILES)),
     metric="mrr@10",
     licence="CC BY 4.0",

@@ -37,6 +37,9 @@ class Benchmark:
     measures: tuple[str, ...] = ()
     """What it is reported by besides the numbers of every table, by the names of `ir_measures`."""
 
+    size: str = "not counted"
+    """Its published counts, or those of our own reading; of files that nobody had here and no list tells: `not counted`."""
+
     hub: tuple[HubRepository, ...] = ()
     """Where the hub has these files in the same form; none: they are fetched by hand."""
     sha256: Mapping[str, str] = field(default_factory=dict)

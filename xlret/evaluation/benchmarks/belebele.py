@@ -46,6 +46,7 @@ def _sets(directory: Path, languages: tuple[str, ...]) -> Iterator[RetrievalSet]
 BELEBELE = Benchmark(
     name="belebele",
     title="Belebele, questions to FLORES passages",
+    size="900 questions, 488 passages a language",
     languages=tuple(_CODES),
     metric="ndcg@10",
     measures=("nDCG@20",),

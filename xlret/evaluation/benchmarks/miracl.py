@@ -43,6 +43,7 @@ def _sets(directory: Path, languages: tuple[str, ...]) -> Iterator[RetrievalSet]
 MIRACL = Benchmark(
     name="miracl",
     title="MIRACL, dev questions",
+    size="13,495 questions, 106,332,152 passages",
     languages=("ar", "bn", "de", "en", "es", "fa", "fi", "fr", "hi", "id", "ja", "ko", "ru", "sw", "te", "th", "yo", "zh"),
     metric="ndcg@10",
     licence="Apache 2.0",

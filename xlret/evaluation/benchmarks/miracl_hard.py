@@ -23,6 +23,7 @@ def _sets(directory: Path, languages: tuple[str, ...]) -> Iterator[RetrievalSet]
 MIRACL_HARD = Benchmark(
     name="miracl-hard",
     title="MIRACL, dev questions over hard negatives",
+    size="11,076 questions, 2,449,382 passages",
     languages=MIRACL.languages,
     metric="ndcg@10",
     licence="CC BY-SA 4.0",

@@ -68,6 +68,7 @@ def files_of(languages: tuple[str, ...]) -> list[str]:
 MMARCO = Benchmark(
     name="mmarco",
     title="mMARCO, dev questions",
+    size="6,980 questions, 8,841,823 passages a language",
     languages=tuple(sorted(LANGUAGES)),
     metric="mrr@10",
     licence="Apache 2.0; MS MARCO: non-commercial research",

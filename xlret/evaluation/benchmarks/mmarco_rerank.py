@@ -87,6 +87,7 @@ MMARCO_RERANK = replace(
     MMARCO,
     name="mmarco-rerank",
     title="mMARCO, BM25's 1,000 passages of each dev question reranked",
+    size="6,980 questions, 1,000 passages each",
     files=f"{MMARCO.files}, data/google/runs/run.bm25_NAME-msmarco.txt",
     read=_sets,
     hub=(HubRepository("unicamp-dl/mmarco", MMARCO.revision, _files),),

@@ -56,6 +56,7 @@ def _sets(directory: Path, languages: tuple[str, ...]) -> Iterator[RetrievalSet]
 TATOEBA = Benchmark(
     name="tatoeba",
     title="Tatoeba (LASER v1), xxx to English",
+    size="88,877 sentences, up to 1,000 a language",
     languages=tuple(sorted(set(_LANGUAGES.values()))),
     metric="recall@1",
     licence="CC BY 2.0 FR",
