@@ -58,6 +58,16 @@ def test_a_reader_compares_systems_by_language_and_query(tmp_path: Path, made: C
     for width in (1280, 420):
         page.set_viewport_size({"width": width, "height": 900})
         assert page.evaluate("document.documentElement.scrollWidth") <= width
+    path = tmp_path / "plain" / "report.html"
+    page.goto(path.as_uri())
+    assert page.locator("figure figcaption").first.inner_text() == "mul"
+    assert page.locator("svg").first.locator("circle").count() == 2, "one system, two languages"
+    assert page.locator("details.query").count() == details.count() == len(read_rankings(tmp_path / "plain" / RANKINGS))
+    assert page.locator("details.query bdi[lang=ar]").first.evaluate("e => getComputedStyle(e).direction") == "rtl"
+    page.locator("details.query summary").first.click()
+    shown = page.locator("details.query").first.locator("li p").all_inner_texts()
+    assert shown == [passage["text"] for passage in first["passages"]]
+    assert page.evaluate("document.documentElement.scrollWidth") <= 420
     page.screenshot(path=tmp_path / "page.png", full_page=True)
     page.close()
     assert problems == []

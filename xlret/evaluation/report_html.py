@@ -1,9 +1,10 @@
-"""Evaluations as one HTML page that stands alone: tables and the matrix of language pairs as a heat map."""
+"""Evaluations as one HTML page that stands alone: tables, heat maps of language pairs, languages with intervals, rankings."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from math import isnan
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+from xlret.charts import Chart
 from xlret.evaluation.evaluate import Evaluation, Matrix
 from xlret.evaluation.report import Rows, bias_rows, language_rows, measure_rows, paired_languages, pool_rows, remarks
 from xlret.pages import render
@@ -16,6 +17,8 @@ def page(
     held_out: Sequence[str] = (),
     settings: str = "",
     comparison: Rows | None = None,
+    charts: Sequence[Chart] = (),
+    queries: Sequence[Mapping[str, Any]] = (),
 ) -> str:
     """The report of one encoder on the sets of a benchmark.
 
@@ -25,6 +28,8 @@ def page(
         held_out: languages that are marked with a star.
         settings: what was run, as text.
         comparison: titles and cells of paired tests against another evaluation.
+        charts: of languages, see `language_charts`.
+        queries: with their rankings, see `side_by_side`.
     """
     sets = [
         {
@@ -38,7 +43,8 @@ def page(
         }
         for evaluation in evaluations
     ]
-    return render("evaluation/report.html", title=title, sets=sets, comparison=comparison, settings=settings)
+    shown = {"sets": sets, "comparison": comparison, "settings": settings, "charts": charts, "queries": queries}
+    return render("evaluation/report.html", title=title, **shown)
 
 
 class HeatCell(NamedTuple):

@@ -9,10 +9,11 @@ from xlret.data.read import read_records
 from xlret.data.rows import ReadingReport
 from xlret.errors import DataError, UserError
 from xlret.evaluation.evaluate import Evaluation
+from xlret.evaluation.language_charts import language_charts, system_of
 from xlret.evaluation.report import difference_rows, without_nan
 from xlret.evaluation.report_html import page
 from xlret.evaluation.sets import RetrievalSet
-from xlret.evaluation.shown_rankings import RANKINGS, write_rankings
+from xlret.evaluation.shown_rankings import RANKINGS, shown_rows, side_by_side, write_rankings
 from xlret.evaluation.significance import Difference, QueryScore
 from xlret.evaluation.trec import write_qrels, write_run
 from xlret.files import directory_beside, write_json, write_text
@@ -52,7 +53,18 @@ def write_evaluation(
     with directory_beside(out, replace=replace) as fresh:
         write_json(fresh / "evaluation.json", without_nan(dict(summary)))
         evaluations = [evaluation for _, evaluation in done]
-        write_text(fresh / "report.html", page(title, evaluations, held_out=held_out, settings=settings, comparison=rows))
+        system = system_of(title, done)
+        shown = {row["id"]: row for pair in done for row in shown_rows(*pair)}
+        about = page(
+            title,
+            evaluations,
+            held_out=held_out,
+            settings=settings,
+            comparison=rows,
+            charts=language_charts([system], ("mul", *dict.fromkeys(name for each in evaluations for name in each.measures))),
+            queries=side_by_side({title: shown}, [system]),
+        )
+        write_text(fresh / "report.html", about)
         _write_queries(fresh / "queries.csv", done)
         write_rankings(fresh / RANKINGS, done)
         for retrieval_set, evaluation in done:

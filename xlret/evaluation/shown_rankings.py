@@ -2,12 +2,14 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from math import nan
 from pathlib import Path
 from typing import Any
 
 from xlret.data.read import read_records
 from xlret.data.rows import ReadingReport
+from xlret.evaluation.comparison import System, column_of
 from xlret.evaluation.evaluate import Evaluation
 from xlret.evaluation.sets import RetrievalSet
 from xlret.files import write_text
@@ -19,7 +21,7 @@ QUERIES_PER_LANGUAGE, PASSAGES, CHARACTERS = 25, 5, 300
 
 def write_rankings(path: Path, done: Sequence[tuple[RetrievalSet, Evaluation]]) -> None:
     """Writes a line a query: `id`, `lang`, `text`, and `passages` with `rank`, `id`, `lang`, `text`, `relevant`."""
-    lines = [json.dumps(row, ensure_ascii=False) for pair in done for row in _rows(*pair)]
+    lines = [json.dumps(row, ensure_ascii=False) for pair in done for row in shown_rows(*pair)]
     write_text(path, "".join(line + "\n" for line in lines))
 
 
@@ -30,7 +32,32 @@ def read_rankings(path: Path) -> dict[str, dict[str, Any]]:
     return {record["id"]: record for _, record in read_records(path, ReadingReport())}
 
 
-def _rows(retrieval_set: RetrievalSet, evaluation: Evaluation) -> Iterator[dict[str, Any]]:
+def side_by_side(rankings: Mapping[str, Mapping[str, Any]], systems: Sequence[System]) -> list[dict[str, Any]]:
+    """Queries that every system has shown: text, language, and each system's AP and passages.
+
+    Args:
+        rankings: system -> query id -> its line of `rankings.jsonl`.
+        systems: their values.
+    """
+    shown = [set(by_query) for by_query in rankings.values()]
+    first = next(iter(rankings.values()), {})
+    runs = {system.name: system.runs[0].get(column_of("mul"), {}) for system in systems}
+    return [
+        {
+            "id": query_id,
+            "lang": query["lang"],
+            "text": query["text"],
+            "rankings": {
+                name: (runs[name].get(query_id, nan), by_query[query_id]["passages"]) for name, by_query in rankings.items()
+            },
+        }
+        for query_id, query in first.items()
+        if all(query_id in ids for ids in shown)
+    ]
+
+
+def shown_rows(retrieval_set: RetrievalSet, evaluation: Evaluation) -> Iterator[dict[str, Any]]:
+    """The lines of `rankings.jsonl` of one set."""
     shown: Counter[str] = Counter()
     for row, lang in enumerate(retrieval_set.query_langs):
         relevant = set(retrieval_set.relevant[row].tolist())
