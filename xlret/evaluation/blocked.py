@@ -15,8 +15,6 @@ from xlret.evaluation.retrieve import Retrieved
 from xlret.shapes import FloatArray, FloatMatrix, IntArray
 
 _QUERIES_AT_ONCE = 512
-_PASSAGES_AT_ONCE = 1024
-"""With the queries above 2 MiB of scores, which stay in the processor's second cache while they are compared."""
 _PAIRS_AT_ONCE = 8192
 _SPARSE = 20
 """Where fewer than one score of so many is set, what is set is looked at one by one."""
@@ -65,7 +63,7 @@ def retrieve_blocks(
         depth: how many best passages to keep for each query.
 
     Cost: one product, and two comparisons of the scores for each relevant passage of the query that has most. Memory: the
-    queries, one block, scores of 512 queries with 1,024 passages, and 16 bytes for each of Q x depth results, twice.
+    queries, one block, 512 rows of its scores, and 16 bytes for each of Q x depth results, twice.
 
     Raises:
         ValueError: shapes that do not fit each other, or vectors that are not finite.
@@ -88,11 +86,9 @@ def retrieve_blocks(
     parts = [slice(start, min(start + _QUERIES_AT_ONCE, len(queries_QD))) for start in starts]
     pairs = [_pairs_of(counts_Q, part.start, part.stop) for part in parts]
     best = [_Best(queries_QD[part], close_Q[part], depth) for part in parts]
-    buffer = np.empty(min(_QUERIES_AT_ONCE, len(queries_QD)) * _PASSAGES_AT_ONCE, np.float32)
     for block in _blocks(passages, lang_P, queries_QD.shape[1]):
         for part, pairs_of_part, best_of_part in zip(parts, pairs, best, strict=True):
-            shape = (part.stop - part.start, len(block.vectors_BD))
-            scores_RB = np.matmul(queries_QD[part], block.vectors_BD.T, out=buffer[: shape[0] * shape[1]].reshape(shape))
+            scores_RB = queries_QD[part] @ block.vectors_BD.T
             best_of_part.add(scores_RB, block.first)
             for start, stop in pairwise(pairs_of_part.nth_starts):
                 pair = pairs_of_part.pair_N[start:stop]
@@ -131,6 +127,8 @@ class _Block(NamedTuple):
     first: int
     vectors_BD: FloatMatrix
     lang_B: NDArray[np.int16]
+    lang: int | None
+    """The language of all; None where there are several."""
 
 
 class _Counted(NamedTuple):
@@ -140,17 +138,15 @@ class _Counted(NamedTuple):
 
 
 def _blocks(passages: PassageBlocks, lang_P: NDArray[np.int16], dimension: int) -> Iterator[_Block]:
-    """The blocks, checked, in pieces whose scores fit into a processor's cache."""
+    """The blocks, checked."""
     first = 0
     for vectors_BD in passages.blocks():
         if vectors_BD.shape[1] != dimension:
             raise ValueError(f"query vectors have {dimension} dimensions and passage vectors {vectors_BD.shape[1]}")
-        # NaN and infinity show in a sum, which reads once and writes nothing; a sum that is too large for float32 shows, too.
-        if not np.isfinite(vectors_BD.sum()) and not np.isfinite(vectors_BD).all():
+        if not np.isfinite(vectors_BD).all():
             raise ValueError(f"passage vectors hold NaN or infinity in rows {first} to {first + len(vectors_BD) - 1}")
-        for start in range(0, len(vectors_BD), _PASSAGES_AT_ONCE):
-            piece_BD = vectors_BD[start : start + _PASSAGES_AT_ONCE]
-            yield _Block(first + start, piece_BD, lang_P[first + start : first + start + len(piece_BD)])
+        lang_B = lang_P[first : first + len(vectors_BD)]
+        yield _Block(first, vectors_BD, lang_B, int(lang_B[0]) if (lang_B == lang_B[0]).all() else None)
         first += len(vectors_BD)
     if first != passages.count:
         raise ValueError(f"there are vectors of {first} passages, where there are {passages.count}")
@@ -163,31 +159,36 @@ def _count(
     rows_MB = scores_RB if len(relevant.row_M) == len(scores_RB) else scores_RB[relevant.row_M]
     close_M = close_R[relevant.row_M]
     above_MB = rows_MB >= (relevant.score_M - close_M).astype(np.float32)[:, None]  # or too close to tell
+    counts_M = _row_counts(above_MB)
     limit_M = (relevant.score_M + close_M).astype(np.float32)
-    is_sparse = np.count_nonzero(above_MB) * _SPARSE < above_MB.size
-    if is_sparse:
-        row_A, column_A = np.divmod(np.flatnonzero(above_MB), above_MB.shape[1])
-        near_A = np.flatnonzero(rows_MB[row_A, column_A] <= limit_M[row_A])
-        row, column = row_A[near_A], column_A[near_A]
+    if counts_M.sum() * _SPARSE < above_MB.size:
+        row, column = np.divmod(np.flatnonzero(above_MB), above_MB.shape[1])
+        is_near = rows_MB[row, column] <= limit_M[row]
+        row, column = row[is_near], column[is_near]
     else:
         row, column = np.nonzero(above_MB & (rows_MB <= limit_M[:, None]))
-    exact = _products(queries_RD[relevant.row_M[row]], block.vectors_BD[column])
-    passage = block.first + column
-    is_itself = passage == relevant.passage_M[row]
-    is_equal = (exact == relevant.score_M[row]) & ~is_itself
     is_tied_M = np.zeros(len(relevant.row_M), np.bool_)
-    is_tied_M[row[is_equal]] = True
-    is_before = ((exact > relevant.score_M[row]) | (is_equal & (passage < relevant.passage_M[row]))) & ~is_itself
-    if is_sparse:
-        is_above_A = np.ones(len(row_A), np.bool_)
-        is_above_A[near_A] = is_before
-        row_A, column_A = row_A[is_above_A], column_A[is_above_A]
-        is_own_A = block.lang_B[column_A] == relevant.lang_M[row_A]
-        counts_M, own_M = (np.bincount(rows, minlength=len(rows_MB)) for rows in (row_A, row_A[is_own_A]))
-        return _Counted(counts_M, own_M, is_tied_M)
-    above_MB[row, column] = is_before
-    own_MB = above_MB & (block.lang_B == relevant.lang_M[:, None])
-    return _Counted(np.count_nonzero(above_MB, axis=1), np.count_nonzero(own_MB, axis=1), is_tied_M)
+    if len(row):
+        exact = _products(queries_RD[relevant.row_M[row]], block.vectors_BD[column])
+        passage = block.first + column
+        is_itself = passage == relevant.passage_M[row]
+        is_equal = (exact == relevant.score_M[row]) & ~is_itself
+        is_tied_M[row[is_equal]] = True
+        is_before = (exact > relevant.score_M[row]) | (is_equal & (passage < relevant.passage_M[row]))
+        above_MB[row, column] = is_before & ~is_itself
+        counts_M -= np.bincount(row[~is_before | is_itself], minlength=len(counts_M))
+    if block.lang is not None:
+        return _Counted(counts_M, np.where(relevant.lang_M == block.lang, counts_M, 0), is_tied_M)
+    own_M = np.zeros_like(counts_M)
+    for lang in np.unique(block.lang_B):
+        chosen = np.flatnonzero(relevant.lang_M == lang)
+        own_M[chosen] = _row_counts(np.ascontiguousarray(above_MB[np.ix_(chosen, np.flatnonzero(block.lang_B == lang))]))
+    return _Counted(counts_M, own_M, is_tied_M)
+
+
+def _row_counts(is_set_MB: NDArray[np.bool_]) -> IntArray:
+    """How many are set in each row: row by row, since numpy counts a whole array ten times as fast as an axis."""
+    return np.fromiter(map(np.count_nonzero, is_set_MB), np.int64, len(is_set_MB))
 
 
 class _Best:
