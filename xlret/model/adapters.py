@@ -122,7 +122,7 @@ def _merged_state(backbone: nn.Module) -> dict[str, Tensor]:
 
 def _from_four_bits(backbone: nn.Module) -> dict[str, Tensor]:
     """The weights that are kept in 4 bits, by name, as the numbers that they stand for."""
-    if not getattr(backbone, "is_loaded_in_4bit", False):
+    if not any(getattr(module, "is_loaded_in_4bit", False) for module in backbone.modules()):  # a classifier's backbone too
         return {}
     from bitsandbytes.functional import dequantize_4bit
     from bitsandbytes.nn import Linear4bit

@@ -23,6 +23,7 @@ def run_batched(
     device: torch.device,
     to_cpu: bool = False,
     progress: str | None = None,
+    agree: Callable[[int], int] | None = None,
 ) -> Tensor:
     """What a model gives for each of N texts, [N, ...], in their order; with gradient where that is enabled.
 
@@ -37,6 +38,8 @@ def run_batched(
         device: where the model is.
         to_cpu: bring each batch's result to the CPU, so that N texts may be more than the device has memory for.
         progress: a description to draw a progress bar under.
+        agree: given the number of batches, says how many to make, that or more, at most N; workers that share a model make
+            equally many.
 
     >>> ids, lengths = np.array([5, 7, 7, 2], np.int32), np.array([1, 2, 1], np.int32)
     >>> shapes = []
@@ -51,6 +54,10 @@ def run_batched(
     starts_N = np.cumsum(lengths_N, dtype=np.int64) - lengths_N
     order_N = np.argsort(lengths_N, kind="stable")
     batches = [order_N[rows] for rows in chunks(lengths_N[order_N], tokens_per_batch)][::-1]
+    for _ in range(0 if agree is None else agree(len(batches)) - len(batches)):
+        largest = max(range(len(batches)), key=lambda number: len(batches[number]))
+        half = len(batches[largest]) // 2
+        batches[largest : largest + 1] = batches[largest][:half], batches[largest][half:]
     outputs = []
     for rows in batches if progress is None else track(batches, description=progress):
         lengths_B = lengths_N[rows]

@@ -24,6 +24,7 @@ from xlret.model.parts import Parts
 from xlret.model.pooling import pool
 from xlret.model.prompts import prompt_of_side
 from xlret.model.settings import EncoderOverrides, EncoderSettings, PackedSetting
+from xlret.model.sharded import most_of_workers, shard_encoder
 from xlret.model.start import PROJECTION, locate, read_parts
 from xlret.text.sides import Side
 from xlret.tokens.card import CARD, EncoderCard
@@ -51,6 +52,8 @@ class Encoder(nn.Module):
         """Whether adapters, where there are any, are saved by themselves beside the weights that they are merged into."""
         self.packed: PackedSetting = "auto"
         """Whether texts go through the transformer in one row, without padding; see `EncoderSettings.packed`."""
+        self.sharded = False
+        """Whether its weights are spread over the workers of a run, who then have to encode at the same time."""
         self.tokeniser = Tokeniser(parts.tokenizer, card)
         self._tokenizer_files: Mapping[str, bytes] = {
             "tokenizer.json": (parts.tokenizer.to_str(pretty=True) + "\n").encode(),
@@ -101,6 +104,11 @@ class Encoder(nn.Module):
         self.packed = setting
         return self
 
+    def shard(self, device: torch.device) -> None:
+        """Spreads the weights over the workers of the default process group (see `shard_encoder`)."""
+        shard_encoder(self, self.backbone, device)
+        self.sharded = True
+
     def encode(
         self,
         texts: Sequence[str],
@@ -144,7 +152,9 @@ class Encoder(nn.Module):
         training = self.training
         self.eval()
         try:
-            with torch.inference_mode(), torch.autocast(self.device.type, torch.bfloat16, enabled=precision == "bfloat16"):
+            half = torch.autocast(self.device.type, torch.bfloat16, enabled=precision == "bfloat16")
+            # What a sharded layer is put together in is kept for training, where tensors of inference mode are of no use.
+            with torch.inference_mode(not self.sharded), torch.no_grad(), half:
                 vectors_ND = self.vectors(ids, lengths, tokens_per_batch, to_cpu=True, progress=progress)
         finally:
             self.train(training)
@@ -162,7 +172,21 @@ class Encoder(nn.Module):
     ) -> Tensor:
         """Vectors of N >= 1 tokenised texts in their order, [N, D]; with gradient where it is enabled (see `run_batched`)."""
         columns = [(ids, self.tokeniser.pad_id)]
-        return run_batched(self, columns, lengths, tokens_per_batch, device=self.device, to_cpu=to_cpu, progress=progress)
+        return run_batched(
+            self,
+            columns,
+            lengths,
+            tokens_per_batch,
+            device=self.device,
+            to_cpu=to_cpu,
+            progress=progress,
+            agree=self.agree,
+        )
+
+    @property
+    def agree(self) -> Callable[[int], int] | None:
+        """What `run_batched` is to be told of the number of batches."""
+        return most_of_workers if self.sharded else None
 
     def save(self, directory: Path, *, replace: bool = False) -> None:
         """Writes the encoder as a sentence-transformers directory with safetensors, in one step.

@@ -18,6 +18,7 @@ from torch.optim import Optimizer
 from xlret.errors import UserError
 from xlret.files import directory_beside, local, remove_tree
 from xlret.model.adapters import trained_state
+from xlret.model.sharded import part_like, whole_tensors
 from xlret.storage.url import Url
 from xlret.training.optimiser import load_moments, moments_of
 
@@ -60,14 +61,25 @@ def keep_newest(run_directory: Path, count: int) -> None:
         remove_tree(directory)
 
 
-def save_checkpoint(directory: Path, module: nn.Module, optimiser: Optimizer, progress: Progress) -> None:
+def save_checkpoint(
+    directory: Path, module: nn.Module, optimiser: Optimizer, progress: Progress, *, write: bool = True
+) -> None:
     """Writes a checkpoint, which appears as `directory` when it is whole and on the disk.
+
+    What is spread over workers is put together: a checkpoint is the same however a run is spread, and all workers must call it.
+
+    Args:
+        write: False for all workers but one, who only give their parts.
 
     Raises:
         UserError: the disk is full or not writable.
     """
+    parts = ((WEIGHTS, trained_state(module)), (_MOMENTS, moments_of(optimiser)))
+    whole = [(name, whole_tensors(tensors, keep=write)) for name, tensors in parts]
+    if not write:
+        return
     with directory_beside(directory, replace=True) as fresh:
-        for name, tensors in ((WEIGHTS, trained_state(module)), (_MOMENTS, moments_of(optimiser))):
+        for name, tensors in whole:
             save_file({key: tensor.detach().contiguous() for key, tensor in tensors.items()}, fresh / name)
         (fresh / _PROGRESS).write_text(json.dumps(asdict(progress)), encoding="utf-8")
 
@@ -107,7 +119,9 @@ def load_checkpoint(directory: Path, module: nn.Module, optimiser: Optimizer, fi
         )
     if progress.fingerprint != fingerprint:
         raise UserError(f"checkpoint {directory} is of a run with other data or settings; choose another name or say --fresh")
-    module.load_state_dict(weights, strict=False)  # names and shapes were compared; frozen weights are the start's
+    own = module.state_dict()
+    parts = {name: part_like(tensor, own[name]) for name, tensor in weights.items()}
+    module.load_state_dict(parts, strict=False)  # names and shapes were compared; frozen weights are the start's
     load_moments(optimiser, moments)
     return progress
 

@@ -64,7 +64,9 @@ def _encode_shared(
     """Vectors of all texts, [N, D]; each worker encodes every `world`-th distinct text."""
     distinct = sorted(set(texts), key=lambda text: (len(text), text))
     vectors = np.zeros((len(distinct), encoder.dimension), np.float32)
-    vectors[rank::world] = encoder.encode(distinct[rank::world], side, precision=precision, remember=True)
+    share = distinct[rank::world]
+    padded = share + distinct[:1] * (encoder.sharded and len(share) * world < len(distinct))  # equally many in all workers
+    vectors[rank::world] = encoder.encode(padded, side, precision=precision, remember=True)[: len(share)]
     if world > 1:
         shared = torch.from_numpy(vectors).to(next(encoder.parameters()).device)
         dist.all_reduce(shared)  # every row is zero on all workers but one

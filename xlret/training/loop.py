@@ -21,6 +21,8 @@ from xlret.batches.assemble import Batch, Inputs
 from xlret.errors import UserError
 from xlret.files import write_error
 from xlret.keys import key_of
+from xlret.model.adapters import trained_state
+from xlret.model.sharded import whole_tensors
 from xlret.training.checkpoint import Progress, checkpoint_path, keep_newest, load_checkpoint, save_checkpoint
 from xlret.training.dev import DevSets
 from xlret.training.kinds import load_step
@@ -92,14 +94,18 @@ class _Training:
 
     def __init__(self, task: WorkerTask, worker: Worker) -> None:
         self.task, self.job, self.worker = task, task.job, worker
-        self.step = load_step(self.job, task.run_directory / "start", worker.device)
+        self.sharded = self.job.ray.sharding == "fsdp"
+        # What does not fit into one device is loaded beside it, and goes there in parts.
+        self.step = load_step(self.job, task.run_directory / "start", torch.device("cpu") if self.sharded else worker.device)
+        if self.sharded:
+            self.step.shard(worker.device)
         self.optimiser = make_optimiser(self.step, self.job.optimiser)
         self.progress = Progress(step=0, fingerprint=task.fingerprint)
         if task.resume is not None:
             self.progress = load_checkpoint(task.resume, self.step, self.optimiser, task.fingerprint)
         first, end = self.progress.step * self.job.accumulate, self.job.steps * self.job.accumulate
         self.batches = worker.batches(task, first, end)
-        if worker.world > 1:
+        if worker.world > 1 and not self.sharded:
             self.step.distribute()
         self.dev = DevSets.open(self.job.dev) if self.job.dev.corpora else None
         self.dev_metrics: dict[str, float] = {}
@@ -125,8 +131,8 @@ class _Training:
                 began = time.perf_counter()
                 if self.dev is not None and (step % job.dev.every == 0 or last):
                     self._evaluate(self.dev)
-                if last and self.dev is None and self.worker.rank == 0:
-                    self.step.save(self.task.run_directory / "model")
+                if last and self.dev is None:
+                    self._save_model()
                 if step % job.checkpoint_every == 0 or last or leaving:
                     self._checkpoint()
                 if leaving:
@@ -178,10 +184,23 @@ class _Training:
             self.progress = replace(self.progress, best_metric=value, best_step=self.progress.step)
         if self.log is not None:
             self.log.write(self.progress.step, {**metrics, "best": better}, group="dev")
-            if better:
-                self.step.save(self.task.run_directory / "model")
+        if better:
+            self._save_model()
         self.dev_metrics = metrics
         self.worker.evaluated(self.progress, metrics)
+
+    def _save_model(self) -> None:
+        """The first worker writes it; all workers must call it."""
+        directory, first = self.task.run_directory / "model", self.worker.rank == 0
+        if not self.sharded:
+            if first:
+                self.step.save(directory)
+            return
+        state = whole_tensors(trained_state(self.step), keep=first)
+        if first:
+            whole = load_step(self.job, self.task.run_directory / "start", torch.device("cpu"))
+            whole.load_state_dict(state, strict=False)  # frozen weights are the start's
+            whole.save(directory)
 
     def _of_first_worker(self, value: float) -> float:
         """The first worker's value, on all of them."""
@@ -194,8 +213,10 @@ class _Training:
     def _checkpoint(self) -> None:
         """The first worker writes it; all workers must call it."""
         directory = checkpoint_path(self.task.run_directory, self.progress.step)
-        if self.worker.rank == 0:
-            save_checkpoint(directory, self.step, self.optimiser, self.progress)
+        first = self.worker.rank == 0
+        if first or self.sharded:
+            save_checkpoint(directory, self.step, self.optimiser, self.progress, write=first)
+        if first:
             keep_newest(self.task.run_directory, self.job.keep_checkpoints)
             if self.log is not None:
                 self.log.upload()

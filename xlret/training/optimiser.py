@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from xlret.errors import UserError
+from xlret.model.sharded import part_like
 from xlret.training.settings import OptimiserSettings
 
 _BETAS, _EPSILON = (0.9, 0.999), 1e-8
@@ -47,13 +48,14 @@ def moments_of(optimiser: Optimizer) -> dict[str, Tensor]:
 
 
 def load_moments(optimiser: Optimizer, moments: Mapping[str, Tensor]) -> None:
-    """Puts what `moments_of` gave back."""
+    """Puts what `moments_of` gave back; of sharded weights this worker's part of it."""
+    weights = _weights(optimiser)
     tables: dict[str, Tensor] = getattr(optimiser, "name2qmap", {})
     states: dict[int, dict[str, Any]] = {}
     for key, moment in moments.items():
         number, _, name = key.partition(".")
         state = states.setdefault(int(number), {})
-        state[name] = int(moment) if tables and name == "step" else moment
+        state[name] = int(moment) if tables and name == "step" else part_like(moment, weights[int(number)])
         if tables and moment.dtype == torch.uint8:
             state |= {"qmap1": tables["dynamic"].to(moment.device), "qmap2": tables["udynamic"].to(moment.device)}
     optimiser.load_state_dict({"state": states, "param_groups": optimiser.state_dict()["param_groups"]})

@@ -81,6 +81,9 @@ class RaySettings(Settings):
     """CPUs that Ray reserves for a worker's training."""
     cpus_per_task: float = Field(0.25, gt=0)
     """CPUs that Ray reserves, beside these and on the same node, for the task that assembles the worker's batches."""
+    sharding: Literal["none", "fsdp"] = "none"
+    """fsdp: workers share one copy of a retriever's weights, gradients and moments (FSDP2), each holding a part, for encoders
+    that do not fit into one device's memory. none: each has its own."""
     threads_per_worker: int = Field(1, ge=1)
     """Threads of torch in each worker."""
     steps_per_block: int = Field(32, ge=1)
@@ -187,6 +190,26 @@ class TrainJob(Settings):
     def _half_precision_computes(self) -> "TrainJob":
         if self.encoder.lora.half and self.precision != "bfloat16":
             raise ValueError(f"encoder.lora.half needs precision bfloat16, and precision is {self.precision}")
+        return self
+
+    @model_validator(mode="after")
+    def _possible_sharding(self) -> "TrainJob":
+        if self.ray.sharding == "none":
+            return self
+        if self.ray.workers < 2:
+            raise ValueError(
+                f"ray.sharding fsdp is for two or more workers, and ray.workers is {self.ray.workers}; set it to none"
+            )
+        if self.model == "reranker":
+            raise ValueError("ray.sharding fsdp is for a retriever; set it to none")
+        if self.loss.learned_temperature:
+            raise ValueError("loss.learned_temperature is one number, which ray.sharding fsdp cannot share; set it to false")
+        if self.optimiser.kind == "adamw8bit" or self.encoder.lora.four_bit:
+            raise ValueError(
+                "optimiser.kind adamw8bit and encoder.lora.four_bit do not know parts of weights; set ray.sharding to none"
+            )
+        if self.encoder.lora.half:
+            raise ValueError("encoder.lora.half and ray.sharding fsdp were never tried together; set one of the two back")
         return self
 
     @model_validator(mode="after")

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from xlret.batches.assemble import Batch
+from xlret.errors import UserError
 from xlret.training.dev import DevSets
 
 
@@ -41,6 +42,14 @@ class Step(nn.Module, ABC):
             model(self.dummy_batch())["loss"].backward()
         self.zero_grad(set_to_none=True)
         self._over_workers = (model,)
+
+    def shard(self, device: torch.device) -> None:
+        """Spreads the model's weights over the workers, before an optimiser is made of them; takes the place of `distribute`.
+
+        Raises:
+            UserError: the model cannot be spread.
+        """
+        raise UserError(f"ray.sharding: a {type(self).__name__} has no weights that can be spread; set it to none")
 
     def run(self, batch: Any, *, batches: int = 1, sync: bool = True) -> dict[str, float]:
         """Adds to the weights' gradients that of this worker's share of a batch.

@@ -45,14 +45,15 @@ class CachedRetrieverStep(RetrieverStep):
             vector_BD.backward(gradient_ND[row_BT[:, 0]])  # type: ignore[no-untyped-call]
             return vector_BD.detach()
 
-        vector_ND = run_batched(without_graph, columns, lengths_N, self._tokens_per_forward, device=self.device)
+        how: dict[str, Any] = {"device": self.device, "agree": self.encoder.agree}
+        vector_ND = run_batched(without_graph, columns, lengths_N, self._tokens_per_forward, **how)
         vector_ND.requires_grad_()
         parts = self.loss_of(batch, list(torch.split(vector_ND, [len(side.lengths) for side in sides])))
         (parts["loss"] / batches).backward()  # type: ignore[no-untyped-call]
         gradient_ND, again = vector_ND.grad, iter(states)
         assert gradient_ND is not None, "a loss depends on its vectors"
-        run_batched(with_graph, columns, lengths_N, self._tokens_per_forward, device=self.device)
-        if sync:
+        run_batched(with_graph, columns, lengths_N, self._tokens_per_forward, **how)
+        if sync and not self.encoder.sharded:  # whose backward passes have averaged already
             self._average_gradients()
         return {name: value.item() for name, value in parts.items()}
 

@@ -39,6 +39,10 @@ class RetrieverStep(Step):
         self._tokens_per_forward = tokens_per_forward
         self._autocast = autocast
 
+    def shard(self, device: torch.device) -> None:
+        """See `Step.shard`. Gradients are averaged by the encoder's own backward passes."""
+        self.encoder.shard(device)
+
     def forward(self, batch: Assembled) -> dict[str, Tensor]:
         """`loss` of this worker's rows against the passages of all workers, and the parts that it names."""
         sides = [side for side in batch.texts if len(side.lengths)]
