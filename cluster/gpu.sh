@@ -3,6 +3,8 @@
 # From any directory: relative paths, corpora and models start at the current one (or at XLRET_HOME). The same command on another
 # day, from the same directory, goes on. All points are trained with the first seed, then with the second and so on, so that what is
 # done is as whole as the time allows. Trials that have ended are added to RESULTS, a line each, whenever a start ends.
+# Or what the GPU makes of training: cluster/gpu.sh bench [flags of `python -m jobs.bench.gpu`], such as
+#   cluster/gpu.sh bench --encoder models/multilingual-e5-small --corpora corpora/real/train
 #   RECIPE      a sweep of xlret; by default questions/6-field
 #   MINUTES     when it is interrupted, by default 12; the training under way goes on from its last checkpoint
 #   SEEDS       by default "0 1 2"
@@ -15,6 +17,11 @@ repository=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 python=${PYTHON:-$repository/.venv/bin/python}
 [ -x "$python" ] || python=$(command -v python3)
 
+if [ "${1-}" = bench ]; then
+    shift
+    export PYTHONPATH=$repository${PYTHONPATH:+:$PYTHONPATH}
+    exec "$python" -m jobs.bench.gpu "$@"
+fi
 recipe=questions/6-field
 if [ $# -gt 0 ] && [[ $1 != -* ]]; then
     recipe=$1

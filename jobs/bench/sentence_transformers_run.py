@@ -1,6 +1,7 @@
 """The other side of jobs/bench/training.py: MultipleNegativesRankingLoss by sentence-transformers' own trainer.
 
-Run as `python -m jobs.bench.sentence_transformers_run MODEL CORPUS BATCH STEPS LENGTH`, also under torch.distributed.run.
+Run as `python -m jobs.bench.sentence_transformers_run MODEL CORPUS BATCH STEPS LENGTH [cpu|cuda]`, also under
+torch.distributed.run; on a GPU in bfloat16, on a CPU in float32.
 The texts are those of the plan's batches, fetched before the clock starts and without code-switching.
 """
 
@@ -33,11 +34,11 @@ class Clock(TrainerCallback):  # type: ignore[misc]
         self.ends.append(time.perf_counter())
 
 
-def main(model: str, corpus: str, batch: int, steps: int, length: int) -> None:
+def main(model: str, corpus: str, batch: int, steps: int, length: int, device: str = "cpu") -> None:
     """Trains and prints `{"pairs_per_second": ...}` over the second half of the steps."""
     torch.set_num_threads(1)
     world = int(os.environ.get("WORLD_SIZE", "1"))
-    encoder = SentenceTransformer(model, device="cpu")
+    encoder = SentenceTransformer(model, device=device)
     encoder.max_seq_length = length
     clock = Clock()
     with tempfile.TemporaryDirectory() as directory:
@@ -46,7 +47,8 @@ def main(model: str, corpus: str, batch: int, steps: int, length: int) -> None:
             per_device_train_batch_size=batch,
             max_steps=steps,
             learning_rate=1e-3,
-            use_cpu=True,
+            use_cpu=device == "cpu",
+            bf16=device != "cpu",
             save_strategy="no",
             report_to=[],
             disable_tqdm=True,
@@ -77,4 +79,4 @@ def _texts(path: Path, batch: int, steps: int) -> Dataset:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2], *(int(argument) for argument in sys.argv[3:6]))
+    main(sys.argv[1], sys.argv[2], *(int(argument) for argument in sys.argv[3:6]), *sys.argv[6:7])
