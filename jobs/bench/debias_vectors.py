@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -130,16 +131,14 @@ class Pool:
         relevant = [fresh_P[rows][fresh_P[rows] >= 0] for rows in old.relevant]
         queries = [row for row, rows in enumerate(relevant) if len(rows)]
         names = ("passage_ids", "passage_langs", "passage_texts")
-        retrieval_set = with_queries(
-            replace(old, relevant=relevant, **{name: [getattr(old, name)[row] for row in passages] for name in names}), queries
-        )
+        fewer: dict[str, Any] = {name: [getattr(old, name)[row] for row in passages] for name in names}
+        retrieval_set = with_queries(replace(old, relevant=relevant, **fewer), queries)
         return Pool(retrieval_set, self.queries_QD[queries], self.passages_PD[passages])
 
 
 def with_queries(retrieval_set: RetrievalSet, queries: list[int]) -> RetrievalSet:
     """A set without judgements of its own, with these of its queries and all of its passages."""
     names = ("query_ids", "query_langs", "query_texts", "relevant", "query_groups")
-    return replace(
-        retrieval_set,
-        **{name: [getattr(retrieval_set, name)[row] for row in queries] for name in names if getattr(retrieval_set, name)},
-    )
+    given = {name: getattr(retrieval_set, name) for name in names}
+    fewer: dict[str, Any] = {name: [column[row] for row in queries] for name, column in given.items() if column}
+    return replace(retrieval_set, **fewer)
