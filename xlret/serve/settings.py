@@ -138,6 +138,9 @@ class ReplicaSettings(Settings):
     """CPUs that Ray reserves for each."""
     gpus: float = Field(0.0, ge=0)
     """GPUs that Ray reserves for each."""
+    resources: dict[str, Annotated[float, Field(gt=0)]] = Field(default_factory=dict)
+    """Other resources that Ray reserves for each. With one that some machines alone have (`ray start --resources`), replicas
+    run there and nowhere else."""
     ongoing: int = Field(32, ge=1)
     """Calls that one replica works on or holds at a time."""
     target: float = Field(4.0, gt=0)

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from xlret.serve.ray.deployments import SMALL, _ingress, _placed
+from xlret.serve.ray.deployments import SMALL, IngressReplica, _deployment, _ingress, _placed
 from xlret.serve.settings import ServeSettings
 
 
@@ -28,8 +28,11 @@ def test_small_services_are_in_the_ingress(settings: dict[str, Any], passages: i
 
 
 def test_an_ingress_reserves_what_its_encoder_needs(monkeypatch: pytest.MonkeyPatch) -> None:
-    settings = ServeSettings(ingress={"cpus": 0.5}, encoder={"cpus": 2, "gpus": 1}, encoder_in="ingress")
-    assert (_ingress(settings).cpus, _ingress(settings).gpus) == (2.5, 1)
+    own = {"cpus": 0.5, "resources": {"front": 1}}
+    settings = ServeSettings(ingress=own, encoder={"cpus": 2, "gpus": 1, "resources": {"front": 0.5}}, encoder_in="ingress")
+    assert (_ingress(settings).cpus, _ingress(settings).gpus, _ingress(settings).resources) == (2.5, 1, {"front": 1.5})
+    deployed = _deployment(IngressReplica, "Ingress", _ingress(settings), settings)
+    assert deployed.ray_actor_options["resources"] == {"front": 1.5}
     assert _ingress(settings.model_copy(update={"encoder_in": "replicas"})) == settings.ingress
     monkeypatch.setattr("xlret.serve.ray.deployments._machines", lambda: 3)
     assert _placed(ServeSettings(), 10).encoder_in == "replicas"

@@ -293,7 +293,10 @@ def _ingress(settings: ServeSettings) -> ReplicaSettings:
     ingress, encoder = settings.ingress, settings.encoder
     if settings.encoder_in == "replicas":
         return ingress
-    return ingress.model_copy(update={"cpus": ingress.cpus + encoder.cpus, "gpus": ingress.gpus + encoder.gpus})
+    both = (ingress.resources, encoder.resources)
+    resources = {name: sum(each.get(name, 0.0) for each in both) for name in both[0] | both[1]}
+    reserved = {"cpus": ingress.cpus + encoder.cpus, "gpus": ingress.gpus + encoder.gpus, "resources": resources}
+    return ingress.model_copy(update=reserved)
 
 
 def app_from_config(args: dict[str, Any]) -> serve.Application:
@@ -320,7 +323,7 @@ def _deployment(kind: type, name: str, replicas: ReplicaSettings, settings: Serv
         max_ongoing_requests=replicas.ongoing,
         # Calls that wait for a replica. Each has a deadline, but while no replica runs nothing else would bound them.
         max_queued_requests=4 * replicas.ongoing,
-        ray_actor_options={"num_cpus": replicas.cpus, "num_gpus": replicas.gpus},
+        ray_actor_options={"num_cpus": replicas.cpus, "num_gpus": replicas.gpus, "resources": replicas.resources},
         health_check_period_s=settings.health_s,
         health_check_timeout_s=HEALTH_TIMEOUT_S,
         graceful_shutdown_wait_loop_s=0.2,
