@@ -73,6 +73,7 @@ def batches(inputs: Inputs, rank: int, world: int, start: int, stop: int, option
     try:
         coming.extend(map(submitted, _take(spans, 2)))
         while coming:
+            made: Iterator[Batch]
             span, executed = coming.popleft()
             coming.extend(map(submitted, _take(spans, 1)))
             try:
