@@ -158,8 +158,10 @@ def _ours(
     result = train(settings_from(TrainJob, values), fresh=True, show=None)
     lines = read_lines(result.run_directory / "metrics.jsonl")
     later = lines[len(lines) // 2 :]
-    names = ("pairs_per_second", "tokens_per_second", "data_wait_share")
-    return Speed(*(statistics.median(line[name] for line in later) for name in names), max(x["peak_memory_mb"] for x in lines))
+    pairs_s, tokens_s, waited = (
+        statistics.median(line[name] for line in later) for name in ("pairs_per_second", "tokens_per_second", "data_wait_share")
+    )
+    return Speed(pairs_s, tokens_s, waited, max(line["peak_memory_mb"] for line in lines))
 
 
 def _theirs(start: Path, corpus: Path, pairs: int, steps: int, length: int, device: str) -> float:

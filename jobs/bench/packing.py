@@ -20,7 +20,6 @@ from xlret.training.steps.base import Step
 from xlret.training.steps.retriever import joined
 
 PAIRS = 32
-LIMITS = {"max_query_tokens": 48, "max_passage_tokens": 64}
 ROUNDS = 3
 
 
@@ -28,7 +27,7 @@ def run(bench: Bench, console: Console) -> None:
     """Training steps of 32 pairs and bulk encoding, with padding and without, on one thread."""
     torch.set_num_threads(1)
     directory = bench.directory / "packing" / "encoder"
-    Encoder.load(bench.encoder or bench.start, **LIMITS).save(directory, replace=True)
+    Encoder.load(bench.encoder or bench.start, max_query_tokens=48, max_passage_tokens=64).save(directory, replace=True)
     corpora = bench.corpora or bench.job.corpora
     plan = PlanSettings(batch_size=PAIRS, regime="mixed", small_pools="drop")
     assemble = Assembler(Inputs(corpora, plan, SwitchSettings(), directory))

@@ -79,4 +79,5 @@ def _texts(path: Path, batch: int, steps: int) -> Dataset:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2], *(int(argument) for argument in sys.argv[3:6]), *sys.argv[6:7])
+    start, corpus, pairs, steps, length, *devices = sys.argv[1:]
+    main(start, corpus, int(pairs), int(steps), int(length), *devices)

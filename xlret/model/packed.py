@@ -96,8 +96,9 @@ def _positions(backbone: Any, ids_BT: Tensor, mask_BT: Tensor) -> Tensor:
     padding = getattr(table, "padding_idx", None)
     if padding is None:
         return (mask_BT.cumsum(1) - 1).clamp(min=0)
-    counted_BT = (ids_BT != padding).long()  # RoBERTa begins behind the padding's number and does not count its token
-    return counted_BT.cumsum(1) * counted_BT + padding
+    counted_BT: Tensor = (ids_BT != padding).long()  # RoBERTa begins behind the padding's number and does not count its token
+    positions_BT: Tensor = counted_BT.cumsum(1) * counted_BT + padding
+    return positions_BT
 
 
 def _attention_of(config: Any) -> str:
@@ -115,13 +116,14 @@ def _attention(
 ) -> tuple[Tensor, None]:
     """As transformers calls it: query, key, value [B, heads, T, d] to [B, T, heads, d]; B is 1 for a packed row."""
     if packing is None:
-        return sdpa_attention_forward(module, query, key, value, attention_mask, **options)
+        padded: tuple[Tensor, None] = sdpa_attention_forward(module, query, key, value, attention_mask, **options)
+        return padded
     causal = bool(getattr(module, "is_causal", False))
     window = options.pop("sliding_window", None)
     if query.is_cuda and query.dtype in (torch.float16, torch.bfloat16) and not options.get("dropout"):
         return _in_one_kernel((query, key, value), packing, window, causal, options.get("scaling")), None
     sizes = [texts * length for texts, length in packing.blocks]
-    parts = zip(packing.blocks, *(tensor[0].split(sizes, dim=1) for tensor in (query, key, value)), strict=True)
+    parts = zip(packing.blocks, *(torch.split(tensor[0], sizes, dim=1) for tensor in (query, key, value)), strict=True)
     outputs = []
     for (texts, length), *of_block in parts:
         q, k, v = (tensor.unflatten(1, (texts, length)).transpose(0, 1) for tensor in of_block)
@@ -138,7 +140,7 @@ def _in_one_kernel(
     query, key, value = (tensor[0].transpose(0, 1) for tensor in tensors)
     reach = -1 if window is None else window - 1
     longest = max(length for _, length in packing.blocks)
-    output: Tensor = varlen_attn(
+    output = varlen_attn(
         query,
         key,
         value,
@@ -150,6 +152,7 @@ def _in_one_kernel(
         window_size=(reach, 0 if causal else reach),
         enable_gqa=query.shape[1] != key.shape[1],
     )
+    assert isinstance(output, Tensor), "no second result was asked for"
     return output[None]
 
 

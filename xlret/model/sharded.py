@@ -50,7 +50,7 @@ def whole_tensors(tensors: Mapping[str, Tensor], *, keep: bool) -> dict[str, Ten
     """
     whole = {}
     for name, tensor in tensors.items():
-        put_together = tensor.full_tensor().cpu() if isinstance(tensor, DTensor) else tensor  # type: ignore[no-untyped-call]
+        put_together = tensor.full_tensor().cpu() if isinstance(tensor, DTensor) else tensor
         if keep:
             whole[name] = put_together
     return whole

@@ -87,7 +87,7 @@ def build_app(
 
     def bordered(app: ASGIApp) -> ASGIApp:
         time_s = {"/v1/search": time_limit_s(None, settings)}
-        told = [log, *observers, *([traces] if traces is not None else [])]
+        told: list[Observer] = [log, *observers, *([traces] if traces is not None else [])]
         border = Border(app, settings.limits, gateway.gate, keys, told, _POSTED, sources, time_s, traced=traces is not None)
         return with_cors(border, allowed)
 
