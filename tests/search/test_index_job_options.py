@@ -37,7 +37,9 @@ def encoded(monkeypatch: pytest.MonkeyPatch) -> list[EncodeSettings]:
     """Passages get made-up vectors instead of being encoded on Ray; the settings that this was asked with."""
     asked = []
 
-    def encode(passages: Iterable[Passage], encoder: Path, out: Path, settings: EncodeSettings) -> VectorStore:
+    def encode(
+        passages: Iterable[Passage], encoder: Path, out: Path, settings: EncodeSettings, shared: bool = True
+    ) -> VectorStore:
         asked.append(settings)
         rows, about = list(passages), about_encoder(encoder, encoder, encoder_files(encoder), 32)
         return write_store(out, rows, make_vectors(len(rows), 32), dtype=settings.store, encoder=about)
