@@ -18,6 +18,7 @@ def test_all_say_what_they_are() -> None:
     for about in BENCHMARKS.values():
         assert all(language(lang) == lang for lang in about.languages)
         assert about.name == "custom" or about.citation.startswith("@")
+        assert about.hub or about.by_hand or about.name == "custom"
         for repository in about.hub:
             assert repository.revision is None or len(repository.revision) == 40
             assert repository.revision is None or repository.revision in about.revision
@@ -163,6 +164,49 @@ def test_a_benchmark_comes_from_the_hub_by_name(tmp_path: Path, monkeypatch: pyt
             list(benchmark(name).load_from_hub())
     with pytest.raises(UserError, match=r"hub fetches the files of a benchmark"):
         main(["evaluate", "--encoder", str(encoder), "--benchmark", "miracl-hard", "--hub", "--data", "."])
+
+
+HUB_COPIES: dict[str, tuple[list[str], dict[str, list[dict[str, Any]]], dict[str, list[str]]]] = {
+    "mlqa": (
+        ["de", "en"],
+        {
+            f"MLQA.{lang}.{lang}/test-00000-of-00001.parquet": [
+                {
+                    "id": "q1",
+                    "title": "A_b",
+                    "context": text,
+                    "question": f"{lang}?",
+                    "answers": {"answer_start": [0], "text": [text]},
+                }
+            ]
+            for lang, text in (("de", "Ein Absatz"), ("en", "A paragraph"))
+        },
+        {"de/q1": ["de/de:0", "en/en:0"], "en/q1": ["de/de:0", "en/en:0"]},
+    ),
+    "tatoeba": (
+        ["de"],
+        {"deu-eng/test.jsonl.gz": [{"sentence1": "Ja.", "sentence2": "Yes."}, {"sentence1": "Nein.", "sentence2": "No."}]},
+        {"de/1": ["en/1"], "de/2": ["en/2"]},
+    ),
+}
+
+
+@pytest.mark.parametrize("name", HUB_COPIES)
+def test_a_copy_on_the_hub_is_read_in_its_own_form(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    languages, files, expected = HUB_COPIES[name]
+    (repository,) = BENCHMARKS[name].hub
+    other = {"other/test.parquet": [{"id": "1"}]}
+    write(tmp_path / "hub" / repository.name, {**files, **other})
+    with fake_hub(tmp_path / "hub", tmp_path / "cache", monkeypatch) as hub:
+        hub.commits = {repository.name: repository.revision or ""}
+        (retrieval_set,) = benchmark(name).load_from_hub(languages)
+        assert answers(retrieval_set) == expected
+        assert retrieval_set.read_from == f"{repository.name}@{repository.revision}"
+        assert len(hub.fetched) == len(files)
+    broken = {path: [{"other": "x"}] for path in files}
+    write(tmp_path / "broken", broken)
+    with pytest.raises(DataError, match=r"no (id|sentence1).*found: other"):
+        list(benchmark(name).load(tmp_path / "broken", languages))
 
 
 def test_neuclir_keeps_the_grades_over_one_pool(tmp_path: Path) -> None:

@@ -55,9 +55,7 @@ def check_benchmarks(against: Mapping[str, AgainstSettings]) -> None:
     for name, settings in against.items():
         about = benchmark(name)
         if settings.hub and not about.hub:
-            raise UserError(
-                f"{name} is not on the hub in this form; fetch {about.files} from {about.source}, give {name}=DIRECTORY"
-            )
+            raise UserError(f"{name} is not on the hub in this form; {about.how_to_fetch}, give {name}=DIRECTORY")
         if not settings.hub and not _directory(name, settings).is_dir():
             fetched = ", or fetch it with --hub" if about.hub else ""
             raise UserError(

@@ -65,6 +65,7 @@ def _facts(about: Benchmark) -> dict[str, str | list[str]]:
         "source": about.source,
         "revision": about.revision,
         "files": about.files,
+        "to fetch by hand": about.by_hand or "-",
         "hub": ", ".join(repository.name for repository in about.hub) or "-",
         "on disk": "; ".join([*on_disk, *([f"{cached / 1e6:,.1f} MB in the hub's cache"] if cached else [])]) or "-",
         "citation": about.citation,

@@ -41,7 +41,9 @@ class Benchmark:
     """Its published counts, or those of our own reading; of files that nobody had here and no list tells: `not counted`."""
 
     hub: tuple[HubRepository, ...] = ()
-    """Where the hub has these files in the same form; none: they are fetched by hand."""
+    """Where the hub has these files in a form that is read; none: they are fetched by hand."""
+    by_hand: str = ""
+    """What to download and where to put it, in a sentence, where the hub has not all of it."""
     sha256: Mapping[str, str] = field(default_factory=dict)
     """Names of files -> the checksum of their content, unpacked; of copies whose counts are the published ones."""
     task: Literal["retrieval", "bitext retrieval", "bitext mining", "entity retrieval", "reranking"] = "retrieval"
@@ -90,7 +92,7 @@ class Benchmark:
             UserError: the hub does not have it, a language that it lacks, or see `hub.download`.
         """
         if not self.hub:
-            raise UserError(f"{self.name} is not on the hub in this form; fetch {self.files} from {self.source}, give --data")
+            raise UserError(f"{self.name} is not on the hub in this form; {self.how_to_fetch}, give --data")
         if revision is not None and len(self.hub) > 1:
             raise UserError(f"{self.name} is {len(self.hub)} repositories of the hub; a revision can be given for one alone")
         repositories = self.hub if revision is None else (replace(self.hub[0], revision=revision),)
@@ -99,6 +101,11 @@ class Benchmark:
         read_from = ", ".join(f"{name}@{commit}" for name, commit in files.commits.items())
         for retrieval_set in self.load(files.directory, chosen):
             yield replace(retrieval_set, read_from=read_from)
+
+    @property
+    def how_to_fetch(self) -> str:
+        """What to do by hand, without a full stop."""
+        return self.by_hand or f"fetch {self.files} from {self.source}"
 
     def chosen(self, languages: Iterable[str] | None) -> tuple[str, ...]:
         """The languages to read, sorted; all by default.

@@ -72,6 +72,10 @@ BUCC = Benchmark(
     source="https://comparable.limsi.fr/bucc2018/bucc2018-task.html, cut into dev and test by XTREME's scripts",
     revision="2018",
     files="LANG-en.{dev,test}.{LANG,en,gold} (id TAB text; gold: id TAB id)",
+    by_hand=(
+        "fetch the archives of training and test from the task's page, cut them with XTREME's scripts and put "
+        "LANG-en.{dev,test}.* into one folder; the hub has only the pairs, without the other sentences"
+    ),
     citation="""@inproceedings{zweigenbaum2018bucc,
   title = {Overview of the Third {BUCC} Shared Task: Spotting Parallel Sentences in Comparable Corpora},
   author = {Zweigenbaum, Pierre and Sharoff, Serge and Rapp, Reinhard},

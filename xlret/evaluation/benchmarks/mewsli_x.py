@@ -53,6 +53,7 @@ def _marked(context: dict[str, Any], span: dict[str, Any]) -> str:
 MEWSLI_X = Benchmark(
     name="mewsli-x",
     title="Mewsli-X, test mentions to entities",
+    size="1,003,893 entities; mentions not counted",
     languages=("ar", "de", "en", "es", "fa", "ja", "pl", "ro", "ta", "tr", "uk"),
     metric="RR@20",
     measures=("RR@20",),
@@ -60,6 +61,10 @@ MEWSLI_X = Benchmark(
     source="https://github.com/google-research/google-research/tree/master/dense_representations_for_entity_retrieval",
     revision="mewsli-x_20220518_6",
     files="candidate_set_entities.jsonl and wikinews_mentions-test.jsonl",
+    by_hand=(
+        "run the data set's own script, which downloads the entities and fills in the articles' texts, and give "
+        "the folder with candidate_set_entities.jsonl and wikinews_mentions-test.jsonl"
+    ),
     citation="""@inproceedings{ruder2021xtremer,
   title = {{XTREME-R}: Towards More Challenging and Nuanced Multilingual Evaluation},
   author = {Ruder, Sebastian and Constant, Noah and Botha, Jan and Siddhant, Aditya and Firat, Orhan and Fu, Jinlan and

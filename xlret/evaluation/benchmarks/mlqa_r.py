@@ -12,6 +12,7 @@ MLQA_R = Benchmark(
     source="https://github.com/google-research-datasets/lareqa",
     revision="2020-04, as published",
     files="LANG.json or LANG.json.gz",
+    by_hand="fetch mlqa-r/*.json of the repository google-research-datasets/lareqa into one folder",
     citation=LAREQA,
     read=lambda directory, languages: iter([lareqa_set("mlqa-r", directory, languages)]),
 )

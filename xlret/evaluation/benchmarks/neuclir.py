@@ -74,6 +74,10 @@ NEUCLIR = Benchmark(
     source="https://trec.nist.gov/data/neuclir2022.html and https://huggingface.co/datasets/neuclir/neuclir1",
     revision="2022 topics and qrels; no commit of the documents was checked",
     files="topics.0720.utf8.jsonl, 2022-qrels.CODE and data/CODE*.jsonl.gz for fas, rus, zho",
+    by_hand=(
+        "fetch data/CODE-00000-of-00001.jsonl.gz from the hub's data set neuclir/neuclir1, topics.0720.utf8.jsonl "
+        "and 2022-qrels.CODE from TREC's page, and put them into one folder"
+    ),
     citation="""@article{lawrie2023neuclir,
   title = {Overview of the {TREC} 2022 {NeuCLIR} Track},
   author = {Lawrie, Dawn and MacAvaney, Sean and Mayfield, James and McNamee, Paul and Oard, Douglas W. and Soldaini, Luca

@@ -5,11 +5,12 @@ from pathlib import Path
 
 import numpy as np
 
-from xlret.data.read import read_lines
+from xlret.data.read import read_lines, read_records
 from xlret.data.rows import ReadingReport
 from xlret.errors import DataError
 from xlret.evaluation.benchmarks.base import Benchmark, first_existing
 from xlret.evaluation.sets import RetrievalSet
+from xlret.hub import HubRepository
 from xlret.text.languages import language
 
 _CODES = """
@@ -22,23 +23,19 @@ _LANGUAGES = {code: language(code) for code in _CODES.split()}  # kzj is dtp tod
 
 
 def _sets(directory: Path, languages: tuple[str, ...]) -> Iterator[RetrievalSet]:
-    """One set a file pair (its sentences as queries, their English ones as the pool), for those that are there.
+    """One set a file pair, or a file of MTEB's copy (sentences as queries, their English ones as the pool), of those there.
 
     LASER's accuracy of xxx -> eng is recall@1: only the sentence of the same line counts, even where others are equal to it.
     """
     codes = [code for code, lang in _LANGUAGES.items() if lang in languages]
-    present = [code for code in codes if list(directory.glob(f"tatoeba.{code}-eng.eng*"))]
+    names = {code: (f"tatoeba.{code}-eng.eng", f"tatoeba.{code}-eng.eng.gz", _copy(code)) for code in codes}
+    present = [code for code in codes if any((directory / name).is_file() for name in names[code])]
     if languages != TATOEBA.languages or not present:
         present = codes  # asked for by name: a missing file is an error
     for code in present:
-        lang, pair = _LANGUAGES[code], f"tatoeba.{code}-eng"
-        sides = []
-        for side in (code, "eng"):
-            path = first_existing(directory, f"{pair}.{side}", f"{pair}.{side}.gz")
-            sides.append([line for _, line in read_lines(path, ReadingReport())])
-        queries, passages = sides
+        lang, (queries, passages) = _LANGUAGES[code], _sentences(directory, code)
         if len(queries) != len(passages) or not queries:
-            raise DataError(f"{directory}/{pair}: {len(queries)} and {len(passages)} lines; they should be as many")
+            raise DataError(f"{directory}, {code}: {len(queries)} and {len(passages)} lines; they should be as many")
         numbers = [str(number) for number in range(1, len(queries) + 1)]
         yield RetrievalSet(
             f"tatoeba/{code}",
@@ -53,6 +50,26 @@ def _sets(directory: Path, languages: tuple[str, ...]) -> Iterator[RetrievalSet]
         )
 
 
+def _sentences(directory: Path, code: str) -> tuple[list[str], list[str]]:
+    """The sentences of a language and their English ones."""
+    if (directory / _copy(code)).is_file():
+        pairs = []
+        for where, record in read_records(directory / _copy(code), ReadingReport()):
+            if not isinstance(record.get("sentence1"), str) or not isinstance(record.get("sentence2"), str):
+                raise DataError(f"{where}: no sentence1 and sentence2; found: {', '.join(record)}")
+            pairs.append((record["sentence1"], record["sentence2"]))
+        return [source for source, _ in pairs], [english for _, english in pairs]
+    stems = (f"tatoeba.{code}-eng.{side}" for side in (code, "eng"))
+    paths = [first_existing(directory, stem, f"{stem}.gz") for stem in stems]
+    sources, english = ([line for _, line in read_lines(path, ReadingReport())] for path in paths)
+    return sources, english
+
+
+def _copy(code: str) -> str:
+    """The name of the file in MTEB's data set on the hub."""
+    return f"{code}-eng/test.jsonl.gz"
+
+
 TATOEBA = Benchmark(
     name="tatoeba",
     title="Tatoeba (LASER v1), xxx to English",
@@ -61,8 +78,8 @@ TATOEBA = Benchmark(
     metric="recall@1",
     licence="CC BY 2.0 FR",
     source="https://github.com/facebookresearch/LASER/tree/main/data/tatoeba/v1",
-    revision="v1",
-    files="tatoeba.XXX-eng.XXX and tatoeba.XXX-eng.eng",
+    revision="v1; its copy mteb/tatoeba-bitext-mining at ed9e4a974f867fd9736efcf222fc3a26487387a5",
+    files="tatoeba.XXX-eng.XXX and tatoeba.XXX-eng.eng, or XXX-eng/test.jsonl.gz",
     citation="""@article{artetxe2019laser,
   title = {Massively Multilingual Sentence Embeddings for Zero-Shot Cross-Lingual Transfer and Beyond},
   author = {Artetxe, Mikel and Schwenk, Holger},
@@ -72,5 +89,12 @@ TATOEBA = Benchmark(
   year = {2019}
 }""",
     read=_sets,
+    hub=(
+        HubRepository(
+            "mteb/tatoeba-bitext-mining",
+            "ed9e4a974f867fd9736efcf222fc3a26487387a5",
+            lambda languages: [_copy(code) for code, lang in _LANGUAGES.items() if lang in languages],
+        ),
+    ),
     task="bitext retrieval",
 )

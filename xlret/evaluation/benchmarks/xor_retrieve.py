@@ -74,6 +74,10 @@ XOR_RETRIEVE = Benchmark(
     source="https://github.com/AkariAsai/XORQA",
     revision="v1.1; no checksum was checked",
     files="xor_dev_retrieve_eng_span_v1_1.jsonl and psgs_w100.tsv (id, text, title)",
+    by_hand=(
+        "fetch xor_dev_retrieve_eng_span_v1_1.jsonl from the repository (the hub's crystina-z/xor-tydi has it in "
+        "dev) and a table of passages of the English Wikipedia in DPR's form, and put both into one folder"
+    ),
     citation="""@inproceedings{asai2021xor,
   title = {{XOR} {QA}: Cross-lingual Open-Retrieval Question Answering},
   author = {Asai, Akari and Kasai, Jungo and Clark, Jonathan H. and Lee, Kenton and Choi, Eunsol and Hajishirzi, Hannaneh},

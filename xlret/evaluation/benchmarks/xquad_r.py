@@ -26,6 +26,10 @@ XQUAD_R = Benchmark(
         "vi.json": "e35926bf5cc6fc6ecbdfca49467aabeb454f08d152d7818143a906bd31dde995",
         "zh.json": "80c2cde7b9c2fb134c303cbb52f2ba396ead9eb0014aec43993543d2ba9e93ed",
     },
+    by_hand=(
+        "fetch xquad-r/*.json of the repository google-research-datasets/lareqa into one folder; the hub's copy of "
+        "XQuAD-R has no sentences"
+    ),
     citation=LAREQA,
     read=lambda directory, languages: iter([lareqa_set("xquad-r", directory, languages)]),
 )

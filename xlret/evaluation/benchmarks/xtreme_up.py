@@ -56,6 +56,7 @@ XTREME_UP = Benchmark(
     source="https://storage.googleapis.com/xtreme-up/xtreme-up-v1.1.jsonl.tgz",
     revision="v1.1",
     files="retrieval_cross_lang/{index.jsonl,test/LANG.jsonl}",
+    by_hand=("fetch and unpack xtreme-up-v1.1.jsonl.tgz; its folder retrieval_cross_lang, or the one above, is what to give"),
     citation="""@inproceedings{ruder2023xtremeup,
   title = {{XTREME-UP}: A User-Centric Scarce-Data Benchmark for Under-Represented Languages},
   author = {Ruder, Sebastian and Clark, Jonathan H. and Gutkin, Alexander and Kale, Mihir and Ma, Min and Nicosia, Massimo and
