@@ -132,7 +132,7 @@ class _Scores(NamedTuple):
 
     block: _Block
     scores_BR: FloatMatrix
-    groups_GSR: NDArray[np.float32]
+    groups_GSR: FloatMatrix
     """The same, some passages a group; the last is filled up with -inf."""
     best_GR: FloatMatrix
     """The best of each group."""
@@ -185,7 +185,7 @@ def _blocks(passages: PassageBlocks, lang_P: NDArray[np.int16], dimension: int) 
         raise ValueError(f"there are vectors of {first} passages, where there are {passages.count}")
 
 
-def _scores(block: _Block, queries_RD: FloatMatrix, buffer: FloatArray) -> _Scores:
+def _scores(block: _Block, queries_RD: FloatMatrix, buffer: FloatMatrix) -> _Scores:
     """The scores of a block, in a buffer that the next call overwrites."""
     count, queries = len(block.vectors_BD), len(queries_RD)
     groups = -(-count // _GROUP)
@@ -218,7 +218,8 @@ def _count(scores: _Scores, queries_RD: FloatMatrix, relevant: _Relevant) -> _Co
         is_equal = (exact == relevant.score_R[row]) & (number != relevant.passage_R[row])
         is_tied_R[row[is_equal]] = True
         is_higher = (exact > relevant.score_R[row]) & (number != relevant.passage_R[row])
-        return is_higher | (is_equal & (number < relevant.passage_R[row]))
+        before: NDArray[np.bool_] = is_higher | (is_equal & (number < relevant.passage_R[row]))
+        return before
 
     reaching = scores.reaching(relevant.low_R)
     if reaching is not None:
