@@ -54,3 +54,8 @@ def test_without_haproxy_the_switches_that_need_it_are_off(tmp_path: Path) -> No
     assert "RAY_SERVE_ENABLE_HA_PROXY" not in names
     assert "RAY_SERVE_PROXY_HEALTH_CHECK_PERIOD_S" in names
     assert free_port() != 0
+
+
+@pytest.mark.parametrize("word", ["on", "off", "auto"])
+def test_a_reranker_is_turned_on_and_off_by_words_that_yaml_takes_for_others(word: str) -> None:
+    assert read_recipe(ServeSettings, None, [f"rerank={word}"]).rerank == word

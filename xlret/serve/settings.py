@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from xlret.config import PathSetting, Settings
 
@@ -202,3 +202,9 @@ class ServeSettings(Settings):
     encoder: ReplicaSettings = ReplicaSettings(cpus=0.5)
     shard: ReplicaSettings = ReplicaSettings(cpus=0.25)
     reranker: ReplicaSettings = ReplicaSettings(cpus=0.25)
+
+    @field_validator("rerank", mode="before")
+    @classmethod
+    def _as_yaml_reads_it(cls, value: object) -> object:
+        """YAML takes on and off for true and false."""
+        return {True: "on", False: "off"}[value] if isinstance(value, bool) else value
