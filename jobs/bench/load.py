@@ -132,7 +132,7 @@ async def _ask(connection: "_Connection", body: Any, since: float, outcome: Outc
 
 class _Connection:
     """HTTP/1.1 to one address, and no more of it than the load needs: on a small machine a client library's own work would be
-    work that the server cannot do. (Ours takes a fifth of the CPU time of aiohttp.)
+    work that the server cannot do.
     """
 
     def __init__(self, url: str) -> None:
