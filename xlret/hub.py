@@ -106,12 +106,17 @@ def _said(name: str, revision: str | None, error: Exception) -> UserError:
 
 
 def _together(snapshots: Mapping[str, Path]) -> Path:
-    """A directory with links to what stands at the top of each snapshot; made once for the same commits."""
+    """A directory with a link to every file of the snapshots, under its name there; made once for the same commits.
+
+    Folders are made anew, so that repositories may have folders of one name.
+    """
     named = "+".join(f"{name.replace('/', '--')}@{path.name[:12]}" for name, path in snapshots.items())
-    directory = Path(constants.HF_HUB_CACHE) / "xlret" / named
-    directory.mkdir(parents=True, exist_ok=True)
+    directory = Path(constants.HF_HUB_CACHE) / "xlret" / "files" / named
     for path in snapshots.values():
-        for entry in path.iterdir():
-            with suppress(FileExistsError):
-                os.symlink(entry, directory / entry.name)
+        for entry in path.rglob("*"):
+            if entry.is_file():
+                link = directory / entry.relative_to(path)
+                link.parent.mkdir(parents=True, exist_ok=True)
+                with suppress(FileExistsError):
+                    os.symlink(entry, link)
     return directory

@@ -81,6 +81,22 @@ def test_bucc_is_mined_with_the_threshold_of_dev(tmp_path: Path, encoder: Path) 
     assert f"translations mined: F1 {number(scores.f1)}, precision 1.0000" in " ".join(remarks(evaluation))
 
 
+def test_buccs_own_archives_are_read_as_they_are(tmp_path: Path) -> None:
+    bucc(tmp_path)
+    expected = single("bucc", tmp_path, ["de"])
+    own = {"dev": "sample", "test": "training"}
+    (tmp_path / "own" / "de-en").mkdir(parents=True)
+    for file in sorted((tmp_path / "bucc2018").iterdir()):
+        pair, part, end = file.name.split(".")
+        file.rename(tmp_path / "own" / "de-en" / f"{pair}.{own[part]}.{end}")
+    retrieval_set = single("bucc", tmp_path / "own", ["de"])
+    assert retrieval_set.query_ids == expected.query_ids
+    assert retrieval_set.mining is not None
+    assert expected.mining is not None
+    assert retrieval_set.mining.dev.source_texts == expected.mining.dev.source_texts
+    assert retrieval_set.caution is None
+
+
 @pytest.mark.parametrize(
     ("gold", "error", "message"),
     [

@@ -13,13 +13,15 @@ from xlret.evaluation.benchmarks import benchmark
 from xlret.evaluation.sets import RetrievalSet
 
 
-def write(directory: Path, files: Mapping[str, str | list[dict[str, Any]]]) -> None:
-    """Text files, or records as JSON lines or Parquet by the name's end."""
+def write(directory: Path, files: Mapping[str, str | bytes | list[dict[str, Any]]]) -> None:
+    """Texts, bytes, or records as JSON lines or Parquet by the name's end."""
     for name, content in files.items():
         path = directory / name
         path.parent.mkdir(parents=True, exist_ok=True)
         if isinstance(content, str):
             path.write_text(content, encoding="utf-8")
+        elif isinstance(content, bytes):
+            path.write_bytes(content)
         elif path.suffix == ".parquet":
             pq.write_table(pa.Table.from_pylist(content), path)
         else:

@@ -17,10 +17,11 @@ examples:
   xlret benchmarks miracl-hard
   xlret evaluate --encoder NAME --benchmark belebele --hub --languages en de sw
 
-Benchmarks of which "hub" is said can be fetched by name: evaluate --hub takes the
-files that the languages need, at the commit that is named here, into the cache
-of the hub (HF_HOME); HF_HUB_OFFLINE=1 takes what is there and asks nobody. All
-others are fetched by hand from their source; --data names the folder.
+Benchmarks with a repository under "hub" can be fetched by name: evaluate --hub
+takes the files that the languages need, at the commit that `revision` names, into
+the cache of the hub (HF_HOME); HF_HUB_OFFLINE=1 takes what is there and asks
+nobody. The others are fetched by hand: `xlret benchmarks mlqa-r` says what and
+from where; --data names the folder.
 "on disk" looks into that cache and into $XLRET_SHARED/data/NAME.
 """
 app: App = new_app("benchmarks", "List the benchmarks, their licences, and which are on this machine.", EPILOGUE)
@@ -42,9 +43,19 @@ def benchmarks(name: str | None = None, /, *, json: bool = False) -> int:
             print(f"{key}: {', '.join(value) if isinstance(value, list) else value}")
     else:
         columns = ("name", "task", "languages", "size", "metric", "licence", "hub", "on disk")
-        rows = [[str(len(row[key])) if key == "languages" else str(row[key]) for key in columns] for row in about]
+        rows = [[_in_short(key, row) for key in columns] for row in about]
         print_rows(columns, rows, None, Console(highlight=False, width=220))
     return 0
+
+
+def _in_short(key: str, facts: dict[str, str | list[str]]) -> str:
+    """A fact for a column of the list."""
+    if key == "languages":
+        return str(len(facts[key]))
+    if key == "hub" and facts[key] == "-":
+        return "-" if facts["to fetch by hand"] == "-" else "by hand"
+    first, *others = str(facts[key]).split(", ") if key == "hub" else [str(facts[key])]
+    return f"{first} +{len(others)}" if others else first
 
 
 def _facts(about: Benchmark) -> dict[str, str | list[str]]:

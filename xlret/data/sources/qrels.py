@@ -2,12 +2,12 @@
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import chain, islice
 from pathlib import Path
 from typing import NamedTuple
 
-from xlret.data.read import read_lines
+from xlret.data.read import read_lines, read_records
 from xlret.data.rows import ReadingReport
 from xlret.errors import DataError
 
@@ -89,6 +89,22 @@ def read_qrels(path: Path, report: ReadingReport, *, triples: bool = False) -> Q
             report.bad(where, f"query {query_id!r} and passage {passage_id!r} are judged {grade:g}, but {known:g} before")
     if not qrels:
         raise DataError(f"{path} holds no judgements; {EXPECTED}")
+    return qrels
+
+
+def record_qrels(paths: Iterable[Path], report: ReadingReport) -> Qrels:
+    """Judgements in records with `query-id`, `corpus-id` and `score`, as MTEB keeps them on the hub.
+
+    Raises:
+        DataError: a record of another form.
+    """
+    qrels: Qrels = {}
+    for path in paths:
+        for where, record in read_records(path, report):
+            try:
+                qrels.setdefault(str(record["query-id"]), {})[str(record["corpus-id"])] = float(record["score"])
+            except (KeyError, TypeError, ValueError) as error:
+                raise DataError(f"{where}: no query-id, corpus-id and score ({error}); found: {', '.join(record)}") from error
     return qrels
 
 

@@ -32,6 +32,7 @@ def _sets(directory: Path, languages: tuple[str, ...]) -> Iterator[RetrievalSet]
 CIRAL = Benchmark(
     name="ciral",
     title="CIRAL, English questions (test B) to passages in African languages",
+    size="1,219 questions, up to 949,000 passages a language",
     languages=tuple(_NAMES),
     metric="nDCG@20",
     measures=("nDCG@20", "R@100"),

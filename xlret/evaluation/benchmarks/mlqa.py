@@ -56,6 +56,7 @@ def _copy(lang: str) -> str:
 MLQA = Benchmark(
     name="mlqa",
     title="MLQA, test questions to paragraphs",
+    size="42,245 questions; paragraphs not counted",
     languages=("ar", "de", "en", "es", "hi", "vi", "zh"),
     metric="ndcg@10",
     measures=("nDCG@20",),

@@ -6,6 +6,7 @@ from xlret.evaluation.benchmarks.lareqa import LAREQA, lareqa_set
 MLQA_R = Benchmark(
     name="mlqa-r",
     title="MLQA-R (LAReQA)",
+    size="4,199 questions, 20,534 passages",
     languages=("ar", "de", "en", "es", "hi", "vi", "zh"),
     metric="micro",
     licence="CC BY-SA 3.0",

@@ -3,12 +3,11 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from xlret.data.read import read_records
 from xlret.data.rows import ReadingReport
 from xlret.data.sources.judged import judged_set
-from xlret.data.sources.qrels import Qrels
+from xlret.data.sources.qrels import record_qrels
 from xlret.data.sources.texts import json_texts
-from xlret.errors import DataError, UserError
+from xlret.errors import UserError
 from xlret.evaluation.sets import RetrievalSet, from_judged
 
 PARTS = ("queries", "corpus", "qrels")
@@ -30,17 +29,10 @@ def mteb_set(name: str, directory: Path, config: str, query_lang: str, passage_l
     """
     report = ReadingReport()
     queries, corpus, judgements = (_files(directory / f"{config}-{part}") for part in PARTS)
-    qrels: Qrels = {}
-    for path in judgements:
-        for where, record in read_records(path, report):
-            try:
-                qrels.setdefault(str(record["query-id"]), {})[str(record["corpus-id"])] = float(record["score"])
-            except (KeyError, TypeError, ValueError) as error:
-                raise DataError(f"{where}: no query-id, corpus-id and score ({error}); found: {', '.join(record)}") from error
     judged = judged_set(
         (text for path in queries for text in json_texts(path, report)),
         (text for path in corpus for text in json_texts(path, report)),
-        qrels,
+        record_qrels(judgements, report),
         lang=query_lang,
         passage_lang=passage_lang,
         report=report,

@@ -7,14 +7,21 @@ from typing import Any
 from xlret.data.read import read_records
 from xlret.data.rows import ReadingReport
 from xlret.data.sources.judged import JudgedSet, JudgedText, judged_set
-from xlret.data.sources.qrels import read_qrels
-from xlret.data.sources.texts import Text, json_texts
+from xlret.data.sources.qrels import read_qrels, record_qrels
+from xlret.data.sources.texts import Text, json_texts, tsv_texts
 from xlret.errors import DataError, UserError
 from xlret.evaluation.benchmarks.base import Benchmark, first_existing
 from xlret.evaluation.sets import RetrievalSet, from_judged
+from xlret.hub import HubRepository
 from xlret.text.languages import language
 
 _CODES = {"fa": "fas", "ru": "rus", "zh": "zho"}
+_TOPICS_ON_HUB = "data/topics.neuclir22.en.desc_title.tsv"
+"""Lines of a topic's number and its English description and title."""
+
+
+def _judgements_on_hub(code: str) -> str:
+    return f"neuclir-{code}/test.jsonl"
 
 
 def _sets(directory: Path, languages: tuple[str, ...]) -> Iterator[RetrievalSet]:
@@ -22,11 +29,13 @@ def _sets(directory: Path, languages: tuple[str, ...]) -> Iterator[RetrievalSet]
 
     Queries are title and description. Documents are files `CODE*.jsonl.gz` (or `.jsonl`, `.parquet`) in the directory or its
     folder `data`, with `id`, `title` and `text`, as the hub's neuclir/neuclir1 has them; 2.2 (fa) to 4.6 (ru) million, held in
-    memory. The names of the topics' fields (`topic_id`, `topics` with `lang`, `topic_title`, `topic_description`) are those of
-    the track's guidelines; no published file was at hand to check them against.
+    memory (their machine translations, `CODE-mt-*`, are not read). Topics are TREC's JSON lines (`topic_id`, `topics` with
+    `lang`, `topic_title`, `topic_description`) or lines of number and text. On the hub, topics and judgements are in two
+    other repositories, of crystina-z and of MTEB, whose listings were read, and not the files. MTEB's own task of this name
+    has the topics in the language of the documents instead.
     """
     report = ReadingReport()
-    topics = list(_topics(first_existing(directory, "topics.0720.utf8.jsonl", "topics.jsonl"), report))
+    topics = list(_topics(first_existing(directory, "topics.0720.utf8.jsonl", "topics.jsonl", _TOPICS_ON_HUB), report))
     parts = [_documents(directory, lang, topics, report) for lang in languages]
     queries: dict[str, JudgedText] = {}
     passages: dict[str, JudgedText] = {}
@@ -45,15 +54,20 @@ def _sets(directory: Path, languages: tuple[str, ...]) -> Iterator[RetrievalSet]
 def _documents(directory: Path, lang: str, topics: list[Text], report: ReadingReport) -> JudgedSet:
     code = _CODES[lang]
     folders = [directory / "data", directory]
-    files = [path for folder in folders for end in ("jsonl", "jsonl.gz", "parquet") for path in folder.glob(f"{code}*.{end}")]
+    ends = ("jsonl", "jsonl.gz", "parquet")
+    files = [path for folder in folders for end in ends for path in folder.glob(f"{code}*.{end}") if "-mt-" not in path.name]
     if not files:
         raise UserError(f"there is no {code}*.jsonl.gz in {directory}")
     documents = (text for path in sorted(set(files)) for text in json_texts(path, report))
-    qrels = read_qrels(first_existing(directory, f"2022-qrels.{code}", f"qrels.{code}"), report)
+    judgements = first_existing(directory, f"2022-qrels.{code}", f"qrels.{code}", _judgements_on_hub(code))
+    qrels = record_qrels([judgements], report) if judgements.suffix == ".jsonl" else read_qrels(judgements, report)
     return judged_set(topics, documents, qrels, lang="en", passage_lang=lang, report=report)
 
 
 def _topics(path: Path, report: ReadingReport) -> Iterator[Text]:
+    if path.suffix == ".tsv":
+        yield from tsv_texts(path, report)
+        return
     for where, record in read_records(path, report):
         try:
             english: dict[str, Any] = next(topic for topic in record["topics"] if language(topic["lang"]) == "en")
@@ -72,12 +86,12 @@ NEUCLIR = Benchmark(
     measures=("nDCG@20", "AP", "R@1000", "Judged@20"),
     licence="ODC-BY; Common Crawl's terms of use",
     source="https://trec.nist.gov/data/neuclir2022.html and https://huggingface.co/datasets/neuclir/neuclir1",
-    revision="2022 topics and qrels; no commit of the documents was checked",
-    files="topics.0720.utf8.jsonl, 2022-qrels.CODE and data/CODE*.jsonl.gz for fas, rus, zho",
-    by_hand=(
-        "fetch data/CODE-00000-of-00001.jsonl.gz from the hub's data set neuclir/neuclir1, topics.0720.utf8.jsonl "
-        "and 2022-qrels.CODE from TREC's page, and put them into one folder"
+    revision=(
+        "2022 topics and qrels; neuclir/neuclir1 at 6d2e868a8748f81e5b4b7f7841f5a0b6030cd0f4, "
+        "crystina-z/neuclir at c0d3702dc9e94e5a272763d4d71cd713898616b3, "
+        "mteb/neuclir-2022 at 920fc15b81e2324e52163904be663f340235cdea"
     ),
+    files="topics.0720.utf8.jsonl, 2022-qrels.CODE and data/CODE*.jsonl.gz for fas, rus, zho",
     citation="""@article{lawrie2023neuclir,
   title = {Overview of the {TREC} 2022 {NeuCLIR} Track},
   author = {Lawrie, Dawn and MacAvaney, Sean and Mayfield, James and McNamee, Paul and Oard, Douglas W. and Soldaini, Luca
@@ -86,4 +100,17 @@ NEUCLIR = Benchmark(
   year = {2023}
 }""",
     read=_sets,
+    hub=(
+        HubRepository(
+            "neuclir/neuclir1",
+            "6d2e868a8748f81e5b4b7f7841f5a0b6030cd0f4",
+            lambda languages: [f"data/{_CODES[lang]}-00000-of-00001.jsonl.gz" for lang in languages],
+        ),
+        HubRepository("crystina-z/neuclir", "c0d3702dc9e94e5a272763d4d71cd713898616b3", lambda _: [_TOPICS_ON_HUB]),
+        HubRepository(
+            "mteb/neuclir-2022",
+            "920fc15b81e2324e52163904be663f340235cdea",
+            lambda languages: [_judgements_on_hub(_CODES[lang]) for lang in languages],
+        ),
+    ),
 )

@@ -46,6 +46,7 @@ def _sets(directory: Path, languages: tuple[str, ...]) -> Iterator[RetrievalSet]
 SWIM_IR = Benchmark(
     name="swim-ir",
     title="SWIM-IR cross-lingual, a held-out cut of its training part",
+    size="17,000 questions and their passages",
     languages=("ar", "bn", "de", "es", "fa", "fi", "fr", "hi", "id", "ja", "ko", "ru", "sw", "te", "th", "yo", "zh"),
     metric="mrr@10",
     licence="CC BY-SA 4.0",

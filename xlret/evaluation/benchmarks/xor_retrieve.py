@@ -10,17 +10,23 @@ from xlret.data.rows import ReadingReport
 from xlret.errors import DataError
 from xlret.evaluation.benchmarks.base import Benchmark, first_existing
 from xlret.evaluation.sets import Answers, RetrievalSet
+from xlret.hub import HubRepository
 from xlret.text.languages import language
 
-_QUESTIONS = ("xor_dev_retrieve_eng_span_v1_1.jsonl", "xor_dev_retrieve_eng_span.jsonl")
-_PASSAGES = tuple(name + end for name in ("psgs_w100.tsv", "enwiki_20190201_w100.tsv", "all_w100.tsv") for end in ("", ".gz"))
+_ON_HUB = ("dev/xor_dev_retrieve_eng_span_v1_1.jsonl", "en_wiki.tsv")
+"""Questions and passages, as two copies on the hub call them."""
+_QUESTIONS = ("xor_dev_retrieve_eng_span_v1_1.jsonl", "xor_dev_retrieve_eng_span.jsonl", _ON_HUB[0])
+_TABLES = ("psgs_w100.tsv", "enwiki_20190201_w100.tsv", "all_w100.tsv", _ON_HUB[1])
+_PASSAGES = tuple(name + end for name in _TABLES for end in ("", ".gz"))
 
 
 def _sets(directory: Path, languages: tuple[str, ...]) -> Iterator[RetrievalSet]:
     """One set: the dev questions of all languages over the English passages, by the strings of their answers.
 
     Passages are a table as that of DPR: a header `id text title`, one passage of 100 words a line. Nobody judged passages, so
-    only R@2kt and R@5kt have a value. The whole Wikipedia (18 million passages) needs some 20 GB for its texts.
+    only R@2kt and R@5kt have a value. The whole Wikipedia (18 million passages) needs some 20 GB for its texts. On the hub the
+    questions are those of XOR-TyDi's v1.1 and the passages those of Wikipedia's dump of 2019-02-01 (11.6 GB), in repositories
+    of two users; their listings were read, the files were not.
     """
     report = ReadingReport()
     ids, langs, questions, answers = [], [], [], []
@@ -68,16 +74,16 @@ def _unquoted(text: str) -> str:
 XOR_RETRIEVE = Benchmark(
     name="xor-retrieve",
     title="XOR-Retrieve, dev questions to the English Wikipedia",
+    size="2,110 questions, some 18 million passages",
     languages=("ar", "bn", "fi", "ja", "ko", "ru", "te"),
     metric="R@5kt",
     licence="MIT; Wikipedia: CC BY-SA",
     source="https://github.com/AkariAsai/XORQA",
-    revision="v1.1; no checksum was checked",
-    files="xor_dev_retrieve_eng_span_v1_1.jsonl and psgs_w100.tsv (id, text, title)",
-    by_hand=(
-        "fetch xor_dev_retrieve_eng_span_v1_1.jsonl from the repository (the hub's crystina-z/xor-tydi has it in "
-        "dev) and a table of passages of the English Wikipedia in DPR's form, and put both into one folder"
+    revision=(
+        "v1.1; its copies crystina-z/xor-tydi at 6327fcff8ee65b83237d1e30c5bb45c98d537bc3 "
+        "and ielab/xor-tydi at 7f5ff3aad626614625829c57fa211f9ff4d1cbbd"
     ),
+    files="xor_dev_retrieve_eng_span_v1_1.jsonl and psgs_w100.tsv (id, text, title)",
     citation="""@inproceedings{asai2021xor,
   title = {{XOR} {QA}: Cross-lingual Open-Retrieval Question Answering},
   author = {Asai, Akari and Kasai, Jungo and Clark, Jonathan H. and Lee, Kenton and Choi, Eunsol and Hajishirzi, Hannaneh},
@@ -85,4 +91,8 @@ XOR_RETRIEVE = Benchmark(
   year = {2021}
 }""",
     read=_sets,
+    hub=(
+        HubRepository("crystina-z/xor-tydi", "6327fcff8ee65b83237d1e30c5bb45c98d537bc3", lambda _: [_ON_HUB[0]]),
+        HubRepository("ielab/xor-tydi", "7f5ff3aad626614625829c57fa211f9ff4d1cbbd", lambda _: [_ON_HUB[1]]),
+    ),
 )
