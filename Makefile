@@ -1,4 +1,6 @@
 # xlret: every target works on a bare machine with Python 3.11; `make help` lists them.
+SHELL := bash
+.SHELLFLAGS := -o pipefail -c
 PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
@@ -10,7 +12,7 @@ help:  ## this list
 $(STAMP): pyproject.toml constraints.txt
 	@command -v $(PYTHON) >/dev/null || { echo "error: $(PYTHON) not found; install Python 3.11 or say make PYTHON=..."; exit 2; }
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev,segment,serve,sweep,bench]'
+	$(BIN)/pip install --quiet --no-compile --constraint constraints.txt --editable '.[dev,segment,serve,sweep,bench]'
 	@touch $(STAMP)
 
 install: $(STAMP)  ## make .venv and install xlret with its development tools
@@ -30,7 +32,13 @@ test: $(STAMP)  ## lint, types and all fast tests (what CI runs)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/pytest -m 'not slow'
+	$(MAKE) --no-print-directory --jobs 2 --keep-going test-ray test-rest
+
+test-ray: $(STAMP)  ## the fast tests that start a Ray, which mostly wait
+	OMP_NUM_THREADS=1 $(BIN)/pytest -m 'ray and not slow' | sed -u 's/^/ray:  /'
+
+test-rest: $(STAMP)  ## the other fast tests
+	OMP_NUM_THREADS=1 $(BIN)/pytest -m 'not ray and not slow' | sed -u 's/^/rest: /'
 
 docs: $(STAMP)  ## the API reference, from the docstrings, in build/docs
 	$(BIN)/python -m pdoc --docformat google --output-directory build/docs xlret
@@ -46,5 +54,5 @@ lint: $(STAMP)  ## ruff and mypy, mending what can be mended
 bench: $(STAMP)  ## speed and memory, as ratios of one run
 	$(BIN)/python -m jobs.benchmark
 
-.PHONY: help install quickstart serve sweep test docs test-slow lint bench
+.PHONY: help install quickstart serve sweep test test-ray test-rest docs test-slow lint bench
 .DEFAULT_GOAL := help

@@ -151,6 +151,7 @@ def test_no_directory_at_all_is_one_line(monkeypatch: pytest.MonkeyPatch) -> Non
         session._temporary_directory()
 
 
+@pytest.mark.ray
 def test_a_ray_starts_with_a_long_temporary_directory_and_a_home_that_takes_no_file(tmp_path: Path) -> None:
     long = tmp_path / "a-long-name-for-a-temporary-directory" / "and-another-one-below-it"
     environment = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}

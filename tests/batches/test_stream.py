@@ -19,6 +19,8 @@ from xlret.model.settings import EncoderSettings, FreshEncoder
 from xlret.session import ray_session
 from xlret.switch.settings import SwitchSettings
 
+pytestmark = pytest.mark.ray
+
 
 @pytest.fixture(scope="module", autouse=True)
 def local_ray() -> Iterator[None]:

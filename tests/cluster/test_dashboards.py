@@ -78,6 +78,7 @@ def test_without_ray_nothing_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "ray" not in sys.modules
 
 
+@pytest.mark.ray
 @pytest.mark.slow
 def test_prometheus_finds_series_for_every_expression(tmp_path: Path, corpora: Path, encoder: Path) -> None:
     """Metrics of small works and of a gateway, set by the code that sets them, are read as cluster/prometheus.yaml says."""

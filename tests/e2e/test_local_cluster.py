@@ -17,7 +17,8 @@ from processes import Client
 
 from xlret.ports import free_port
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]  # a dozen jobs, each of which starts processes for seconds
+# a dozen jobs, each of which starts processes for seconds
+pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.timeout(1800)]
 ROOT = Path(__file__).parents[2]
 SCRIPTS = ROOT / "cluster" / "local"
 LONG_S = 300.0

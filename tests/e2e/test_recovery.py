@@ -14,6 +14,8 @@ import yaml
 
 from xlret.training.checkpoint import kept_checkpoints
 
+pytestmark = pytest.mark.ray
+
 ROOT = Path(__file__).parents[2]
 STEPS = 60
 

@@ -16,6 +16,8 @@ from sentence_transformers import CrossEncoder
 from xlret.model.reranker import Reranker
 from xlret.training.checkpoint import kept_checkpoints
 
+pytestmark = pytest.mark.ray
+
 ROOT = Path(__file__).parents[2]
 STEPS = 24
 FRESH = {"vocabulary": 400, "layers": 1, "hidden": 32, "heads": 2, "feed_forward": 64}

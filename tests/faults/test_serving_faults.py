@@ -16,7 +16,7 @@ from xlret.ports import free_port
 from xlret.serve.ray.start import fast_environment
 from xlret.serve.settings import ServeSettings
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.timeout(900)]
 SHARD = "ServeReplica:xlret:Shards0"
 """The title that Ray gives to the process of a shard replica."""
 

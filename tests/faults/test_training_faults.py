@@ -18,7 +18,7 @@ from safetensors.numpy import load_file
 
 from xlret.files import sha256_of
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.timeout(900)]
 STEPS = 200
 CHECKPOINT_EVERY = 20
 TIMED = ("pairs_per_second", "tokens_per_second", "data_wait_share", "peak_memory_mb", "seconds")

@@ -16,6 +16,8 @@ from xlret.search.calibration import Calibration
 from xlret.search.index import SearchIndex
 from xlret.session import ray_session
 
+pytestmark = pytest.mark.ray
+
 WORDS = {
     "de": ["Katze", "Hund", "Haus", "Berg"],
     "en": ["cat", "dog", "house", "mountain"],

@@ -23,7 +23,7 @@ from xlret.training.checkpoint import kept_checkpoints
 from xlret.training.run import TrainResult, train
 from xlret.training.settings import TrainJob
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.ray, pytest.mark.slow]
 BUCKET = as_url("s3://bucket/all")
 KILLED = """
 import sys, time

@@ -14,6 +14,8 @@ from xlret.sweep.search import search_of
 from xlret.sweep.seeds import run_configuration
 from xlret.sweep.tune import sweep_on_ray
 
+pytestmark = pytest.mark.ray
+
 
 def test_a_sweep_over_ray_has_the_results_of_one_in_process(
     tmp_path: Path, corpora: Path, lexicon: Path, encoder: Path

@@ -119,6 +119,7 @@ def test_the_model_says_how_it_was_made(result: TrainResult, corpora: Path) -> N
     assert str(result.run_directory.parent) not in (result.model / "training.json").read_text() + card.content
 
 
+@pytest.mark.ray
 def test_weights_and_reports_are_those_of_one_ray_worker(
     tmp_path: Path, corpora: Path, lexicon: Path, result: TrainResult, told: Told
 ) -> None:
@@ -249,7 +250,7 @@ assert torch.rand(1) == first and torch.get_num_threads() == 2 and not torch.are
 assert "ray" not in sys.modules
 """
     done = subprocess.run(
-        [sys.executable, "-c", script, str(tmp_path / "job.json")], capture_output=True, text=True, check=False, timeout=120
+        [sys.executable, "-c", script, str(tmp_path / "job.json")], capture_output=True, text=True, check=False, timeout=400
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout == ""

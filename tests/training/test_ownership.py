@@ -136,7 +136,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
         time.sleep(0.2)
 
 
-@pytest.mark.parametrize("workers", [0, pytest.param(1, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("workers", [0, pytest.param(1, marks=[pytest.mark.ray, pytest.mark.slow])])
 def test_a_real_disk_runs_full_under_training(small_disk: Path, tmp_path: Path, corpora: Path, workers: int) -> None:
     """One line, no try that must fail, the last checkpoint good; and on with space."""
     through = train(job(tmp_path / "through", corpora), show=None)

@@ -113,7 +113,8 @@ def test_the_start_of_a_run_that_never_began_is_not_kept(tmp_path: Path, corpora
     assert read_card(tmp_path / "run" / "start").max_query_tokens == 17
 
 
-@pytest.mark.parametrize("workers", [0, pytest.param(1, marks=pytest.mark.slow)])  # Ray Train must not try again
+# Ray Train must not try again
+@pytest.mark.parametrize("workers", [0, pytest.param(1, marks=[pytest.mark.ray, pytest.mark.slow])])
 def test_a_loss_that_is_no_number_ends_the_run_at_once_and_says_what_to_do(tmp_path: Path, corpora: Path, workers: int) -> None:
     shown: list[str] = []
     plan, optimiser = {"batch_size": 16}, {"learning_rate": 1e38, "warmup": 0.0}

@@ -36,7 +36,7 @@ from xlret.search.vectors.store import VectorStore, part_file, passages_of, vect
 from xlret.search.vectors.workers import encoded_parts
 from xlret.session import ray_session
 
-pytestmark = pytest.mark.timeout(1800)  # Ray on a very busy machine
+pytestmark = [pytest.mark.ray, pytest.mark.timeout(1800)]  # Ray on a very busy machine
 ONE = SETTINGS.model_copy(update={"encoders": 1})
 HERE = SETTINGS.model_copy(update={"encoders": 0})
 """Without Ray."""

@@ -29,6 +29,8 @@ from xlret.search.index import SearchIndex
 from xlret.search.query import SearchOptions
 from xlret.serve.settings import ServeSettings
 
+pytestmark = pytest.mark.ray
+
 GROUPS = 2
 IN_WORK = 16
 """Requests that the ingress takes on at a time."""

@@ -12,7 +12,7 @@ from processes import Service, service
 
 from xlret.serve.ray.processes import TOKEN, members
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.ray, pytest.mark.slow]
 
 
 @pytest.fixture(scope="module")

@@ -18,7 +18,7 @@ from processes import ADMIN_KEY, LONG, Client, Load, Service, alive, service
 from xlret.ports import free_port
 from xlret.serve.ray.keeper import STAND_IN_S
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.ray, pytest.mark.slow]
 ROOT = Path(__file__).resolve().parents[3]
 
 

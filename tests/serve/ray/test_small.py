@@ -21,6 +21,8 @@ from xlret.search.index import SearchIndex
 from xlret.search.query import SearchOptions
 from xlret.serve.ray.processes import TOKEN, members
 
+pytestmark = pytest.mark.ray
+
 
 @pytest.fixture(scope="module")
 def releases(tmp_path_factory: pytest.TempPathFactory, corpora: Path) -> Path:
