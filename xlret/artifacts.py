@@ -1,10 +1,11 @@
 """What directories with a manifest have in common: size and checksum of each file, one writer at a time, Arrow tables."""
 
 import fcntl
+import hashlib
 import os
 import shutil
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -31,6 +32,17 @@ class FileEntry(BaseModel):
 def entry_of(path: Path) -> FileEntry:
     """The entry of a file, which is read whole (about 1 s per GB)."""
     return FileEntry(size=path.stat().st_size, sha256=sha256_of(path))
+
+
+def digest_of_texts(*columns: Sequence[str]) -> str:
+    """Hex SHA-256 of columns of texts, each with its length, so that texts cut elsewhere have another."""
+    digest = hashlib.sha256()
+    for column in columns:
+        for text in column:
+            encoded = text.encode("utf-8", "surrogatepass")
+            digest.update(len(encoded).to_bytes(8, "little"))
+            digest.update(encoded)
+    return digest.hexdigest()
 
 
 def check_entry(

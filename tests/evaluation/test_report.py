@@ -13,11 +13,13 @@ from rich.console import Console
 
 from xlret.errors import DataError, UserError
 from xlret.evaluation.evaluate import Evaluation, evaluate
+from xlret.evaluation.mean_intervals import Intervals, mean_intervals
 from xlret.evaluation.report import (
     as_json,
     as_markdown,
     language_rows,
     matrix_rows,
+    number,
     print_comparison,
     print_differences,
     print_evaluation,
@@ -32,6 +34,11 @@ def found(made: Callable[..., Any]) -> Evaluation:
     return evaluate(*made(1, groups=20))
 
 
+@pytest.fixture
+def ends(made: Callable[..., Any], found: Evaluation) -> Intervals:
+    return mean_intervals(made(1, groups=20)[0], found, samples=50)
+
+
 def shown(write: Callable[[Console], None]) -> str:
     """What is printed on a terminal of 80 columns."""
     text = StringIO()
@@ -39,8 +46,8 @@ def shown(write: Callable[[Console], None]) -> str:
     return text.getvalue()
 
 
-def test_the_tables_fit_a_terminal_and_hold_every_language(found: Evaluation) -> None:
-    text = shown(lambda console: print_evaluation(found, held_out=["th"], console=console))
+def test_the_tables_fit_a_terminal_and_hold_every_language(found: Evaluation, ends: Intervals) -> None:
+    text = shown(lambda console: print_evaluation(found, held_out=["th"], intervals=ends, console=console))
     assert "…" not in text
     assert max(map(len, text.splitlines())) <= 80
     for lang in ("de", "en", "th*"):
@@ -48,6 +55,8 @@ def test_the_tables_fit_a_terminal_and_hold_every_language(found: Evaluation) ->
     assert f"{found.mo:.4f}"[1:] in text
     assert f"{found.matrix['de']['en']:.3f}"[1:] in text
     assert f"{found.rank_distance:.1f}" in text
+    assert re.search(rf"^95 % from .*{re.escape(number(ends['mul'].macro.low))}", text, re.M)
+    assert re.search(rf"^95 % to .*{re.escape(number(ends['mul'].micro.high))}", text, re.M)
 
 
 def test_a_comparison_has_a_row_an_encoder_and_the_held_out_languages_apart(found: Evaluation) -> None:

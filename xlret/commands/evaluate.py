@@ -66,7 +66,8 @@ what the table shows, mAP over exact rankings of all passages:
        small: no language is preferred
 
   macro, micro mean
-       over query languages; over all queries, as trec_eval has it
+       over query languages; over all queries, as trec_eval has it; below each
+       the ends of its 95 % interval (bootstrap over questions)
   languages in the pooled ranking
        same@10, cross@10: recall of relevant passages in the query's language,
        and in others; Comp@10: share of queries with every version of the
@@ -98,10 +99,11 @@ margin of cosines, its threshold tuned on dev (F1); xor-retrieve looks for answe
 in the first 2,000 and 5,000 tokens of what is retrieved (R@2kt, R@5kt);
 mmarco-rerank ranks, by an encoder or a reranker alone, what BM25 has found.
 
-what --out gets: evaluation.json (all numbers, settings, versions, time),
-report.html (with the matrix as a heat map), queries.csv (what --compare
-reads), rankings.jsonl (some queries with what was found), qrels.trec and run.trec (the best --run-depth passages of each query,
-for trec_eval).
+what --out gets: evaluation.json (all numbers, settings, fingerprints, versions,
+time), evaluation.md, .csv (every mean with its interval) and .tex, report.html
+(with the matrix as a heat map), queries.csv (what --compare reads),
+rankings.jsonl (some queries with what was found), qrels.trec and run.trec (the
+best --run-depth passages of each query, for trec_eval).
 """
 app: App = new_app("evaluate", "Measure an encoder within, across and over all languages.", EPILOGUE)
 

@@ -134,10 +134,15 @@ class RankCorrelation:
         self._sum_P[descending(score_P)] += self._ranks_P
         self._rankings += 1
 
+    def values(self) -> FloatArray:
+        """The mean correlation of each question with two rankings or more; call it after the last one."""
+        self._close()
+        return np.array(self._means)
+
     def mean(self) -> float:
         """MRC of all questions with two rankings or more; NaN if there is none."""
-        self._close()
-        return float(np.mean(self._means)) if self._means else float("nan")
+        means_G = self.values()
+        return float(means_G.mean()) if len(means_G) else float("nan")
 
     def _close(self) -> None:
         size, rankings = len(self._sum_P), self._rankings

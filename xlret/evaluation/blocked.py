@@ -115,7 +115,7 @@ def retrieve_blocks(
         np.full(len(queries_QD), passages.count, np.int64),
         np.concatenate([np.zeros((0, depth), np.int64), *(top for top, _ in tops)]),
         np.concatenate([np.zeros((0, depth), np.float32), *(scores for _, scores in tops)]),
-        float("nan"),
+        np.empty(0),
     )
 
 

@@ -12,7 +12,7 @@ from scipy.stats import ttest_rel  # type: ignore[import-untyped]
 from xlret.data.read import read_records
 from xlret.data.rows import ReadingReport
 from xlret.errors import DataError, UserError
-from xlret.evaluation.significance import holm, randomisation_test
+from xlret.evaluation.significance import drawn_counts, holm, randomisation_test
 from xlret.keys import generator
 from xlret.shapes import FloatArray
 
@@ -230,9 +230,7 @@ def _drawn_means(values_RN: FloatArray, owner_R: FloatArray, seed: int, samples:
     parts = []
     size = max(1, _AT_ONCE // n_units)
     for start in range(0, samples, size):
-        rows = min(size, samples - start)
-        units_BN = rng.integers(0, n_units, (rows, n_units)) + n_units * np.arange(rows)[:, None]
-        counts_BN = np.bincount(units_BN.ravel(), minlength=rows * n_units).reshape(rows, n_units)
+        counts_BN = drawn_counts(rng, min(size, samples - start), n_units)
         parts.append(values_RN @ counts_BN.T / n_units)
     means_RB = np.concatenate(parts, axis=1)
     drawn = []

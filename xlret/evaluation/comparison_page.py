@@ -6,12 +6,14 @@ from math import nan
 from pathlib import Path
 from typing import Any
 
+from xlret.charts import Chart
 from xlret.evaluation.comparison import Comparison, System
 from xlret.evaluation.comparison_table import explanation, pair_rows, system_rows
 from xlret.evaluation.evaluate import Matrix
-from xlret.evaluation.language_charts import language_charts
+from xlret.evaluation.language_charts import SHARES_TITLE, language_charts, share_chart
 from xlret.evaluation.report_html import heat_map
 from xlret.evaluation.shown_rankings import RANKINGS, read_rankings, side_by_side
+from xlret.evaluation.summary import configuration
 from xlret.pages import render
 
 
@@ -37,9 +39,9 @@ def comparison_page(title: str, comparison: Comparison, systems: Sequence[System
             for name, about in summaries.items()
             for each in about.get("sets", [])
         ],
-        charts=language_charts(systems, comparison.measures),
+        charts=[*language_charts(systems, comparison.measures), *_share_charts(summaries)],
         queries=side_by_side({name: read_rankings(run / RANKINGS) for name, run in runs.items()}, systems),
-        configurations={name: _configuration(about) for name, about in summaries.items()},
+        configurations={name: configuration(about) for name, about in summaries.items()},
     )
 
 
@@ -59,7 +61,18 @@ def _matrix(numbers: Mapping[str, Mapping[str, float | None]]) -> Matrix:
     return {asked: {lang: nan if value is None else value for lang, value in row.items()} for asked, row in numbers.items()}
 
 
-def _configuration(summary: Mapping[str, Any]) -> str:
-    names = ("encoder", "benchmark", "settings", "encoder_files", "debias", "balance", "index", "versions", "hardware")
-    shown = {name: summary[name] for name in names if summary.get(name) is not None}
-    return json.dumps(shown, ensure_ascii=False, indent=1)
+def _share_charts(summaries: Mapping[str, Mapping[str, Any]]) -> list[Chart]:
+    """A chart of each set of which every system has the shares."""
+    by_set: dict[str, dict[str, Mapping[str, Mapping[str, float]]]] = {}
+    for system, about in summaries.items():
+        for each in about.get("sets", []):
+            if each.get("shares"):
+                by_set.setdefault(each["name"], {})[system] = each["shares"]
+    charts = []
+    for name, of_systems in by_set.items():
+        if len(of_systems) == len(summaries):
+            common = next(iter(of_systems.values()))
+            lists = {system: shares["top"] for system, shares in of_systems.items()}
+            lists |= {"pool": common["pool"], "relevant": common["relevant"]}
+            charts.append(share_chart(f"{SHARES_TITLE}: {name}", lists))
+    return charts

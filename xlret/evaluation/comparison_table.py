@@ -108,7 +108,7 @@ def latex(comparison: Comparison) -> str:
         r"\begin{table}",
         r"\begin{tabular}{ll" + "r" * len(comparison.measures) + "}",
         r"\toprule",
-        " & ".join(["", "system", *map(_tex, comparison.measures)]) + r" \\",
+        " & ".join(["", "system", *map(tex, comparison.measures)]) + r" \\",
         r"\midrule",
     ]
     for system in comparison.systems:
@@ -117,8 +117,8 @@ def latex(comparison: Comparison) -> str:
             mean, beaten = _mean(comparison, system, measure), marks(comparison, system, measure).replace(" ", "")
             mark = f"$^{{{beaten}}}$" if beaten else ""
             cells.append(f"{number(mean.mean)}{mark} {{\\scriptsize [{number(mean.low)}, {number(mean.high)}]}}")
-        lines.append(" & ".join([f"$^{{{known[system]}}}$", _tex(system), *cells]) + r" \\")
-    caption = _tex(" ".join(explanation(comparison)).replace("Beats:", "Letters name the systems that a system beats:"))
+        lines.append(" & ".join([f"$^{{{known[system]}}}$", tex(system), *cells]) + r" \\")
+    caption = tex(" ".join(explanation(comparison)).replace("Beats:", "Letters name the systems that a system beats:"))
     return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", rf"\caption{{{caption}}}", r"\end{table}"]) + "\n"
 
 
@@ -138,5 +138,6 @@ def _counted(comparison: Comparison) -> str:
     return ", ".join(f"{count:,} questions ({measure})" for measure, count in comparison.units.items())
 
 
-def _tex(text: str) -> str:
+def tex(text: str) -> str:
+    """Text with the signs that LaTeX takes for its own written out."""
     return "".join(_TEX.get(sign, sign) for sign in text)

@@ -16,7 +16,7 @@ from xlret.evaluation.candidates import among_candidates
 from xlret.evaluation.metrics import mean
 from xlret.evaluation.mining import MiningScores
 from xlret.evaluation.named_measures import POOLED, Hits, NamedMeasure, library_values
-from xlret.evaluation.pool_measures import SHARES, pool_measures, share_distances
+from xlret.evaluation.pool_measures import SHARES, language_shares, pool_measures, share_distances
 from xlret.evaluation.retrieve import Reorder, Retrieved, retrieve
 from xlret.evaluation.sets import Judgements, RetrievalSet
 from xlret.shapes import FloatArray, FloatMatrix, IntArray
@@ -55,6 +55,8 @@ class Evaluation:
     """The same of rank distance and PEER too, as means over all questions of all languages: trec_eval's `all`."""
     pool: Mapping[str, float]
     """Macro means of what `pool_measures` says of languages in the pooled ranking; empty for passages in one language."""
+    shares: Mapping[str, Mapping[str, float]]
+    """Of each passage language among the first ten, in the pool and among the relevant, see `language_shares`."""
     matrix: Matrix
     """mAP of queries in one language over passages of one language alone."""
     matrices: Mapping[str, Matrix]
@@ -85,6 +87,8 @@ class Evaluation:
     """Of a set whose translations are mined; no mean over queries, so that queries.csv and comparisons do not have it."""
     values_Q: Mapping[str, FloatArray] = field(repr=False)
     """Every number of `micro_means` for each query, in the order of the set."""
+    ap_QL: FloatArray = field(repr=False)
+    """AP of each query over the passages of each language alone: Mo, Cr and `matrix` are means of these."""
     retrieved: Retrieved = field(repr=False)
     """Ranks of all relevant passages and, where asked for, the best passages of each query."""
 
@@ -209,10 +213,8 @@ def evaluation_of(retrieval_set: RetrievalSet, retrieved: Retrieved, measures: S
     is_own_retrieved_N = retrieved.is_retrieved_N if retrieved.is_own_retrieved_N is None else retrieved.is_own_retrieved_N
     own_rank_N = _ranks(retrieved.own_rank_N, is_own_retrieved_N)
     own_hits = Hits(retrieved.query_N * len(langs) + lang_N, own_rank_N, grade_N, cells)
-    matrices = {
-        name: _means_by_language(_zero_where(judged_cells, metric(own_hits)).reshape(n_queries, -1), query_lang_Q, len(langs))
-        for name, metric in of_hits.items()
-    }
+    of_cells = {name: _zero_where(judged_cells, metric(own_hits)).reshape(n_queries, -1) for name, metric in of_hits.items()}
+    matrices = {name: _means_by_language(value_QL, query_lang_Q, len(langs)) for name, value_QL in of_cells.items()}
     matrix = matrices["mul"]
     off_diagonal = np.where(np.eye(len(langs), dtype=np.bool_), np.nan, matrix)
     by_language = {
@@ -240,10 +242,11 @@ def evaluation_of(retrieval_set: RetrievalSet, retrieved: Retrieved, measures: S
         micro=mean(values["mul"]),
         rank_distance=macro["rank_distance"],
         peer=macro["peer"],
-        rank_correlation=retrieved.rank_correlation,
+        rank_correlation=mean(retrieved.correlation_G),
         pooled={name: macro[name] for name in pooled_names},
         micro_means={name: mean(value_Q) for name, value_Q in values.items()},
         pool={name: macro[name] for name in (*of_pool, *(SHARES if of_pool else ()))},
+        shares=language_shares(placed, lang_N, passage_lang_P, retrieved.top_QK, langs),
         matrix=_as_matrix(matrix, langs),
         matrices={"map" if name == "mul" else name: _as_matrix(numbers, langs) for name, numbers in matrices.items()},
         by_language=by_language,
@@ -260,6 +263,7 @@ def evaluation_of(retrieval_set: RetrievalSet, retrieved: Retrieved, measures: S
         measures=(*of_answers, *(measure.name for measure in measures)),
         mining=None,
         values_Q=values,
+        ap_QL=of_cells["mul"],
         retrieved=retrieved,
     )
 

@@ -8,12 +8,11 @@ import numpy as np
 
 from xlret.errors import UserError
 from xlret.evaluation.comparison import System, column_of, read_system
-from xlret.keys import generator
+from xlret.evaluation.mean_intervals import macro_interval
 from xlret.model.card_facts import MetricInterval, SetResult
-from xlret.shapes import FloatArray, IntArray
+from xlret.shapes import IntArray
 
 _METRICS = ("mul", "ndcg@10", "mrr@10", "recall@1", "recall@10", "recall@100", "rank_distance")
-_NUMBERS_AT_ONCE = 1 << 22
 
 
 def read_results(directory: Path) -> list[SetResult]:
@@ -68,46 +67,6 @@ def _metrics(system: System, set_name: str, names: tuple[str, ...]) -> tuple[Met
         if not np.isnan(values_Q).all():
             intervals.append(MetricInterval(name, *macro_interval(values_Q, lang_Q, group_Q)))
     return tuple(intervals)
-
-
-def macro_interval(
-    values_Q: FloatArray, lang_Q: IntArray, group_Q: IntArray, *, seed: int = 0, samples: int = 2000
-) -> tuple[float, float, float]:
-    """Mean over query languages of the means over their queries, and its 95 % percentile bootstrap interval.
-
-    Questions are drawn with replacement, each with all its languages, since a question in several languages is not several
-    independent questions.
-
-    Args:
-        values_Q: a value for each query, NaN where it has none (left out).
-        lang_Q, group_Q: language and question of each query, numbered from 0.
-        seed: of the draws.
-        samples: how many draws.
-    """
-    known_Q = ~np.isnan(values_Q)
-    shape = (int(group_Q.max()) + 1, int(lang_Q.max()) + 1)
-    sum_GL, count_GL = np.zeros(shape), np.zeros(shape)
-    np.add.at(sum_GL, (group_Q[known_Q], lang_Q[known_Q]), values_Q[known_Q])
-    np.add.at(count_GL, (group_Q[known_Q], lang_Q[known_Q]), 1.0)
-    has_value_G = count_GL.any(axis=1)
-    sum_GL, count_GL = sum_GL[has_value_G], count_GL[has_value_G]
-    groups, drawn = len(sum_GL), generator(seed, "interval")
-    at_once = max(1, _NUMBERS_AT_ONCE // groups)
-    means = []
-    for start in range(0, samples, at_once):
-        rows = min(at_once, samples - start)
-        times_SG = drawn.multinomial(groups, np.full(groups, 1 / groups), size=rows).astype(np.float64)
-        means.append(_macro(times_SG @ sum_GL, times_SG @ count_GL))
-    low, high = np.percentile(np.concatenate(means), [2.5, 97.5])
-    return float(_macro(sum_GL.sum(axis=0)[None], count_GL.sum(axis=0)[None])[0]), float(low), float(high)
-
-
-def _macro(sum_SL: FloatArray, count_SL: FloatArray) -> FloatArray:
-    """Means over the languages that have queries (a draw may lack one), [S]."""
-    present_SL = count_SL > 0
-    mean_SL = np.divide(sum_SL, count_SL, out=np.zeros_like(sum_SL), where=present_SL)
-    means: FloatArray = mean_SL.sum(axis=1) / present_SL.sum(axis=1)
-    return means
 
 
 def _numbers(names: list[str]) -> IntArray:

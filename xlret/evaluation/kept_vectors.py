@@ -16,6 +16,7 @@ from typing import Literal
 import numpy as np
 from safetensors.numpy import load_file, save, save_file
 
+from xlret.artifacts import digest_of_texts
 from xlret.errors import UserError
 from xlret.evaluation.sets import RetrievalSet
 from xlret.files import flush, local
@@ -140,7 +141,7 @@ class KeptVectors:
 
     def queries(self, retrieval_set: RetrievalSet) -> FloatMatrix:
         """A vector for each query, [Q, D], encoded where they are not there yet."""
-        path = self._of_set(retrieval_set) / f"queries-{_digits_of(retrieval_set.query_texts)}.safetensors"
+        path = self._of_set(retrieval_set) / f"queries-{digest_of_texts(retrieval_set.query_texts)[:16]}.safetensors"
         if not path.exists():
             path.parent.mkdir(parents=True, exist_ok=True)
             vectors_QD = self._encoder.encode(
@@ -164,7 +165,7 @@ class KeptVectors:
         return vectors
 
     def _of_set(self, retrieval_set: RetrievalSet) -> Path:
-        texts = _digits_of(retrieval_set.passage_ids, retrieval_set.passage_langs, retrieval_set.passage_texts)
+        texts = digest_of_texts(retrieval_set.passage_ids, retrieval_set.passage_langs, retrieval_set.passage_texts)[:16]
         return self.directory / f"{retrieval_set.name.replace('/', '-')}-{texts}"
 
 
@@ -177,16 +178,6 @@ def _move(directory: Path, target: Path) -> None:
     else:
         os.rename(directory, target)
         flush(target.parent)
-
-
-def _digits_of(*columns: Sequence[str]) -> str:
-    digest = hashlib.sha256()
-    for column in columns:
-        for text in column:
-            encoded = text.encode("utf-8", "surrogatepass")
-            digest.update(len(encoded).to_bytes(8, "little"))
-            digest.update(encoded)
-    return digest.hexdigest()[:16]
 
 
 def _digits(content: bytes) -> str:

@@ -1,7 +1,7 @@
 """A measure of systems by the language of the query, with intervals, as charts for pages."""
 
-from collections.abc import Iterable, Sequence
-from math import nan, sqrt
+from collections.abc import Iterable, Mapping, Sequence
+from math import isnan, nan, sqrt
 
 import numpy as np
 
@@ -12,6 +12,7 @@ from xlret.evaluation.sets import RetrievalSet
 
 LANGUAGE_MEASURES = ("tlr@10", "recall_same@10", "recall_cross@10", "rank_distance")
 """What is drawn for each language besides the measures that are compared, where it was measured."""
+SHARES_TITLE = "Languages among the first ten of all queries, in the pool, and among the relevant passages"
 _TITLES = {
     "tlr@10": "Share of the query's language among the first ten over its share of the pool (1: as often as in the pool)",
     "recall_same@10": "Recall@10 of passages in the query's language",
@@ -41,6 +42,26 @@ def language_charts(systems: Sequence[System], measures: Iterable[str]) -> list[
     """
     names = dict.fromkeys((*measures, *LANGUAGE_MEASURES))
     return [drawn for measure in names if (drawn := _by_language(systems, measure)) is not None]
+
+
+def share_chart(title: str, shares: Mapping[str, Mapping[str, float]]) -> Chart:
+    """The shares of passage languages in several lists, side by side.
+
+    Args:
+        title: of the chart.
+        shares: list -> language -> share.
+    """
+    langs = sorted({lang for by_language in shares.values() for lang in by_language})
+    series = {}
+    for number, (name, by_language) in enumerate(shares.items()):
+        offset = (number - (len(shares) - 1) / 2) * 0.6 / len(shares)
+        values = [(position, lang, by_language.get(lang, nan)) for position, lang in enumerate(langs)]
+        series[name] = [
+            Sample(position + offset, value, value, value, f"{name}, {lang}: {value:.3f}")
+            for position, lang, value in values
+            if not isnan(value)
+        ]
+    return chart(title, "passages in", "", series, categories=langs, joined=False)
 
 
 def _by_language(systems: Sequence[System], measure: str) -> Chart | None:

@@ -5,7 +5,7 @@ They answer different questions: does a passage suffer because its language is n
 `to_pool`, `to_relevant`). Rank distance, PEER and MRC are in `bias`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
 import numpy as np
@@ -105,6 +105,24 @@ def share_distances(
         return dict.fromkeys(SHARES, float("nan"))
     others = (_shares(passage_lang_P, size), _shares(lang_N[is_relevant], size))
     return {name: float(np.abs(shown_L - other_L).sum() / 2) for name, other_L in zip(SHARES, others, strict=True)}
+
+
+def language_shares(
+    hits: Hits, lang_N: IntArray, passage_lang_P: IntArray, top_QK: IntArray, languages: Sequence[str]
+) -> Mapping[str, Mapping[str, float]]:
+    """The share of each passage language: among the first k of all queries together (`top`), in the pool (`pool`), and among
+    the relevant passages of all queries (`relevant`). Empty for one language, or without a list.
+
+    Args:
+        hits, lang_N, passage_lang_P, top_QK: as for `pool_measures`.
+        languages: by their numbers.
+    """
+    if len(np.unique(passage_lang_P)) < 2 or not top_QK.shape[1]:
+        return {}
+    top_N = top_QK[:, :TOP].ravel()
+    parts = {"top": passage_lang_P[top_N[top_N >= 0]], "pool": passage_lang_P, "relevant": lang_N[hits.grade_N >= 1]}
+    shares = {name: _shares(part_N, len(languages)) for name, part_N in parts.items()}
+    return {name: dict(zip(languages, share_L.tolist(), strict=True)) for name, share_L in shares.items()}
 
 
 def _only(hits: Hits, kept_N: NDArray[np.bool_]) -> Hits:

@@ -1,6 +1,6 @@
 """Evaluations for people and programs: tables in the terminal, JSON, Markdown."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from math import isnan, nan
 from typing import Any
 
@@ -10,6 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from xlret.evaluation.evaluate import Evaluation, Matrix
+from xlret.evaluation.mean_intervals import Interval, Intervals, MeanIntervals
 from xlret.evaluation.pool_measures import POOL_MEASURES, SHARES
 from xlret.evaluation.significance import Difference
 
@@ -48,7 +49,7 @@ def as_json(evaluation: Evaluation) -> dict[str, Any]:
             "caution",
             "read_from",
         ),
-        *("mo", "cr", "mul", "micro", "rank_distance", "peer", "pooled", "pool", "by_language", "matrix", "matrices"),
+        *("mo", "cr", "mul", "micro", "rank_distance", "peer", "pooled", "pool", "shares", "by_language", "matrix", "matrices"),
     )
     values = {name: getattr(evaluation, name) for name in names}
     values["mrc"] = evaluation.rank_correlation
@@ -79,7 +80,13 @@ def without_nan(value: Any) -> Any:
     return None if isinstance(value, float) and isnan(value) else value
 
 
-def print_evaluation(evaluation: Evaluation, *, held_out: Sequence[str] = (), console: Console | None = None) -> None:
+def print_evaluation(
+    evaluation: Evaluation,
+    *,
+    held_out: Sequence[str] = (),
+    intervals: Intervals | None = None,
+    console: Console | None = None,
+) -> None:
     """Prints the headline, a row a query language and the matrix of all language pairs. Held-out languages have a star."""
     console = console or Console()
     console.print(
@@ -87,12 +94,12 @@ def print_evaluation(evaluation: Evaluation, *, held_out: Sequence[str] = (), co
         f"{len(evaluation.languages)} languages" + "".join(f"; {remark}" for remark in remarks(evaluation)),
         markup=False,
     )
-    print_rows(*language_rows(evaluation, held_out), None, console)
+    print_rows(*language_rows(evaluation, held_out, intervals), None, console)
     if evaluation.measures:
-        print_rows(*measure_rows(evaluation, held_out), "measures over the pooled corpus", console)
+        print_rows(*measure_rows(evaluation, held_out, intervals), "measures over the pooled corpus", console)
     if evaluation.pool:
-        print_rows(*pool_rows(evaluation, held_out), "languages in the pooled ranking", console)
-    bias = [f"{name} {value}" for name, value, _ in bias_rows(evaluation)[1][1:]]
+        print_rows(*pool_rows(evaluation, held_out, intervals), "languages in the pooled ranking", console)
+    bias = [f"{name} {value}" for name, value, _ in bias_rows(evaluation, intervals)[1][1:]]
     if bias:
         console.print(f"bias in the pooled corpus: {', '.join(bias)} (1 is fair)", markup=False)
     titles, rows = matrix_rows(evaluation, held_out)
@@ -163,8 +170,9 @@ def comparison_rows(evaluations: Mapping[str, Evaluation], *, held_out: Sequence
     return ["", *HEADLINE.values(), *([] if held_out else _POOLED.values())], rows
 
 
-def language_rows(evaluation: Evaluation, held_out: Sequence[str] = ()) -> Rows:
-    """A row a query language, their mean (macro), the mean over all queries (micro), and that of the held-out languages."""
+def language_rows(evaluation: Evaluation, held_out: Sequence[str] = (), intervals: Intervals | None = None) -> Rows:
+    """A row a query language, their mean (macro), the mean over all queries (micro), each with the ends of its 95 % interval
+    below it where they are given, and the mean of the held-out languages."""
     keys = [*HEADLINE, *_POOLED]
     rows = [
         [_starred(lang, held_out), f"{int(row['queries']):,}", *(number(row[key]) for key in keys)]
@@ -173,27 +181,31 @@ def language_rows(evaluation: Evaluation, held_out: Sequence[str] = ()) -> Rows:
     ]
     means = {key: getattr(evaluation, key) for key in HEADLINE} | dict(evaluation.pooled)
     rows.append(["macro mean", f"{evaluation.queries:,}", *(number(means[key]) for key in keys)])
+    rows += _ends(intervals, keys, lambda means: means.macro, 1)
     rows.append(["micro mean", f"{evaluation.queries:,}", *(number(evaluation.micro_means.get(key, nan)) for key in keys)])
+    rows += _ends(intervals, keys, lambda means: means.micro, 1)
     if any(lang in evaluation.languages for lang in held_out):
         starred = evaluation.means_over(held_out)
         rows.append(["* held out", "", *(number(starred.get(key, nan)) for key in keys)])
     return ["queries in", "n", *HEADLINE.values(), *_POOLED.values()], rows
 
 
-def measure_rows(evaluation: Evaluation, held_out: Sequence[str] = ()) -> Rows:
-    """The named measures: a row a query language, then the means over languages and over all queries."""
+def measure_rows(evaluation: Evaluation, held_out: Sequence[str] = (), intervals: Intervals | None = None) -> Rows:
+    """The named measures: a row a query language, then the means over languages and over all queries, with their intervals."""
     rows = [
         [_starred(lang, held_out), *(number(row[name]) for name in evaluation.measures)]
         for lang, row in evaluation.by_language.items()
         if row["queries"]
     ]
     rows.append(["macro mean", *(number(evaluation.pooled[name]) for name in evaluation.measures)])
+    rows += _ends(intervals, evaluation.measures, lambda means: means.macro)
     rows.append(["micro mean", *(number(evaluation.micro_means[name]) for name in evaluation.measures)])
+    rows += _ends(intervals, evaluation.measures, lambda means: means.micro)
     return ["queries in", *evaluation.measures], rows
 
 
-def pool_rows(evaluation: Evaluation, held_out: Sequence[str] = ()) -> Rows:
-    """What the pooled ranking makes of languages: a row a query language, then their mean."""
+def pool_rows(evaluation: Evaluation, held_out: Sequence[str] = (), intervals: Intervals | None = None) -> Rows:
+    """What the pooled ranking makes of languages: a row a query language, then their mean, with its interval."""
     columns = {name: title for name, title in (POOL_MEASURES | SHARES).items() if name in evaluation.pool}
     rows = [
         [_starred(lang, held_out), *(number(row[name], 3) for name in columns)]
@@ -201,17 +213,49 @@ def pool_rows(evaluation: Evaluation, held_out: Sequence[str] = ()) -> Rows:
         if row["queries"]
     ]
     rows.append(["macro mean", *(number(evaluation.pool[name], 3) for name in columns)])
+    rows += _ends(intervals, list(columns), lambda means: means.macro, digits=3)
     return ["queries in", *columns.values()], rows
 
 
-def bias_rows(evaluation: Evaluation) -> Rows:
+def bias_rows(evaluation: Evaluation, intervals: Intervals | None = None) -> Rows:
     """What the ranking of the pooled corpus makes of languages: of the passages, and of the questions."""
+
+    def shown(name: str, value: float) -> str:
+        if intervals is None or name not in intervals or isnan(value):
+            return number(value)
+        _, low, high = intervals[name].macro
+        return f"{number(value)} [{number(low)} to {number(high)}]"
+
     rows = [
-        ["rank distance", number(evaluation.rank_distance), "last minus first rank of a question's answers; small is fair"],
-        ["PEER", number(evaluation.peer), "chance of such ranks if no language is preferred; 1 is fair"],
-        ["MRC", number(evaluation.rank_correlation), "correlation of a question's rankings in two languages; 1 is fair"],
+        [
+            "rank distance",
+            shown("rank_distance", evaluation.rank_distance),
+            "last minus first rank of a question's answers; small is fair",
+        ],
+        ["PEER", shown("peer", evaluation.peer), "chance of such ranks if no language is preferred; 1 is fair"],
+        [
+            "MRC",
+            shown("mrc", evaluation.rank_correlation),
+            "correlation of a question's rankings in two languages; 1 is fair",
+        ],
     ]
     return ["", "", ""], [row for row in rows if row[1] != "-"]
+
+
+def intervals_json(intervals: Intervals) -> dict[str, Any]:
+    """Ends of 95 % intervals as JSON values: measure -> `macro`, `micro` and each query language -> [low, high] or null."""
+
+    def ends(interval: Interval) -> list[float] | None:
+        return None if isnan(interval.mean) else [interval.low, interval.high]
+
+    return {
+        name: {
+            "macro": ends(means.macro),
+            "micro": ends(means.micro),
+            "by_language": {lang: ends(interval) for lang, interval in means.by_language.items()},
+        }
+        for name, means in intervals.items()
+    }
 
 
 def matrix_rows(evaluation: Evaluation, held_out: Sequence[str] = ()) -> Rows:
@@ -265,6 +309,23 @@ def print_rows(titles: Sequence[str], rows: Sequence[Sequence[str]], title: str 
     if title is not None:
         console.print(f"\n[bold]{escape(title)}[/bold]")
     console.print(table)
+
+
+def _ends(
+    intervals: Intervals | None,
+    keys: Sequence[str],
+    mean_of: Callable[[MeanIntervals], Interval],
+    empty: int = 0,
+    digits: int = 4,
+) -> list[list[str]]:
+    """The lower and the upper ends of a mean's intervals as two rows, after so many empty cells; none where none are given."""
+    if intervals is None:
+        return []
+    known = [mean_of(intervals[key]) if key in intervals else Interval(nan, nan, nan) for key in keys]
+    return [
+        ["95 % from", *[""] * empty, *(number(interval.low, digits) for interval in known)],
+        ["95 % to", *[""] * empty, *(number(interval.high, digits) for interval in known)],
+    ]
 
 
 def _starred(lang: str, held_out: Sequence[str]) -> str:

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 from xlret.charts import Chart
 from xlret.evaluation.evaluate import Evaluation, Matrix
+from xlret.evaluation.mean_intervals import Intervals
 from xlret.evaluation.report import Rows, bias_rows, language_rows, measure_rows, paired_languages, pool_rows, remarks
 from xlret.pages import render
 
@@ -15,6 +16,7 @@ def page(
     evaluations: Sequence[Evaluation],
     *,
     held_out: Sequence[str] = (),
+    intervals: Sequence[Intervals] | None = None,
     settings: str = "",
     comparison: Rows | None = None,
     charts: Sequence[Chart] = (),
@@ -26,22 +28,24 @@ def page(
         title: heading.
         evaluations: one for each set.
         held_out: languages that are marked with a star.
+        intervals: of the means of each set.
         settings: what was run, as text.
         comparison: titles and cells of paired tests against another evaluation.
         charts: of languages, see `language_charts`.
         queries: with their rankings, see `side_by_side`.
     """
+    given: Sequence[Intervals | None] = intervals or [None] * len(evaluations)
     sets = [
         {
             "evaluation": evaluation,
             "remarks": remarks(evaluation),
-            "language_rows": language_rows(evaluation, held_out),
-            "measure_rows": measure_rows(evaluation, held_out) if evaluation.measures else None,
-            "pool_rows": pool_rows(evaluation, held_out) if evaluation.pool else None,
-            "bias_rows": bias_rows(evaluation),
+            "language_rows": language_rows(evaluation, held_out, ends),
+            "measure_rows": measure_rows(evaluation, held_out, ends) if evaluation.measures else None,
+            "pool_rows": pool_rows(evaluation, held_out, ends) if evaluation.pool else None,
+            "bias_rows": bias_rows(evaluation, ends),
             "heat_maps": {name: heat_map(matrix) for name, matrix in evaluation.matrices.items()},
         }
-        for evaluation in evaluations
+        for evaluation, ends in zip(evaluations, given, strict=True)
     ]
     shown = {"sets": sets, "comparison": comparison, "settings": settings, "charts": charts, "queries": queries}
     return render("evaluation/report.html", title=title, **shown)

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xlret.evaluation.bias import RankCorrelation
-from xlret.shapes import FloatMatrix, IntArray
+from xlret.shapes import FloatArray, FloatMatrix, IntArray
 
 _BLOCK_SCORES = 1 << 22
 """Scores held at once (16 MB of float32, and as much again sorted): small enough to stay near the processor."""
@@ -50,8 +50,8 @@ class Retrieved:
     top_QK: IntArray
     """The best K passages of each query, best first; -1 behind the end of a ranking. K = 0 unless asked for."""
     top_scores_QK: FloatMatrix
-    rank_correlation: float
-    """MRC, see `retrieve`; NaN where it was not asked for."""
+    correlation_G: FloatArray
+    """How alike the rankings of a question in its languages are, see `RankCorrelation`; empty where it was not asked for."""
     is_own_retrieved_N: NDArray[np.bool_] | None = None
     """Whether the ranking of its language has it, where that is a list of its own; None: as `is_retrieved_N`."""
 
@@ -112,7 +112,7 @@ def retrieve(
         np.full(len(queries_QD), len(passages_PD), np.int64),
         np.zeros((len(queries_QD), depth), np.int64),
         np.zeros((len(queries_QD), depth), np.float32),
-        float("nan"),
+        np.empty(0),
     )
     correlation = RankCorrelation(len(passages_PD))
     order_Q = np.argsort(np.asarray(groups, dtype=np.str_), kind="stable") if groups else np.arange(len(queries_QD))
@@ -135,7 +135,7 @@ def retrieve(
             result.top_QK[row] = np.where(result.top_scores_QK[row] != NOT_RETRIEVED, top_K, -1)
         for row, scores_P in zip(rows, scores_BP if groups else (), strict=False):
             correlation.add(groups[row], scores_P[pool.column_of])
-    return replace(result, rank_correlation=correlation.mean())
+    return replace(result, correlation_G=correlation.values())
 
 
 def passage_of_columns(langs: Sequence[str], columns: Mapping[str, slice]) -> NDArray[np.int64]:

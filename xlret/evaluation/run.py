@@ -8,7 +8,6 @@ from typing import Any
 import torch
 from rich.console import Console
 
-from xlret.config import as_yaml
 from xlret.data.corpus import ParallelCorpus
 from xlret.errors import UserError
 from xlret.evaluation import report
@@ -16,13 +15,14 @@ from xlret.evaluation.balance_effect import effect_rows
 from xlret.evaluation.benchmarks import benchmark
 from xlret.evaluation.benchmarks.custom import custom_set, is_collection, pairs_alone
 from xlret.evaluation.evaluate import Evaluation
+from xlret.evaluation.mean_intervals import Intervals, mean_intervals
 from xlret.evaluation.measure import KnownVectors, Measured, Method, PreparedSet, measure, rankings_given
 from xlret.evaluation.pools import as_pools
 from xlret.evaluation.save import read_scores, scores_of, write_evaluation
 from xlret.evaluation.sets import RetrievalSet, from_corpus
 from xlret.evaluation.settings import EvaluateSettings
 from xlret.evaluation.significance import Difference, QueryScore, compare
-from xlret.evaluation.summary import summary, vector_files
+from xlret.evaluation.summary import configuration, summary, vector_files
 from xlret.evaluation.switched_queries import query_switcher, with_switched_queries
 from xlret.evaluation.translate_test import translated
 from xlret.files import expand_path, local
@@ -82,12 +82,13 @@ def evaluate_encoder(
     model = None if encoder is None else Encoder.load(encoder, device=_device(), **settings.overrides())
     name = " + ".join(str(part) for part in (encoder, settings.baseline, settings.run) if part is not None)
     name = name or str(settings.reranker)
-    measured = []
+    measured, intervals = [], []
     known: KnownVectors | None = None if settings.pool in (None, "pooled") else {}  # parts share texts
     for retrieval_set, rankings in prepared:
         measured.append(measure(model, retrieval_set, method, known, rankings))
-        _print_measured(measured[-1], settings, console)
-    values = summary(name, settings, measured)
+        intervals.append(mean_intervals(measured[-1].retrieval_set, measured[-1].evaluation))
+        _print_measured(measured[-1], intervals[-1], settings, console)
+    values = summary(name, settings, measured, intervals)
     differences, incomparable = _differences(measured, earlier)
     if differences is not None:
         report.print_differences(differences, console=console)
@@ -99,8 +100,9 @@ def evaluate_encoder(
             [(result.retrieval_set, result.evaluation) for result in measured],
             values,
             title=f"{name} on {settings.benchmark or settings.corpus}",
-            settings=f"encoder: {name}\n{as_yaml(settings)}",
+            settings=configuration(values),
             held_out=settings.held_out,
+            intervals=intervals,
             differences=differences,
             run_depth=settings.run_depth,
             replace=replace,
@@ -211,8 +213,8 @@ def _differences(
         return None, error
 
 
-def _print_measured(measured: Measured, settings: EvaluateSettings, console: Console) -> None:
-    report.print_evaluation(measured.evaluation, held_out=settings.held_out, console=console)
+def _print_measured(measured: Measured, intervals: Intervals, settings: EvaluateSettings, console: Console) -> None:
+    report.print_evaluation(measured.evaluation, held_out=settings.held_out, intervals=intervals, console=console)
     if measured.rankings:
         title = f"the best {settings.rerank_depth} passages of each query before and after reranking"
         if (settings.baseline is not None or settings.run is not None) and settings.reranker is None:

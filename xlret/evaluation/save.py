@@ -1,4 +1,4 @@
-"""An evaluation's directory: evaluation.json, report.html, queries.csv, rankings.jsonl, qrels.trec and run.trec."""
+"""An evaluation's directory: evaluation.json, its tables and page, queries.csv, rankings.jsonl, qrels.trec and run.trec."""
 
 import csv
 from collections.abc import Mapping, Sequence
@@ -8,8 +8,10 @@ from typing import Any
 from xlret.data.read import read_records
 from xlret.data.rows import ReadingReport
 from xlret.errors import DataError, UserError
+from xlret.evaluation import evaluation_table
 from xlret.evaluation.evaluate import Evaluation
-from xlret.evaluation.language_charts import language_charts, system_of
+from xlret.evaluation.language_charts import SHARES_TITLE, language_charts, share_chart, system_of
+from xlret.evaluation.mean_intervals import Intervals, mean_intervals
 from xlret.evaluation.report import difference_rows, without_nan
 from xlret.evaluation.report_html import page
 from xlret.evaluation.sets import RetrievalSet
@@ -31,6 +33,7 @@ def write_evaluation(
     title: str,
     settings: str,
     held_out: Sequence[str] = (),
+    intervals: Sequence[Intervals] | None = None,
     differences: Sequence[Difference] | None = None,
     run_depth: int = 1000,
     replace: bool = False,
@@ -43,6 +46,7 @@ def write_evaluation(
             `SET.run.trec`, since TREC files know one collection.
         summary: evaluation.json; NaN becomes null.
         title, settings, held_out, differences: see `report_html.page`.
+        intervals: of the means of each set; made here where they are not given.
         run_depth: passages of each query in the run; 0 writes no run. Each evaluation must have been made as deep.
         replace: whether an existing directory gives way.
 
@@ -50,6 +54,7 @@ def write_evaluation(
         UserError: `out` exists and `replace` is false, or the disk is full or not writable.
     """
     rows = None if differences is None else difference_rows(differences)
+    intervals = [mean_intervals(*pair) for pair in done] if intervals is None else intervals
     with directory_beside(out, replace=replace) as fresh:
         write_json(fresh / "evaluation.json", without_nan(dict(summary)))
         evaluations = [evaluation for _, evaluation in done]
@@ -59,12 +64,20 @@ def write_evaluation(
             title,
             evaluations,
             held_out=held_out,
+            intervals=intervals,
             settings=settings,
             comparison=rows,
-            charts=language_charts([system], ("mul", *dict.fromkeys(name for each in evaluations for name in each.measures))),
+            charts=[
+                *language_charts([system], ("mul", *dict.fromkeys(name for each in evaluations for name in each.measures))),
+                *(share_chart(f"{SHARES_TITLE}: {each.name}", _shown_shares(each)) for each in evaluations if each.shares),
+            ],
             queries=side_by_side({title: shown}, [system]),
         )
         write_text(fresh / "report.html", about)
+        measured = list(zip(evaluations, intervals, strict=True))
+        write_text(fresh / "evaluation.md", evaluation_table.markdown(title, measured, held_out))
+        write_text(fresh / "evaluation.csv", evaluation_table.as_csv(measured))
+        write_text(fresh / "evaluation.tex", evaluation_table.latex(title, measured))
         _write_queries(fresh / "queries.csv", done)
         write_rankings(fresh / RANKINGS, done)
         for retrieval_set, evaluation in done:
@@ -72,6 +85,10 @@ def write_evaluation(
             write_qrels(fresh / f"{start}qrels.trec", retrieval_set)
             if run_depth:
                 write_run(fresh / f"{start}run.trec", retrieval_set, evaluation.retrieved, depth=run_depth)
+
+
+def _shown_shares(evaluation: Evaluation) -> dict[str, Mapping[str, float]]:
+    return {"the first ten": evaluation.shares["top"], **{name: evaluation.shares[name] for name in ("pool", "relevant")}}
 
 
 def scores_of(done: Done) -> dict[str, QueryScore]:

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from xlret.artifacts import digest_of_texts
 from xlret.data.corpus import ParallelCorpus
 from xlret.data.sources.judged import JudgedSet
 from xlret.errors import UserError
@@ -114,6 +115,19 @@ class RetrievalSet:
     def judged(self) -> list[Judgements]:
         """`judgements`, or those that `relevant` stands for."""
         return self.judgements or [Judgements(passages, np.ones(len(passages))) for passages in self.relevant]
+
+
+def set_fingerprint(retrieval_set: RetrievalSet) -> str:
+    """SHA-256 of all ids, languages, texts and judgements of a set: equal for two evaluations on the same."""
+    judged = [
+        f"{row} {passage} {grade!r}"
+        for row, query in enumerate(retrieval_set.judged)
+        for passage, grade in zip(query.passages.tolist(), query.grades.tolist(), strict=True)
+    ]
+    return digest_of_texts(
+        *(retrieval_set.query_ids, retrieval_set.query_langs, retrieval_set.query_texts),
+        *(retrieval_set.passage_ids, retrieval_set.passage_langs, retrieval_set.passage_texts, judged),
+    )
 
 
 def relevant_of(judgements: Iterable[Judgements]) -> list[IntArray]:

@@ -78,6 +78,12 @@ def bootstrap_interval(
     return float(interval.low), float(interval.high)
 
 
+def drawn_counts(rng: np.random.Generator, draws: int, n: int) -> FloatArray:
+    """How often each of n is drawn in draws of n with replacement, [draws, n]."""
+    drawn_SN = rng.integers(0, n, (draws, n)) + n * np.arange(draws)[:, None]
+    return np.bincount(drawn_SN.ravel(), minlength=draws * n).reshape(draws, n).astype(np.float64)
+
+
 def holm(p_values: Sequence[float]) -> list[float]:
     """Holm's step-down correction: below 0.05 keeps the chance of any false finding among all tests below 5 %.
 

@@ -1,17 +1,21 @@
 """The content of evaluation.json: all numbers with the settings, versions and hardware they were made with."""
 
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from huggingface_hub import constants
 
 from xlret.evaluation import report
 from xlret.evaluation.balance_effect import effect_json
 from xlret.evaluation.benchmarks import benchmark
+from xlret.evaluation.mean_intervals import Intervals
 from xlret.evaluation.measure import Measured
 from xlret.evaluation.metrics import mean
 from xlret.evaluation.named_measures import POOLED
+from xlret.evaluation.sets import set_fingerprint
 from xlret.evaluation.settings import EvaluateSettings
 from xlret.files import expand_path, local, sha256_of
 from xlret.model.debias.component import LanguageComponent
@@ -23,13 +27,16 @@ from xlret.tokens.card import CARD
 _PACKAGES = ("xlret", "torch", "transformers", "tokenizers", "numpy")
 
 
-def summary(encoder: str, settings: EvaluateSettings, measured: Sequence[Measured]) -> dict[str, Any]:
+def summary(
+    encoder: str, settings: EvaluateSettings, measured: Sequence[Measured], intervals: Sequence[Intervals]
+) -> dict[str, Any]:
     """All numbers of an evaluation; those at the top are means over the sets.
 
     Args:
         encoder: what was evaluated, by its directory or hub name.
         settings: how.
         measured: every retrieval set with its evaluation.
+        intervals: of the means of each set.
     """
     evaluations = [result.evaluation for result in measured]
     about = None if settings.benchmark is None else benchmark(settings.benchmark)
@@ -53,7 +60,11 @@ def summary(encoder: str, settings: EvaluateSettings, measured: Sequence[Measure
             "micro": _mean_of_sets([each.micro_means for each in evaluations]),
         },
         "held_out": held_out,
-        "sets": [report.as_json(each) for each in evaluations],
+        "sets": [
+            report.as_json(result.evaluation)
+            | {"intervals": report.intervals_json(ends), "sha256": set_fingerprint(result.retrieval_set)}
+            for result, ends in zip(measured, intervals, strict=True)
+        ],
         "benchmark": about and {key: getattr(about, key) for key in ("name", "metric", "licence", "source", "revision")},
         "seconds": {
             "encoding": sum(result.encoding_seconds for result in measured),
@@ -62,11 +73,24 @@ def summary(encoder: str, settings: EvaluateSettings, measured: Sequence[Measure
         "versions": versions(_PACKAGES),
         "hardware": hardware(),
         "encoder_files": fingerprint(encoder),
+        "encoder_source": None if fingerprint(encoder) else source_of(encoder),
         "balance": None if settings.balance == "none" else _balance(settings, measured),
         "index": None if settings.index is None else str(settings.index),
         "debias": None if settings.debias is None else {each.evaluation.name: _debias(each.component) for each in measured},
         "reranker": None if settings.reranker is None else _reranking(settings.reranker, measured),
     }
+
+
+def configuration(summary: Mapping[str, Any]) -> str:
+    """What of evaluation.json says how its numbers came about, as indented JSON: settings, versions and fingerprints.
+
+    Args:
+        summary: as `summary` makes it, or what was read back of it.
+    """
+    names = ("encoder", "benchmark", "settings", "encoder_files", "encoder_source", "debias", "balance", "index", "reranker")
+    shown = {name: summary[name] for name in (*names, "versions", "hardware") if summary.get(name) is not None}
+    sets = {each["name"]: {key: each.get(key) for key in ("sha256", "read_from")} for each in summary.get("sets", [])}
+    return json.dumps(shown | {"sets": sets}, ensure_ascii=False, indent=1)
 
 
 def _balance(settings: EvaluateSettings, measured: Sequence[Measured]) -> dict[str, Any]:
@@ -91,6 +115,21 @@ def fingerprint(encoder: str) -> dict[str, str] | None:
     """Checksums of an encoder that xlret saved, so that a release knows whose numbers these are; None for any other."""
     directory = local(expand_path(Path(encoder)))
     return encoder_files(directory) if (directory / CARD).is_file() else None
+
+
+def source_of(encoder: str) -> dict[str, str] | None:
+    """What tells an encoder that xlret did not save: checksums of its weights and configuration, or its commit on the hub.
+
+    None for what is neither a directory nor in the hub's cache, such as a baseline.
+    """
+    directory = local(expand_path(Path(encoder)))
+    if directory.is_dir():
+        names = {
+            path for end in ("*.safetensors", "*.bin", "*.json", "*/*.json", "*/*.safetensors") for path in directory.glob(end)
+        }
+        return {path.relative_to(directory).as_posix(): sha256_of(path) for path in sorted(names)}
+    commit = Path(constants.HF_HUB_CACHE) / f"models--{encoder.replace('/', '--')}" / "refs" / "main"
+    return {"commit": commit.read_text().strip()} if commit.is_file() else None
 
 
 def vector_files(encoder: str) -> dict[str, str]:

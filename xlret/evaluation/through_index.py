@@ -81,7 +81,7 @@ def retrieve_through_index(
         length_Q,
         top_QK,
         scores_QK,
-        float("nan"),
+        np.empty(0),
         is_own_retrieved_N,
     )
 
