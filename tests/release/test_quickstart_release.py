@@ -60,6 +60,7 @@ def test_a_better_release_stays_current(
         main(["quickstart", "--release"])
 
 
+@pytest.mark.ray
 def test_the_quickstart_becomes_a_release(
     tmp_path: Path,
     corpora: Path,
