@@ -1,9 +1,9 @@
 """Charts for the pages of reports: lines with bands and dots as numbers in pixels, which `chart.html` draws as inline SVG."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import cycle
+from itertools import cycle, pairwise
 from typing import NamedTuple
 
 WIDTH, HEIGHT = 640, 300
@@ -11,6 +11,10 @@ LEFT, RIGHT, TOP, BOTTOM = 64, WIDTH - 24, 20, HEIGHT - 52
 COLOURS = ("#1d4ed8", "#b45309", "#047857", "#be123c", "#6d28d9", "#0e7490", "#4d7c0f", "#a21caf")
 """Of the series in their order, again from the first after the last. Dark enough to be read on white."""
 _TICKS = 6
+_CHARACTER = 8.0
+"""Pixels of a tick's character, about."""
+_LONGEST_NAME = 13
+"""Characters of a slanted tick's text."""
 _MOST_DOTS = 40
 """Points of a line beyond which it has no dots."""
 
@@ -64,6 +68,8 @@ class Chart:
     x_ticks: tuple[Tick, ...]
     y_ticks: tuple[Tick, ...]
     series: tuple[Series, ...]
+    slanted: bool = False
+    """Whether the texts below the axis are too long to stand side by side."""
 
 
 @dataclass(frozen=True)
@@ -125,6 +131,20 @@ def round_step(low: float, high: float) -> float:
     return next(factor * power for factor in (1, 2, 5, 10) if factor * power >= (high - low) / (_TICKS - 1) * (1 - 1e-9))
 
 
+def shortened(text: str, most: int) -> str:
+    """
+    >>> shortened("hybrid", 6), shortened("hybrid-0.3", 6)
+    ('hybrid', 'hybri…')
+    """
+    return text if len(text) <= most else f"{text[: most - 1]}…"
+
+
+def _side_by_side(ticks: Sequence[Tick]) -> bool:
+    """Whether the texts of ticks from left to right, each in the middle of its position, neither touch nor are cut off."""
+    edges = [(tick.position - half, tick.position + half) for tick in ticks for half in [len(tick.text) / 2 * _CHARACTER]]
+    return edges[0][0] >= 0 and edges[-1][1] <= WIDTH and all(a[1] + _CHARACTER <= b[0] for a, b in pairwise(edges))
+
+
 def points(values: Sequence[tuple[float, float]], x_title: str = "step") -> list[Sample]:
     """Samples of bare points (x, y); what is no finite number is left out."""
     return [Sample(x, y, y, y, f"{x_title} {x:,g}: {y:.4g}") for x, y in values if math.isfinite(y)]
@@ -137,7 +157,7 @@ def chart(
     series: Mapping[str, Sequence[Sample]],
     *,
     categories: Sequence[str] | None = None,
-    joined: bool = True,
+    joined: bool | Collection[str] = True,
     percent: bool = False,
     least: float | None = None,
     log: bool | None = None,
@@ -148,7 +168,7 @@ def chart(
         title, x_title, y_title: what is drawn.
         series: label -> its samples; at least one sample in all. A series without any is left out.
         categories: names of the positions 0, 1, ... where they are no numbers; samples may lie a little beside them.
-        joined: whether the samples of a series are joined by a line.
+        joined: whether the samples of a series are joined by a line; or the labels of those that are.
         percent: whether y, 0 to 1, is written in percent.
         least: a value that the upright axis begins at or below.
         log: whether x is logarithmic; None: where it spans more than a factor of 50.
@@ -169,16 +189,18 @@ def chart(
         low, high = math.floor(low / step + 1e-9) * step, math.ceil(high / step - 1e-9) * step
     upwards = Scale(low, high, BOTTOM, TOP)
     if categories is None:
-        distinct = sorted(set(xs))
-        x_ticks = tuple(Tick(across(x), number_text(x)) for x in distinct) if len(distinct) <= 12 else across.ticks()
+        x_ticks = tuple(Tick(across(x), number_text(x)) for x in sorted(set(xs)))
+        x_ticks = x_ticks if len(x_ticks) <= 12 and _side_by_side(x_ticks) else across.ticks()
     else:
         x_ticks = tuple(Tick(across(x), categories[x]) for x in sorted({round(x) for x in xs}))
+    if slanted := not _side_by_side(x_ticks):
+        x_ticks = tuple(Tick(tick.position, shortened(tick.text, _LONGEST_NAME)) for tick in x_ticks)
     drawn = [
-        _series(label, colour, sorted(each), across, upwards, joined)
+        _series(label, colour, sorted(each), across, upwards, joined if isinstance(joined, bool) else label in joined)
         for (label, each), colour in zip(series.items(), cycle(COLOURS), strict=False)
         if each
     ]
-    return Chart(title, x_title, y_title, x_ticks, upwards.ticks(percent=percent), tuple(drawn))
+    return Chart(title, x_title, y_title, x_ticks, upwards.ticks(percent=percent), tuple(drawn), slanted)
 
 
 def _series(label: str, colour: str, samples: Sequence[Sample], across: Scale, upwards: Scale, joined: bool) -> Series:

@@ -1,10 +1,13 @@
 """Parallel coordinates: a line a configuration over an axis for each setting and each number that came of it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from xlret.charts import BOTTOM, LEFT, RIGHT, TOP, Scale, Tick
+from xlret.charts import BOTTOM, LEFT, RIGHT, TOP, WIDTH, Scale, Tick, shortened
+
+_CHARACTER, _LINE = 8, 16
+"""Pixels of a character of a tick, about, and of a line: its text must end before the next axis and not touch the next tick."""
 
 
 class Axis(NamedTuple):
@@ -54,10 +57,21 @@ def parallel(columns: Mapping[str, Sequence[float | str | None]], titles: Sequen
             names = sorted({str(value) for value in known})
             scale = Scale(0, max(0, len(names) - 1), BOTTOM, TOP)
             at = {name: scale(index) for index, name in enumerate(names)}
+            room = (across(number + 1) if number + 1 < len(columns) else WIDTH) - across(number)
+            most = int(room) // _CHARACTER - 1
             heights.append([None if value is None else at[str(value)] for value in values])
-            axes.append(Axis(title, across(number), tuple(Tick(height, name) for name, height in at.items())))
+            axes.append(Axis(title, across(number), tuple(_legible(Tick(at[name], shortened(name, most)) for name in names))))
     threads = []
     for row, title in enumerate(titles):
         points = [f"{axis.x},{column[row]}" for axis, column in zip(axes, heights, strict=True) if column[row] is not None]
         threads.append(Thread(" ".join(points), round(35 + 45 * row / max(1, len(titles) - 1)), title))
     return Parallel(tuple(axes), tuple(reversed(threads)))  # the best is drawn last, over the others
+
+
+def _legible(ticks: Iterable[Tick]) -> Iterator[Tick]:
+    """Those of ticks from the bottom up that are far enough from the one below."""
+    below = float("inf")
+    for tick in ticks:
+        if below - tick.position >= _LINE:
+            below = tick.position
+            yield tick

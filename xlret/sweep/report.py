@@ -29,6 +29,7 @@ POINT = "point"
 def write_report(job: SweepJob, rows: Sequence[Ranked], tests: Mapping[str, Tested]) -> Path:
     """Writes `report.html` into the sweep's directory and returns its path."""
     finished = [row for row in rows if row.goals(job) is not None]
+    pareto, unbeaten = _pareto(job, finished)
     table = [[cell.strip() for cell in line.strip("|").split("|")] for line in as_markdown(job, rows, tests).splitlines()]
     page = render(
         "sweep/report.html",
@@ -38,7 +39,8 @@ def write_report(job: SweepJob, rows: Sequence[Ranked], tests: Mapping[str, Test
         head=table[0],
         rows=table[2:],
         charts=[*_by_setting(job, finished), *_by_alpha(finished)],
-        pareto=_pareto(job, finished),
+        pareto=pareto,
+        front=unbeaten,
         threads=_parallel(job, finished),
         languages=_by_language(job, finished),
         costs=list(_costs(job, rows)),
@@ -102,24 +104,28 @@ def _by_alpha(rows: Sequence[Ranked]) -> Iterator[Chart]:
             yield chart(title, _ALPHA, title.partition(" over ")[0], series)
 
 
-def _pareto(job: SweepJob, rows: Sequence[Ranked]) -> Chart | None:
-    """Quality against language bias: the first goal and the second one, or rank distance."""
+_FRONT = "no other is better in both"
+
+
+def _pareto(job: SweepJob, rows: Sequence[Ranked]) -> tuple[Chart | None, list[str]]:
+    """Quality against language bias (the first goal against the second, or rank distance); in words, what is on the front."""
     quality = job.goals[0]
     bias = job.goals[1].metric if len(job.goals) > 1 else "rank_distance"
     sign = job.goals[1].sign if len(job.goals) > 1 else -1.0
     known = [row for row in rows if bias in row.metrics and quality.metric in row.metrics]
     if bias == quality.metric or not known:
-        return None
+        return None, []
     means = [(row.metrics[quality.metric].mean, row.metrics[bias].mean) for row in known]
     best = set(front([(quality.sign * first, sign * second) for first, second in means]))
-    samples: dict[str, list[Sample]] = {"no other is better in both": [], "others": []}
+    samples: dict[str, list[Sample]] = {_FRONT: [], "others": []}
+    unbeaten = []
     for number, (row, (first, second)) in enumerate(zip(known, means, strict=True)):
         values = _values(row, bias)
         text = f"{row.configuration.label}: {quality.metric} {first:.4f}, {bias} {second:.4g}"
-        samples["no other is better in both" if number in best else "others"].append(
-            Sample(first, second, min(values), max(values), text)
-        )
-    return chart(f"{bias} against {quality.metric}", quality.metric, bias, samples, joined=False)
+        samples[_FRONT if number in best else "others"].append(Sample(first, second, min(values), max(values), text))
+        if number in best:
+            unbeaten.append(text)
+    return chart(f"{bias} against {quality.metric}", quality.metric, bias, samples, joined=[_FRONT]), unbeaten
 
 
 def _parallel(job: SweepJob, rows: Sequence[Ranked]) -> Any:
