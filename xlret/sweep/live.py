@@ -77,6 +77,13 @@ class LiveTable:
         if not self._console.is_terminal:
             self._console.print(f"{configuration.label}, seed {known.seed}: step {metrics['step']}/{known.steps}  {known.dev}")
 
+    def lost(self, configuration: Configuration) -> None:
+        """The process that trained it died; it is begun again."""
+        self._underway.pop(configuration.name, None)
+        self._console.print(
+            f"{configuration.label}: its process died; another one goes on from the last checkpoint", markup=False
+        )
+
     def ended(self, configuration: Configuration) -> None:
         """Its results are on the disk."""
         known = self._underway.pop(configuration.name, None)

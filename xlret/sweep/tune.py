@@ -5,6 +5,7 @@ of it is decided and kept by files of the sweep's own (`search.py`, `seeds.py`, 
 anything was killed, its driver and the cluster included, and does so from results alone: nothing of Tune's is read again.
 """
 
+import logging
 import os
 import shutil
 import signal
@@ -18,6 +19,7 @@ from typing import Any
 import ray
 from ray import tune
 from ray.tune import Callback, FailureConfig, PlacementGroupFactory, RunConfig, Stopper, TuneConfig, Tuner
+from ray.tune.analysis import experiment_analysis
 from ray.tune.experiment import Trial
 from ray.tune.search import Searcher
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
@@ -89,9 +91,11 @@ def _state(job: SweepJob) -> Path:
 def _fit(job: SweepJob, searcher: "_Searcher", table: LiveTable, at_once: int, stop: threading.Event) -> None:
     os.environ["TUNE_DISABLE_AUTO_CALLBACK_LOGGERS"] = "1"  # trials write their own metrics and TensorBoard events
     os.environ["TUNE_DISABLE_SIGINT_HANDLER"] = "1"  # `stop` says it, for SIGTERM too
+    os.environ["TUNE_PRINT_ALL_TRIAL_ERRORS"] = "0"  # the table has a line for it in place of a trace
     os.environ["RAY_AIR_NEW_OUTPUT"] = "0"
     os.environ["TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S"] = "0"
     os.environ.setdefault("TUNE_GLOBAL_CHECKPOINT_S", "3600")  # its notes are not read again
+    logging.getLogger(experiment_analysis.__name__).setLevel(logging.ERROR)  # else it warns at the end that they are gone
     trainable = tune.with_resources(
         tune.with_parameters(_train, job=job, variables=path_variables()), lambda config: _placement(job, config)
     )
@@ -204,6 +208,9 @@ class _Teller(_Unkept, Callback):  # type: ignore[misc]
         self, iteration: int, trials: list[Trial], trial: Trial, result: Mapping[str, Any], **info: Any
     ) -> None:
         self._table.told(_configuration_of(trial), result)
+
+    def on_trial_recover(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
+        self._table.lost(_configuration_of(trial))
 
     def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         self._table.ended(_configuration_of(trial))
