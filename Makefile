@@ -28,17 +28,20 @@ sweep: $(STAMP)  ## train four small retrievers side by side, compare them, rele
 	$(BIN)/xlret prepare --atlas corpora/atlas
 	$(BIN)/xlret sweep sweep-atlas --release sweep
 
+# On two cores: types are looked at when the tests on Ray have ended.
 test: $(STAMP)  ## lint, types and all fast tests (what CI runs)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy
-	$(MAKE) --no-print-directory --jobs 2 --keep-going test-ray test-rest
+	$(MAKE) --no-print-directory --jobs 2 --keep-going test-rest test-ray types
 
 test-ray: $(STAMP)  ## the fast tests that start a Ray, which mostly wait
 	OMP_NUM_THREADS=1 $(BIN)/pytest -m 'ray and not slow' | sed -u 's/^/ray:  /'
 
 test-rest: $(STAMP)  ## the other fast tests
 	OMP_NUM_THREADS=1 $(BIN)/pytest -m 'not ray and not slow' | sed -u 's/^/rest: /'
+
+types: $(STAMP)  ## mypy
+	$(BIN)/mypy
 
 docs: $(STAMP)  ## the API reference, from the docstrings, in build/docs
 	$(BIN)/python -m pdoc --docformat google --output-directory build/docs xlret
@@ -54,5 +57,5 @@ lint: $(STAMP)  ## ruff and mypy, mending what can be mended
 bench: $(STAMP)  ## speed and memory, as ratios of one run
 	$(BIN)/python -m jobs.benchmark
 
-.PHONY: help install quickstart serve sweep test test-ray test-rest docs test-slow lint bench
+.PHONY: help install quickstart serve sweep test test-ray test-rest types docs test-slow lint bench
 .DEFAULT_GOAL := help
