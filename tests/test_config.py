@@ -7,7 +7,9 @@ from pydantic import Field
 from xlret.batches.settings import PlanSettings
 from xlret.config import RECIPES, PathSetting, Settings, as_yaml, read_recipe, recipe_names, recipe_path
 from xlret.errors import UserError
+from xlret.files import path_variables
 from xlret.model.settings import EncoderSettings
+from xlret.storage.url import is_url
 from xlret.switch.settings import SwitchSettings
 from xlret.training.settings import TrainJob
 
@@ -98,6 +100,16 @@ def test_paths_are_absolute_and_variables_are_filled_in(tmp_path: Path, monkeypa
     given = ("fresh", "model", "./no", "xlm-roberta-base")
     starts = [read_recipe(EncoderSettings, None, [f"start={one}"]).start for one in given]
     assert starts == ["fresh", str(tmp_path / "model"), str(tmp_path / "no"), "xlm-roberta-base"]
+
+
+def test_relative_paths_may_start_at_a_url(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XLRET_HOME", "s3://bucket/xlret/")
+    read = read_recipe(Inner, None, ["places=[a/b, ./c, /d, s3://other/e]"]).places
+    assert [str(path) for path in read] == ["s3://bucket/xlret/a/b", "s3://bucket/xlret/c", "/d", "s3://other/e"]
+    assert [is_url(path) for path in read] == [True, True, False, True]
+    assert path_variables()["XLRET_HOME"] == "s3://bucket/xlret"
+    with pytest.raises(UserError, match=r"s3://bucket/xlret/\.\./x is no URL"):
+        read_recipe(Inner, None, ["places=[../x]"])
 
 
 def test_every_recipe_of_training_reads() -> None:

@@ -29,14 +29,14 @@ def shared_directory() -> Path:
 
 def path_variables() -> dict[str, str]:
     """Environment variables with which a process elsewhere takes relative paths, and `${XLRET_SHARED}`, as this one does."""
-    return {"XLRET_HOME": os.path.abspath(os.environ.get("XLRET_HOME", ".")), "XLRET_SHARED": str(shared_directory())}
+    return {"XLRET_HOME": str(expand_path(Path("."))), "XLRET_SHARED": str(shared_directory())}
 
 
 def expand_path(path: Path) -> Path:
     """An absolute path, with `~` and environment variables filled in; `${XLRET_SHARED}` has its default.
 
     A relative path starts at `$XLRET_HOME`, by default the current directory. (`ray job submit` runs a job in a temporary
-    copy of the working directory: XLRET_HOME says where corpora and runs really live.) A URL is itself.
+    copy of the working directory: XLRET_HOME says where corpora and runs really live, which may be a URL.) A URL is itself.
 
     Raises:
         UserError: a variable in it is not set, or it is a URL that cannot be used.
@@ -47,7 +47,10 @@ def expand_path(path: Path) -> Path:
         raise UserError(f"path {shown(str(path))} names an environment variable that is not set")
     if is_url(text):
         return as_url(text)
-    return Path(os.path.abspath(Path(os.environ.get("XLRET_HOME", ".")) / text))
+    home = os.environ.get("XLRET_HOME", ".")
+    if is_url(home) and not os.path.isabs(text):
+        return as_url(f"{home.rstrip('/')}/{os.path.normpath(text)}")
+    return Path(os.path.abspath(Path(home) / text))
 
 
 def local(path: Path) -> Path:

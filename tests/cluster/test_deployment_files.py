@@ -119,6 +119,7 @@ def check_pod(template: Mapping[str, Any], *, is_worker: bool) -> None:
 
 def test_the_service_on_kubernetes_is_that_of_serve_yaml_with_encoders_on_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XLRET_RELEASES", "/shared/releases")
+    monkeypatch.setenv("XLRET_HOME", "/shared")
     plain = read("serve.yaml")
     on_kubernetes = yaml.safe_load(read("kuberay/rayservice.yaml")["spec"]["serveConfigV2"])
     for config in (plain, on_kubernetes):
@@ -137,6 +138,34 @@ def test_the_service_on_kubernetes_is_that_of_serve_yaml_with_encoders_on_gpus(m
         "release", "encoder", "precision",
     }  # fmt: skip
     assert (of_kubernetes["encoder"]["gpus"], of_kubernetes["precision"]) == (1, "bfloat16")
+
+
+def test_a_bucket_does_where_a_directory_is_shared(machines: dict[str, Any]) -> None:
+    """XLRET_HOME names it, what mounts the directory goes, and nothing else of it is left."""
+    home, bucket = "XLRET_HOME=/shared", "XLRET_HOME=s3://BUCKET/xlret"
+    options = machines["docker"]["run_options"]
+    machines["docker"]["run_options"] = [option.replace(home, bucket) for option in options if not option.startswith("-v ")]
+    assert all("/shared" in command for command in machines.pop("initialization_commands"))
+    schema = Path(ray.__file__).parent / "autoscaler" / "ray-schema.json"
+    jsonschema.validate(machines, json.loads(schema.read_text(encoding="utf-8")))
+    assert json.dumps(machines).count(bucket) == 1
+    for name, kind in KINDS.items():
+        document = read(f"kuberay/{name}.yaml")
+        without_mounts(document)
+        jsonschema.validate(document, kuberay.KINDS[kind])
+        assert not re.search(r"[/-]shared", json.dumps(document))
+    assert "/shared" not in json.dumps(machines)
+
+
+def without_mounts(value: Any) -> None:
+    """Takes volumes and their mounts out of an object, and has XLRET_HOME name a bucket."""
+    if isinstance(value, dict):
+        for field in ("volumes", "volumeMounts"):
+            value.pop(field, None)
+        if value.get("name") == "XLRET_HOME":
+            value["value"] = "s3://BUCKET/xlret"
+    for inner in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        without_mounts(inner)
 
 
 def test_the_image_holds_the_pins_and_the_code() -> None:
