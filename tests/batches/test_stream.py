@@ -60,7 +60,7 @@ def test_a_worker_assembles_what_its_tasks_do_not(
     inputs: Inputs, fault: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The second of five tasks straggles, or fails as where object store and disk are full: its steps are the same."""
-    end, spans = threading.Event(), []
+    end, spans, assemble = threading.Event(), [], Assembler(inputs)
 
     def execute(inputs: Inputs, rank: int, world: int, start: int, stop: int, *_: object) -> list[pa.Table]:
         spans.append((start, stop))
@@ -68,15 +68,15 @@ def test_a_worker_assembles_what_its_tasks_do_not(
             if fault == "full":
                 raise OutOfDiskError("the disk of the object store is full\nand more")
             end.wait(30)
-        return [stream.to_table([Assembler(inputs)(step, rank, world) for step in range(start, stop)])]
+        return [stream.to_table([assemble(step, rank, world) for step in range(start, stop)])]
 
     monkeypatch.setattr(stream, "_execute", execute)
-    options = StreamOptions(steps_per_block=2, blocks_ahead=2, straggle_s=0.5)
+    options = StreamOptions(steps_per_block=2, blocks_ahead=2, straggle_s=1.5)
     made = list(batches(inputs, 1, 2, 0, 16, options))
     end.set()
     assert [batch.step for batch in made] == list(range(16))
     for batch in made:
-        assert np.array_equal(batch.queries.ids, Assembler(inputs)(batch.step, 1, 2).queries.ids)
+        assert np.array_equal(batch.queries.ids, assemble(batch.step, 1, 2).queries.ids)
     assert sorted(spans) == [(0, 2), (2, 6), (6, 10), (10, 14), (14, 16)]
     [said] = [record.getMessage() for record in caplog.records if record.name == "xlret.batches.stream"]
     assert said.startswith("worker 1 assembles steps 2 to 6 itself, its task did not: ")

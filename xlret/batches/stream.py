@@ -135,11 +135,11 @@ def _execute(inputs: Inputs, rank: int, world: int, start: int, stop: int, optio
         batch_format="pyarrow",
         batch_size=None,
         num_cpus=0,
-        concurrency=1,
+        compute=ray.data.TaskPoolStrategy(size=1),
         scheduling_strategy=NodeAffinitySchedulingStrategy(node, soft=True),
     )
-    tables: list[pa.Table] = ray.get(data.to_arrow_refs())
-    return tables
+    # Not materialised: after that Ray asks each process of each machine for its memory, and waits a minute for one that hangs.
+    return list(data.iter_batches(prefetch_batches=0, batch_size=None, batch_format="pyarrow"))
 
 
 def to_table(batches: Sequence[Batch | None], error: str | None = None) -> pa.Table:
