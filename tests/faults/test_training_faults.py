@@ -6,53 +6,20 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import yaml
-from machines import PATIENCE_S, ROOT, Cluster, Program, cluster
+from machine_training import CHECKPOINT_EVERY, Training
+from machines import PATIENCE_S, ROOT, Cluster, cluster
 from safetensors.numpy import load_file
 
 from xlret.files import sha256_of
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.timeout(900)]
-STEPS = 200
-CHECKPOINT_EVERY = 20
 TIMED = ("pairs_per_second", "tokens_per_second", "data_wait_share", "peak_memory_mb", "seconds")
-
-
-@dataclass
-class Training:
-    """A run of two workers, which need a machine of one CPU each."""
-
-    machines: Cluster
-    storage: Path
-    recipe: dict[str, Any]
-
-    def start(self, storage: Path | None = None, **settings: Any) -> Program:
-        """Starts it, with other settings such as `ray.least_workers`."""
-        storage = storage or self.storage
-        path = self.storage / "recipe.yaml"
-        path.write_text(yaml.safe_dump({**self.recipe, "storage": str(storage)}), encoding="utf-8")
-        more = [word for name, value in settings.items() for word in ("--set", f"{name}={value}")]
-        return self.machines.start("-m", "jobs.train", str(path), *more)
-
-    @property
-    def directory(self) -> Path:
-        return self.storage / "run"
-
-    def steps(self) -> int:
-        """How far it has reported."""
-        path = self.directory / "metrics.jsonl"
-        lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-        return max((json.loads(line)["step"] for line in lines if line.endswith("}")), default=0)
-
-    def on(self, name: str) -> list[int]:
-        """Its workers on a machine."""
-        return self.machines.machines[name].workers("RayTrainWorker")
 
 
 def weights_of(directory: Path) -> Path:
@@ -70,35 +37,19 @@ def outcome(directory: Path) -> tuple[str, list[dict[str, Any]]]:
 
 @pytest.fixture(scope="module")
 def machines(undisturbed: object) -> Iterator[Cluster]:
-    with cluster(RAY_TRAIN_PREEMPTION_POLL_INTERVAL_S="0.2") as made:
-        made.add("left", 1)
+    """The head, which has room for one worker and stays, and `right`, which has room for the other."""
+    with cluster(1, RAY_TRAIN_PREEMPTION_POLL_INTERVAL_S="0.2") as made:
         made.add("right", 1)
         yield made
 
 
 @pytest.fixture(scope="module")
-def recipe(corpora: Path, lexicon: Path) -> dict[str, Any]:
-    return {
-        "name": "run",
-        "corpora": [str(corpora / "train")],
-        "steps": STEPS,
-        "log_every": 2,
-        "checkpoint_every": CHECKPOINT_EVERY,
-        "plan": {"batch_size": 16, "alpha": 0.5},
-        "switch": {"policy": "ml", "lexicons": [str(lexicon)]},
-        "encoder": {"fresh": {"vocabulary": 400, "layers": 1, "hidden": 32, "heads": 2, "feed_forward": 64}},
-        "optimiser": {"learning_rate": 1e-3},
-        "ray": {"steps_per_block": 8, "workers": 2},
-    }
-
-
-@pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory, recipe: dict[str, Any]) -> Iterator["subprocess.Popen[str]"]:
-    """A run that nothing happens to, by two processes without Ray, beside the start of the machines."""
+    """A run that nothing happens to, by two processes without Ray, beside the machines and giving way to them."""
     storage = tmp_path_factory.mktemp("undisturbed")
     path = storage / "recipe.yaml"
     path.write_text(yaml.safe_dump({**recipe, "storage": str(storage)}), encoding="utf-8")
-    command = [sys.executable, str(ROOT / "tests" / "helpers" / "without_ray.py"), str(path)]
+    command = ["nice", sys.executable, str(ROOT / "tests" / "helpers" / "without_ray.py"), str(path)]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     with subprocess.Popen(command, env=environment, cwd=ROOT, text=True) as process:
         yield process

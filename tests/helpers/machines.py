@@ -75,11 +75,13 @@ class Cluster:
         directory: short, since sockets are below it.
         environment: of all its machines and of the programs that use it, beside this process's.
         store_mb: of each machine's object store.
+        spilling: where it puts what does not fit into that; None: below `directory`.
     """
 
     directory: Path
     environment: dict[str, str]
     store_mb: int
+    spilling: Path | None
     machines: dict[str, Machine] = field(default_factory=dict)
 
     @property
@@ -103,6 +105,7 @@ class Cluster:
             num_gpus=0,
             resources=resources,
             object_store_memory=self.store_mb * 2**20,
+            object_spilling_directory=None if self.spilling is None else str(self.spilling),
             min_worker_port=0,
             max_worker_port=0,
             node_manager_port=0,
@@ -209,11 +212,15 @@ class Program:
 
 @contextmanager
 def cluster(
-    head_cpus: int = 0, store_mb: int = 100, resources: Mapping[str, float] | None = None, **environment: str
+    head_cpus: int = 0,
+    store_mb: int = 100,
+    spilling: Path | None = None,
+    resources: Mapping[str, float] | None = None,
+    **environment: str,
 ) -> Iterator[Cluster]:
     """A cluster with a head, which has `resources`; nothing of it is left when the block ends."""
     with tempfile.TemporaryDirectory(prefix="xf-", dir="/tmp", ignore_cleanup_errors=True) as directory:
-        made = Cluster(Path(directory), {**_QUICK, **environment}, store_mb)
+        made = Cluster(Path(directory), {**_QUICK, **environment}, store_mb, spilling)
         before = dict(os.environ)
         os.environ.update(made.environment)  # the control store is started with this process's
         try:

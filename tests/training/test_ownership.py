@@ -5,12 +5,12 @@ import shutil
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
+from disks import disk_of
 from safetensors import SafetensorError
 from safetensors.torch import save_file
 
@@ -121,19 +121,8 @@ def test_a_full_disk_is_one_line_and_the_run_goes_on_to_the_same_weights(
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of two megabytes, where this user may mount one."""
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    mounted = shutil.which("mount") and subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(disk)], capture_output=True, check=False
-    )
-    if not mounted or mounted.returncode:
-        pytest.skip("this user may not mount a file system")
-    yield disk
-    for _ in range(50):
-        if not subprocess.run(["umount", str(disk)], capture_output=True, check=False).returncode:
-            return
-        time.sleep(0.2)
+    with disk_of(2, tmp_path / "disk") as disk:
+        yield disk
 
 
 @pytest.mark.parametrize("workers", [0, pytest.param(1, marks=[pytest.mark.ray, pytest.mark.slow])])
