@@ -84,6 +84,7 @@ def trial_run(job: SweepJob, configuration: Configuration, seed: int) -> TrainJo
         "seed": seed,
         "plan.seed": seed,
         "storage": str(job.out / "trials"),
+        "dev.beside": False,  # a trial is judged as it goes, and what it reserves is counted
     }
     run = changed_recipe(TrainJob, job.base, {**changes, **own})
     if run.ray.workers == 1:  # the same weights, and a start-up of seconds instead of Ray Train's

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
-from torch import nn
+from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from xlret.errors import UserError
@@ -46,7 +46,12 @@ def checkpoint_path(run_directory: Path, step: int) -> Path:
 
 def kept_checkpoints(run_directory: Path) -> list[Path]:
     """A run's whole checkpoints, the oldest first; empty where it has none."""
-    paths = sorted((run_directory / CHECKPOINTS).glob("step-*"))
+    return directories_of_steps(run_directory / CHECKPOINTS)
+
+
+def directories_of_steps(directory: Path) -> list[Path]:
+    """The directories `step-N` in another that are whole, in the order of the steps; empty where there is no other."""
+    paths = sorted(directory.glob("step-*"))
     return [path for path in paths if not isinstance(path, Url) or path.is_whole()]
 
 
@@ -104,11 +109,21 @@ def load_checkpoint(directory: Path, module: nn.Module, optimiser: Optimizer, fi
     """
     directory = local(directory)
     progress = load_progress(directory)
-    try:
-        weights = load_file(directory / WEIGHTS)
-        moments = load_file(directory / _MOMENTS)
-    except (OSError, ValueError, TypeError, SafetensorError) as error:
-        raise _unreadable(directory, error) from error
+    load_weights(directory, module)
+    if progress.fingerprint != fingerprint:
+        raise UserError(f"checkpoint {directory} is of a run with other data or settings; choose another name or say --fresh")
+    load_moments(optimiser, _read(directory, _MOMENTS))
+    return progress
+
+
+def load_weights(directory: Path, module: nn.Module) -> None:
+    """Puts the weights of a checkpoint into a module that was made as that of its run.
+
+    Raises:
+        UserError: they cannot be read, or are of another model.
+    """
+    directory = local(directory)
+    weights = _read(directory, WEIGHTS)
     expected = {name: tuple(tensor.shape) for name, tensor in trained_state(module).items()}
     shapes = {name: tuple(tensor.shape) for name, tensor in weights.items()}
     if expected != shapes:
@@ -117,13 +132,16 @@ def load_checkpoint(directory: Path, module: nn.Module, optimiser: Optimizer, fi
             f"checkpoint {directory} is of another model: "
             f"{odd[0]} is {shapes.get(odd[0])} there and {expected.get(odd[0])} here"
         )
-    if progress.fingerprint != fingerprint:
-        raise UserError(f"checkpoint {directory} is of a run with other data or settings; choose another name or say --fresh")
     own = module.state_dict()
     parts = {name: part_like(tensor, own[name]) for name, tensor in weights.items()}
     module.load_state_dict(parts, strict=False)  # names and shapes were compared; frozen weights are the start's
-    load_moments(optimiser, moments)
-    return progress
+
+
+def _read(directory: Path, name: str) -> dict[str, Tensor]:
+    try:
+        return load_file(directory / name)
+    except (OSError, ValueError, TypeError, SafetensorError) as error:
+        raise _unreadable(directory, error) from error
 
 
 def copy_checkpoint(source: Path, target: Path, fingerprint: str) -> None:

@@ -1,11 +1,9 @@
-"""Evaluation inside a run: all workers encode a share of the held-out texts, the first one scores them."""
+"""Evaluation of a run on held-out texts: all workers encode a share of them, the first one scores them."""
 
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-import torch
-import torch.distributed as dist
 from numpy.typing import NDArray
 
 from xlret.data.corpus import ParallelCorpus
@@ -15,6 +13,7 @@ from xlret.evaluation.sets import RetrievalSet, from_corpus
 from xlret.model.encoder import Encoder
 from xlret.text.sides import Side
 from xlret.training.settings import DevSettings
+from xlret.training.shares import Shares
 
 Precision = Literal["float32", "bfloat16"]
 
@@ -33,7 +32,7 @@ class DevSets:
             tuple(from_corpus(corpus, languages=settings.languages, groups=settings.groups, seed=0) for corpus in corpora)
         )
 
-    def evaluate(self, encoder: Encoder, rank: int, world: int, precision: Precision) -> dict[str, float] | None:
+    def evaluate(self, encoder: Encoder, shares: Shares, precision: Precision) -> dict[str, float] | None:
         """Mo / Cr / Mul mAP and rank distance, each the mean over the sets; None on every worker but the first.
 
         All workers must call it at the same step.
@@ -41,7 +40,7 @@ class DevSets:
         evaluations = [
             evaluation
             for dev_set in self.sets
-            if (evaluation := _evaluate_set(encoder, dev_set, rank, world, precision)) is not None
+            if (evaluation := _evaluate_set(encoder, dev_set, shares, precision)) is not None
         ]
         if not evaluations:
             return None
@@ -49,27 +48,24 @@ class DevSets:
         return {name: mean(np.array([getattr(evaluation, name) for evaluation in evaluations])) for name in names}
 
 
-def _evaluate_set(encoder: Encoder, dev_set: RetrievalSet, rank: int, world: int, precision: Precision) -> Evaluation | None:
+def _evaluate_set(encoder: Encoder, dev_set: RetrievalSet, shares: Shares, precision: Precision) -> Evaluation | None:
     was_training = encoder.training
     encoder.eval()
-    queries = _encode_shared(encoder, dev_set.query_texts, "query", rank, world, precision)
-    passages = _encode_shared(encoder, dev_set.passage_texts, "passage", rank, world, precision)
+    queries = _encode_shared(encoder, dev_set.query_texts, "query", shares, precision)
+    passages = _encode_shared(encoder, dev_set.passage_texts, "passage", shares, precision)
     encoder.train(was_training)
-    return evaluate(dev_set, queries, passages) if rank == 0 else None
+    return evaluate(dev_set, queries, passages) if shares.is_first else None
 
 
-def _encode_shared(
-    encoder: Encoder, texts: list[str], side: Side, rank: int, world: int, precision: Precision
-) -> NDArray[np.float32]:
-    """Vectors of all texts, [N, D]; each worker encodes every `world`-th distinct text."""
+def _encode_shared(encoder: Encoder, texts: list[str], side: Side, shares: Shares, precision: Precision) -> NDArray[np.float32]:
+    """Vectors of all texts, [N, D]; each distinct text is encoded once."""
     distinct = sorted(set(texts), key=lambda text: (len(text), text))
-    vectors = np.zeros((len(distinct), encoder.dimension), np.float32)
-    share = distinct[rank::world]
-    padded = share + distinct[:1] * (encoder.sharded and len(share) * world < len(distinct))  # equally many in all workers
-    vectors[rank::world] = encoder.encode(padded, side, precision=precision, remember=True)[: len(share)]
-    if world > 1:
-        shared = torch.from_numpy(vectors).to(next(encoder.parameters()).device)
-        dist.all_reduce(shared)  # every row is zero on all workers but one
-        vectors = shared.cpu().numpy()
+    largest = -(-len(distinct) // shares.world)
+
+    def encode(share: list[str]) -> NDArray[np.float32]:
+        padded = share + distinct[:1] * (encoder.sharded and len(share) < largest)  # equally many in all workers
+        return encoder.encode(padded, side, precision=precision, remember=True)[: len(share)]
+
+    vectors = shares.results(distinct, encode, next(encoder.parameters()).device)
     row_of = {text: row for row, text in enumerate(distinct)}
     return vectors[[row_of[text] for text in texts]]

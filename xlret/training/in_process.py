@@ -53,6 +53,9 @@ class InProcessWorker:
     def evaluated(self, progress: Progress, metrics: Mapping[str, float]) -> None:
         """Nothing to do: callbacks have seen the metrics as a report."""
 
+    def evaluator(self) -> None:
+        """Nobody: `dev.beside` is for workers of Ray's."""
+
     def saved(self, progress: Progress, metrics: Mapping[str, float], checkpoint: Path) -> None:
         for callback in self._callbacks:
             callback.on_checkpoint(progress.step, checkpoint)

@@ -8,7 +8,7 @@ import contextlib
 import errno
 import math
 import time
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -23,13 +23,19 @@ from xlret.files import write_error
 from xlret.keys import key_of
 from xlret.model.adapters import trained_state
 from xlret.model.sharded import whole_tensors
+from xlret.training.beside import MOST_WAITING, Arrived, Evaluations, Evaluator, best_known
 from xlret.training.checkpoint import Progress, checkpoint_path, keep_newest, load_checkpoint, save_checkpoint
 from xlret.training.dev import DevSets
+from xlret.training.exact import exact_arithmetic
 from xlret.training.kinds import load_step
-from xlret.training.log import MetricLog
+from xlret.training.log import MetricLog, read_lines
 from xlret.training.optimiser import make_optimiser
 from xlret.training.settings import OptimiserSettings, TrainJob
+from xlret.training.shares import Shares
 from xlret.training.window import Window
+
+_ROUND_S = 10.0
+"""How long the first worker waits for an evaluation while the others wait for it, before all of them meet again."""
 
 
 class DivergedError(UserError):
@@ -62,7 +68,11 @@ class Worker(Protocol):
         """A line was written to `metrics.jsonl`; called on the first worker."""
 
     def evaluated(self, progress: Progress, metrics: Mapping[str, float]) -> None:
-        """The dev sets were evaluated; called on all workers, `metrics` are empty on all but the first."""
+        """The dev sets were evaluated, with the weights of `progress.step`; called on all workers, `metrics` are empty on all
+        but the first."""
+
+    def evaluator(self) -> Evaluator | None:
+        """Who evaluates beside training (`dev.beside`); None: nobody can. Called on the first worker."""
 
     def saved(self, progress: Progress, metrics: Mapping[str, float], checkpoint: Path) -> None:
         """A checkpoint is whole; called on all workers, with the newest dev metrics on the first."""
@@ -81,7 +91,7 @@ def training_loop(task: WorkerTask, worker: Worker) -> None:
         DivergedError: the loss is no number.
     """
     try:
-        with _exact_arithmetic(worker.device, task.job.ray.threads_per_worker):
+        with exact_arithmetic(worker.device, task.job.ray.threads_per_worker):
             _Training(task, worker).run()
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
@@ -108,6 +118,10 @@ class _Training:
         if worker.world > 1 and not self.sharded:
             self.step.distribute()
         self.dev = DevSets.open(self.job.dev) if self.job.dev.corpora else None
+        self.evaluations: Evaluations | None = None
+        if worker.rank == 0 and self.dev is not None:
+            evaluator = worker.evaluator() if self.job.dev.beside else None
+            self.evaluations = Evaluations(self.job, task.run_directory, worker.world, evaluator)
         self.dev_metrics: dict[str, float] = {}
         self.log: MetricLog | None = None
 
@@ -116,21 +130,26 @@ class _Training:
         self.step.train()
         if self.worker.rank == 0:
             self.log = MetricLog(self.task.run_directory, self.progress.step, self.worker.observe)
-        with contextlib.closing(self.batches), self.log or contextlib.nullcontext():
-            if self.dev is not None and self.progress.step == 0:
-                self._evaluate(self.dev)
+        nothing = contextlib.nullcontext()
+        with contextlib.closing(self.batches), self.log or nothing, self.evaluations or nothing:
+            if self.dev is not None:
+                self._take_up_evaluations()
+                if self.progress.step == 0:
+                    self._evaluate(self.dev)
             window = Window()
             while self.progress.step < job.steps:
                 self._optimiser_step(window)
                 step, last = self.progress.step, self.progress.step == job.steps
-                leaving = False
-                if step % job.log_every == 0 or last:
+                leaving, reports = False, step % job.log_every == 0 or last
+                if reports:
                     self._report(window)
                     window = Window()
                     leaving = self.worker.leaving()
                 began = time.perf_counter()
                 if self.dev is not None and (step % job.dev.every == 0 or last):
                     self._evaluate(self.dev)
+                if job.dev.beside and reports:
+                    self._take_evaluations(MOST_WAITING)
                 if last and self.dev is None:
                     self._save_model()
                 if step % job.checkpoint_every == 0 or last or leaving:
@@ -138,6 +157,8 @@ class _Training:
                 if leaving:
                     return
                 window.paused += time.perf_counter() - began
+            if job.dev.beside:
+                self._take_evaluations(0)
 
     def _optimiser_step(self, window: Window) -> None:
         """One update from `accumulate` batches."""
@@ -172,8 +193,52 @@ class _Training:
             self.log.write(step, metrics)
 
     def _evaluate(self, dev: DevSets) -> None:
-        """All workers must call it; the first keeps the model in `model/` where it is the best so far."""
-        metrics = self.step.evaluate(dev, self.worker.rank, self.worker.world) or {}
+        """Evaluates the weights as they are now, or has it done beside training; all workers must call it."""
+        if self.job.dev.beside:
+            if self.evaluations is not None:
+                self.evaluations.add(self.progress.step, self.step)
+            return
+        metrics = self.step.evaluate(dev, Shares(self.worker.world, self.worker.rank)) or {}
+        if self._is_best(metrics, self.progress.step):
+            self._save_model()
+        self._write_down(metrics, self.progress.step)
+
+    def _take_up_evaluations(self) -> None:
+        """What an earlier process of this run had evaluated, or kept to be evaluated; all workers must call it."""
+        progress, job = self.progress, self.job
+        if self.evaluations is not None:
+            lines = read_lines(self.task.run_directory / "metrics.jsonl")
+            self.progress = best_known(progress, lines, job.dev.metric)
+            self.evaluations.take_up(progress.step, [line["step"] for line in lines if line["group"] == "dev"])
+        best_step = self._of_first_worker(-1 if self.progress.best_step is None else self.progress.best_step)
+        best_metric = self._of_first_worker(self.progress.best_metric or 0.0)
+        if best_step >= 0:
+            self.progress = replace(progress, best_metric=best_metric, best_step=int(best_step))
+        if not job.dev.beside:
+            self._take_evaluations(0)
+
+    def _take_evaluations(self, most: int) -> None:
+        """Takes evaluations that came in, waiting until at most so many are to come; all workers must call it."""
+        while True:
+            arrived: Arrived | None = None
+            if self.evaluations is not None:
+                wait_s = _ROUND_S if self.evaluations.to_come > most else 0.0
+                arrived = self.evaluations.next(self.progress.best_metric, wait_s)
+            step = int(self._of_first_worker(-1 if arrived is None else arrived.kept.step))
+            if step >= 0:
+                metrics = {} if arrived is None else arrived.metrics
+                is_best = self._is_best(metrics, step)
+                if arrived is not None and is_best:
+                    arrived.kept.publish_model()
+                self._write_down(metrics, step)
+                if arrived is not None and self.log is not None:
+                    self.log.upload()
+                    arrived.kept.drop()
+            elif self._of_first_worker(0 if self.evaluations is None else self.evaluations.to_come) <= most:
+                return
+
+    def _is_best(self, metrics: Mapping[str, float], step: int) -> bool:
+        """Whether the metrics of a step, empty on all workers but the first, are the best so far; all workers must call it."""
         value = self._of_first_worker(metrics.get(self.job.dev.metric, 0.0))
         if math.isnan(value):
             raise UserError(
@@ -181,13 +246,15 @@ class _Training:
             )
         better = self.progress.best_metric is None or value > self.progress.best_metric
         if better:
-            self.progress = replace(self.progress, best_metric=value, best_step=self.progress.step)
+            self.progress = replace(self.progress, best_metric=value, best_step=step)
+        return better
+
+    def _write_down(self, metrics: dict[str, float], step: int) -> None:
+        """Reports the metrics of a step whose model, where it is the best, is in `model/`; all workers must call it."""
         if self.log is not None:
-            self.log.write(self.progress.step, {**metrics, "best": better}, group="dev")
-        if better:
-            self._save_model()
+            self.log.write(step, {**metrics, "best": self.progress.best_step == step}, group="dev")
         self.dev_metrics = metrics
-        self.worker.evaluated(self.progress, metrics)
+        self.worker.evaluated(replace(self.progress, step=step), metrics)
 
     def _save_model(self) -> None:
         """The first worker writes it; all workers must call it."""
@@ -239,24 +306,3 @@ def learning_rate(settings: OptimiserSettings, step: int, steps: int) -> float:
     if settings.schedule == "cosine":
         return settings.learning_rate * 0.5 * (1 + math.cos(math.pi * share))
     return settings.learning_rate
-
-
-@contextlib.contextmanager
-def _exact_arithmetic(device: torch.device, threads: int) -> Iterator[None]:
-    """Arithmetic that gives the same bits each time; torch's settings and random state are as before afterwards."""
-    before = (
-        torch.get_num_threads(),
-        torch.are_deterministic_algorithms_enabled(),
-        torch.is_deterministic_algorithms_warn_only_enabled(),
-        torch.utils.deterministic.fill_uninitialized_memory,  # type: ignore[attr-defined]
-    )
-    try:
-        torch.set_num_threads(threads)
-        torch.use_deterministic_algorithms(mode=device.type == "cpu", warn_only=True)
-        torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # a check for bugs that costs a tenth of the time
-        with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-            yield
-    finally:
-        torch.set_num_threads(before[0])
-        torch.use_deterministic_algorithms(mode=before[1], warn_only=before[2])
-        torch.utils.deterministic.fill_uninitialized_memory = before[3]  # type: ignore[attr-defined]

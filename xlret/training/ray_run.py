@@ -33,7 +33,9 @@ from xlret.training.gauges import Gauges
 from xlret.training.loop import WorkerTask, training_loop
 from xlret.training.ownership import sole_writer
 from xlret.training.progress import Print, followed
+from xlret.training.ray_evaluator import RayEvaluator
 from xlret.training.room import worker_counts, workers_with_room
+from xlret.training.settings import TrainJob
 
 Extend = Callable[[RunConfig], RunConfig]
 """Given the run's `RunConfig`, gives it back with more: callbacks, logging, an environment for the workers."""
@@ -44,12 +46,13 @@ _SNAPSHOT = "checkpoint_manager_snapshot.json"
 class RayWorker:
     """One of Ray Train's workers (a `loop.Worker`)."""
 
-    def __init__(self, run: str, report_evaluations: bool) -> None:
+    def __init__(self, job: TrainJob, report_evaluations: bool) -> None:
         context = ray.train.get_context()
         self.rank, self.world = context.get_world_rank(), context.get_world_size()
         self.device = get_device()
         self._report_evaluations = report_evaluations
-        self._gauges = Gauges(run) if self.rank == 0 else None
+        self._job = job
+        self._gauges = Gauges(job.name) if self.rank == 0 else None
 
     def batches(self, task: WorkerTask, start: int, stop: int) -> Generator[Batch]:
         settings = task.job.ray
@@ -63,6 +66,9 @@ class RayWorker:
     def evaluated(self, progress: Progress, metrics: Mapping[str, float]) -> None:
         if self._report_evaluations:  # else not: Ray's controller takes up to two seconds over a report
             ray.train.report(_summary(progress, metrics))
+
+    def evaluator(self) -> RayEvaluator:
+        return RayEvaluator(self._job)
 
     def saved(self, progress: Progress, metrics: Mapping[str, float], checkpoint: Path) -> None:
         ours = None
@@ -176,6 +182,6 @@ def _storage(path: Path) -> tuple[str, Any]:
 def _work(config: dict[str, Any]) -> None:
     """What Ray Train runs in every worker."""
     task: WorkerTask = config["task"]
-    worker = RayWorker(task.job.name, config["report_evaluations"])
+    worker = RayWorker(task.job, config["report_evaluations"])
     with sole_writer(task.run_directory) if worker.rank == 0 else contextlib.nullcontext():
         training_loop(task, worker)

@@ -6,6 +6,7 @@ runs/<name>/
   metrics.jsonl    every report             tensorboard/  the same as events
   checkpoints/     what a run goes on from   report.html   curves, shares of languages, sample texts, settings
   track.json       which runs they are in MLflow or Weights & Biases, where `track` names those
+  evaluations/     while it runs, what `dev.beside` has yet to evaluate (`beside.py`)
   batches.json     planned and realised shares of kinds of batch, languages and language pairs
 """
 
@@ -21,6 +22,7 @@ from xlret.errors import UserError
 from xlret.files import local, remove_tree, sha256_of, write_json
 from xlret.model.processor import resolved, slow_bfloat16
 from xlret.storage.url import is_url
+from xlret.training.beside import EVALUATIONS, best_known
 from xlret.training.callbacks import RunCallback
 from xlret.training.card import write_training
 from xlret.training.checkpoint import CHECKPOINTS, WEIGHTS, load_progress, newest_checkpoint
@@ -134,7 +136,7 @@ def _train(
             run_in_process(task, told)
     checkpoint = newest_checkpoint(directory)
     assert checkpoint is not None, "a run ends with a checkpoint"
-    progress = load_progress(checkpoint)
+    progress = best_known(load_progress(checkpoint), read_lines(directory / "metrics.jsonl"), job.dev.metric)
     weights = sha256_of(local(checkpoint) / WEIGHTS)
     result = TrainResult(directory, progress.step, progress.best_metric, progress.best_step, weights)
     outcome = {name: value for name, value in asdict(result).items() if name != "run_directory"}
@@ -152,7 +154,7 @@ def _clear(directory: Path) -> None:
         return
     files = ("config.yaml", "run.json", "batches.json", "metrics.jsonl", "report.html", "start", "model")
     ours = [path for name in files for path in directory.glob(f".{name}.*")]
-    for unfinished in [*ours, *(directory / CHECKPOINTS).glob(".step-*")]:
+    for unfinished in [*ours, *(directory / CHECKPOINTS).glob(".step-*"), *(directory / EVALUATIONS).glob(".*")]:
         if unfinished.is_dir():
             shutil.rmtree(unfinished)
         else:

@@ -65,6 +65,9 @@ class DevSettings(Settings):
     """Groups taken of each dev corpus (one per cluster)."""
     languages: tuple[str, ...] | None = None
     """Only these; all of the corpora by default."""
+    beside: bool = False
+    """Evaluate in a process of Ray's own, with room of one more worker, while training goes on; the numbers and the best model
+    are the same, and are reported at their step when they come. For `ray.workers` of 1 or more; a sweep does without."""
     metric: Literal["mo", "cr", "mul"] = "mul"
     """mAP by which the best checkpoint is chosen: within a language, across languages, or over the pooled corpus."""
 
@@ -190,6 +193,14 @@ class TrainJob(Settings):
     def _half_precision_computes(self) -> "TrainJob":
         if self.encoder.lora.half and self.precision != "bfloat16":
             raise ValueError(f"encoder.lora.half needs precision bfloat16, and precision is {self.precision}")
+        return self
+
+    @model_validator(mode="after")
+    def _possible_beside(self) -> "TrainJob":
+        if self.dev.beside and not self.ray.workers:
+            raise ValueError("dev.beside takes a process of Ray's, and ray.workers is 0; set it to false, or ray.workers to 1")
+        if self.dev.beside and self.ray.sharding == "fsdp":
+            raise ValueError("dev.beside holds a whole model on one device, and ray.sharding fsdp has none; set it to false")
         return self
 
     @model_validator(mode="after")

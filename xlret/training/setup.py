@@ -103,6 +103,7 @@ def fingerprint(job: TrainJob, plan: BatchPlan, start_weights: str, teachers: Se
     # Without defaults, so that a setting that xlret did not have when a run began does not end the run.
     settings = job.model_dump(mode="json", exclude_defaults=True)
     deciding = {name: value for name, value in settings.items() if name not in (*_HOW, "name")}
+    deciding.get("dev", {}).pop("beside", None)
     text = json.dumps([deciding, plan.fingerprint, start_weights, max(1, job.ray.workers), *teachers], sort_keys=True)
     return f"{key_of(text):032x}"
 
@@ -134,7 +135,9 @@ def _compared(job: TrainJob) -> dict[str, Any]:
     """What must be equal for a run to go on. The number of workers decides how sums are rounded; without Ray
     there is one."""
     values = {key: value for key, value in job.model_dump(mode="json").items() if key not in _HOW}
-    return _flat(values) | {"ray.workers": max(1, job.ray.workers)}
+    flat = _flat(values) | {"ray.workers": max(1, job.ray.workers)}
+    del flat["dev.beside"]
+    return flat
 
 
 def tokeniser_texts(corpora: Sequence[ParallelCorpus], languages: Sequence[str], most: int = 4000) -> Iterator[str]:

@@ -18,6 +18,7 @@ from xlret.model.soup import Weights, averaged
 from xlret.training.checkpoint import WEIGHTS, kept_checkpoints
 from xlret.training.dev import DevSets
 from xlret.training.settings import DevSettings
+from xlret.training.shares import Shares
 
 _PREFIX = "encoder."
 """Of an encoder's weights in a checkpoint, which holds the loss's too."""
@@ -85,7 +86,7 @@ def make_soup(
         assert sets is not None, "asked for with dev corpora alone"
         assert dev is not None, "asked for with dev corpora alone"
         soup.load_state_dict(averaged([states[row] for row in rows], [1 / len(rows)] * len(rows), [names[row] for row in rows]))
-        metrics = sets.evaluate(soup, 0, 1, "float32")
+        metrics = sets.evaluate(soup, Shares(), "float32")
         assert metrics is not None, "this is the only process"
         return metrics[dev.metric]
 
@@ -97,7 +98,7 @@ def make_soup(
         both = [mean, _loaded(start).state_dict()]
         mean = averaged(both, [1 - start_share, start_share], ["the soup", str(start)])
     soup.load_state_dict(mean)
-    result = sets.evaluate(soup, 0, 1, "float32") if sets is not None else None
+    result = sets.evaluate(soup, Shares(), "float32") if sets is not None else None
     soup.save(out, replace=replace)
     return Soup([names[row] for row in taken], result[dev.metric] if result and dev else None)
 

@@ -12,6 +12,7 @@ from torch.nn.parallel import DistributedDataParallel
 from xlret.batches.assemble import Batch
 from xlret.errors import UserError
 from xlret.training.dev import DevSets
+from xlret.training.shares import Shares
 
 
 class Step(nn.Module, ABC):
@@ -85,7 +86,7 @@ class Step(nn.Module, ABC):
         """Tokens that go through the model for this batch, padding included."""
 
     @abstractmethod
-    def evaluate(self, dev: DevSets, rank: int, world: int) -> dict[str, float] | None:
+    def evaluate(self, dev: DevSets, shares: Shares) -> dict[str, float] | None:
         """Metrics on held-out sets, `mo`, `cr` and `mul` among them; None on every worker but the first.
 
         All workers must call it at the same step.

@@ -1,12 +1,12 @@
 """One step of training a reranker: a loss over the logits of each query's candidates, and its evaluation inside the run."""
 
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 import torch
 import torch.distributed as dist
-from numpy.typing import NDArray
 from torch import Tensor
 
 from xlret.batches.pairs import AssembledPairs
@@ -19,6 +19,7 @@ from xlret.model.reranker import Reranker
 from xlret.tokens.pairs import PairIds
 from xlret.tokens.ragged import Ragged, padded_tokens
 from xlret.training.dev import DevSets
+from xlret.training.shares import Shares
 from xlret.training.steps.base import Step
 
 
@@ -63,36 +64,26 @@ class RerankerStep(Step):
         """Tokens that go through the model for this batch, padding included."""
         return padded_tokens(batch.pairs.lengths, self._tokens_per_forward)
 
-    def evaluate(self, dev: DevSets, rank: int, world: int) -> dict[str, float] | None:
+    def evaluate(self, dev: DevSets, shares: Shares) -> dict[str, float] | None:
         """mAP over short lists (`evaluation/lists.py`) within a language, across and mixed, each the mean over the sets."""
-        scored = [self._evaluate_set(dev_set, rank, world) for dev_set in dev.sets]
-        return None if rank else {name: mean(np.array([scores[name] for scores in scored])) for name in scored[0]}
+        scored = [self._evaluate_set(dev_set, shares) for dev_set in dev.sets]
+        if not shares.is_first:
+            return None
+        return {name: mean(np.array([scores[name] for scores in scored])) for name in scored[0]}
 
     def save(self, directory: Path) -> None:
         """Writes the reranker, in place of one that is already in `directory`."""
         self.reranker.save(directory, replace=True)
 
-    def _evaluate_set(self, dev_set: RetrievalSet, rank: int, world: int) -> dict[str, float]:
+    def _evaluate_set(self, dev_set: RetrievalSet, shares: Shares) -> dict[str, float]:
         lists = candidate_lists(dev_set, self._dev_negatives)
         pairs = [
             (dev_set.query_texts[candidates.query], dev_set.passage_texts[passage])
             for candidates in lists
             for passage in candidates.passages
         ]
-        scores_N = np.zeros(len(pairs), np.float32)
         precision: Literal["float32", "bfloat16"] = "bfloat16" if self._autocast else "float32"
-        scores_N[rank::world] = self.reranker.score(pairs[rank::world], precision=precision)
-        return list_scores(lists, _summed(scores_N, world, self.device))
-
-
-def _summed(scores_N: NDArray[np.float32], world: int, device: torch.device) -> NDArray[np.float32]:
-    """The sum over all workers; every score is zero on all of them but one."""
-    if world == 1:
-        return scores_N
-    shared = torch.from_numpy(scores_N).to(device)
-    dist.all_reduce(shared)
-    total: NDArray[np.float32] = shared.cpu().numpy()
-    return total
+        return list_scores(lists, shares.results(pairs, partial(self.reranker.score, precision=precision), self.device))
 
 
 def _mean_over_workers(count: int, device: torch.device) -> Tensor:

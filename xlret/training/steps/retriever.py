@@ -15,6 +15,7 @@ from xlret.model.losses.base import Embeddings, Loss, Translations
 from xlret.text.sides import Side
 from xlret.tokens.ragged import Ragged, padded_tokens
 from xlret.training.dev import DevSets
+from xlret.training.shares import Shares
 from xlret.training.steps.base import Step
 
 
@@ -113,9 +114,9 @@ class RetrieverStep(Step):
             return batch.tokens
         return padded_tokens(np.concatenate([side.lengths for side in batch.texts]), self._tokens_per_forward)
 
-    def evaluate(self, dev: DevSets, rank: int, world: int) -> dict[str, float] | None:
+    def evaluate(self, dev: DevSets, shares: Shares) -> dict[str, float] | None:
         """Mo / Cr / Mul mAP and rank distance over exact rankings, each the mean over the sets."""
-        return dev.evaluate(self.encoder, rank, world, "bfloat16" if self._autocast else "float32")
+        return dev.evaluate(self.encoder, shares, "bfloat16" if self._autocast else "float32")
 
     def save(self, directory: Path) -> None:
         """Writes the encoder, in place of one that is already in `directory`."""
