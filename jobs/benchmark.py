@@ -7,6 +7,7 @@ from rich.console import Console
 
 from jobs.bench import (
     assembly,
+    beside,
     curves,
     encoding,
     engines,
@@ -30,6 +31,7 @@ PARTS = {
     "switching": switching.run,
     "training": training.run,
     "memory": memory.run,
+    "beside": beside.run,
     "packing": packing.run,
     "bits": few_bits.run,
     "encoding": encoding.run,
