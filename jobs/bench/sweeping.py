@@ -24,7 +24,7 @@ STEPS = 200
 
 
 def run(bench: Bench, console: Console) -> None:
-    """Prints both times, the overhead of Tune, and how long a trial takes from its process's start to its first step."""
+    """Prints both times, the overhead of Tune, how long a trial takes to its first step, and what its reports hold up."""
     quiet = Console(quiet=True)
     job = _job(bench, "side-by-side", threads=1)
     with ray_session(cpus=2):  # Ray's own start is not a trial's
@@ -32,10 +32,12 @@ def run(bench: Bench, console: Console) -> None:
     startups = [startup_seconds(path.parent) for path in job.out.glob("trials/*/run.json")]
     alone = in_process(_job(bench, "one-after-the-other", threads=2))
     after = _timed(alone, lambda search: sweep_in_process(alone, search, quiet))
+    held, free = (statistics.mean(map(seconds_after_dev, sweep.out.glob("trials/*"))) for sweep in (job, alone))
     console.print(
         f"two trials of {STEPS} steps on 2 cores: side by side under Tune {beside:.1f} s, one after the other {after:.1f} s, "
         f"overhead {beside / after - 1:+.0%} (allowed: 15 %); process start to first step "
-        f"{statistics.mean(startups):.1f} s (allowed: 10 s)"
+        f"{statistics.mean(startups):.1f} s (allowed: 10 s); from a dev evaluation to the next step {held:.2f} s with a report "
+        f"to Tune, {free:.2f} s without"
     )
 
 
@@ -71,7 +73,8 @@ def _job(bench: Bench, name: str, threads: int) -> SweepJob:
 def startup_seconds(run_directory: Path) -> float:
     """From the start of a run's process, as its `run.json` has it, to its first step, as its TensorBoard events have it.
 
-    Where the process was one of Ray's that had waited for work, its waiting counts too.
+    Where the process was one of Ray's that had waited for work, its waiting counts too; where it had trained another
+    configuration before, that as well.
 
     Raises:
         RuntimeError: the system does not tell when a process was started.
@@ -81,6 +84,14 @@ def startup_seconds(run_directory: Path) -> float:
         raise RuntimeError(f"{run_directory / 'run.json'} does not say when its process was started; that takes Linux")
     steps = EventAccumulator(str(run_directory / "tensorboard")).Reload().Scalars("train/loss")
     return float(steps[0].wall_time) - float(started)
+
+
+def seconds_after_dev(run_directory: Path) -> float:
+    """Mean time from a dev evaluation's numbers to the end of the next step, which a report to Tune comes between."""
+    events = EventAccumulator(str(run_directory / "tensorboard")).Reload()
+    steps = {event.step: event.wall_time for event in events.Scalars("train/loss")}
+    devs = {event.step: event.wall_time for event in events.Scalars("dev/mul")}
+    return statistics.mean(steps[step + 1] - told for step, told in devs.items() if step + 1 in steps)
 
 
 def _timed(job: SweepJob, sweep: Callable[[Search], None]) -> float:

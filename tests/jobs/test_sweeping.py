@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from jobs.bench.sweeping import startup_seconds
+from jobs.bench.sweeping import seconds_after_dev, startup_seconds
 from xlret.training.log import MetricLog
 
 
@@ -29,6 +29,7 @@ def test_the_start_of_a_run_is_told_by_its_files(tmp_path: Path) -> None:
         time.sleep(0.3)
         log.write(2, {"loss": 1.0})
     assert startup_seconds(tmp_path) == pytest.approx(first - began, abs=0.25)
+    assert 0 <= seconds_after_dev(tmp_path) < 0.3, "from step 0 to the first; the second has no evaluation before it"
     (tmp_path / "run.json").write_text(json.dumps({"process_started": None}), encoding="utf-8")
     with pytest.raises(RuntimeError, match="does not say"):
         startup_seconds(tmp_path)
