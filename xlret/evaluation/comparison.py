@@ -7,7 +7,7 @@ from itertools import combinations
 from pathlib import Path
 
 import numpy as np
-from scipy.stats import ttest_rel  # type: ignore[import-untyped]
+import scipy  # type: ignore[import-untyped]  # its submodules load when they are used
 
 from xlret.data.read import read_records
 from xlret.data.rows import ReadingReport
@@ -251,7 +251,7 @@ def _pair_test(
     if np.ptp(difference_N) <= 1e-12:  # no variance but that of rounding: no t
         p_t = 1.0 if abs(difference_N[0]) <= 1e-12 else float("nan")
     else:
-        p_t = float(ttest_rel(a_N, b_N).pvalue)
+        p_t = float(scipy.stats.ttest_rel(a_N, b_N).pvalue)
     p_permutation = randomisation_test(a_N, b_N, seed=seed)
     return PairTest(
         *names, measure, float(difference_N.mean()), float(low), float(high), p_t, p_permutation, p_bootstrap, float("nan")

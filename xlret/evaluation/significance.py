@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import bootstrap  # type: ignore[import-untyped]
+import scipy  # type: ignore[import-untyped]  # its submodules load when they are used
 
 from xlret.errors import UserError
 from xlret.keys import generator
@@ -66,7 +66,7 @@ def bootstrap_interval(
     difference_N = _differences(a_N, b_N)
     if len(difference_N) == 1:  # every draw is the one query
         return float(difference_N[0]), float(difference_N[0])
-    interval = bootstrap(
+    interval = scipy.stats.bootstrap(
         (difference_N,),
         np.mean,
         confidence_level=level,

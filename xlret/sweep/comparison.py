@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from scipy.stats import ttest_ind  # type: ignore[import-untyped]
+import scipy  # type: ignore[import-untyped]  # its submodules load when they are used
 
 from xlret.errors import UserError
 from xlret.evaluation.save import read_scores
@@ -77,7 +77,7 @@ def compared(job: SweepJob, rows: Sequence[Ranked], means_of: MeansOf | None = N
         a_N, b_N = (np.array([means[question] for question in sorted(base)]) for means in (own, base))
         low, high = bootstrap_interval(a_N, b_N)
         several = min(len(own_seeds), len(base_seeds)) > 1
-        p_seeds = float(ttest_ind(own_seeds, base_seeds, equal_var=False).pvalue) if several else None
+        p_seeds = float(scipy.stats.ttest_ind(own_seeds, base_seeds, equal_var=False).pvalue) if several else None
         tested[row.configuration.name] = (float((a_N - b_N).mean()), low, high, randomisation_test(a_N, b_N), p_seeds)
     questions = holm([test[3] for test in tested.values()])
     known = [name for name, test in tested.items() if test[4] is not None and not np.isnan(test[4])]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from scipy.stats import t as student  # type: ignore[import-untyped]
+import scipy  # type: ignore[import-untyped]  # its submodules load when they are used
 
 from xlret.sweep.configuration import Configuration, seeds_of, trial_directory
 from xlret.sweep.result import TrialResult, read_result
@@ -40,7 +40,7 @@ def interval(values: Sequence[float]) -> Interval:
     mean, n = float(np.mean(values)), len(values)
     if n == 1:
         return Interval(mean, -math.inf, math.inf, 1)
-    half = float(student.ppf((1 + _LEVEL) / 2, n - 1) * np.std(values, ddof=1) / math.sqrt(n))
+    half = float(scipy.stats.t.ppf((1 + _LEVEL) / 2, n - 1) * np.std(values, ddof=1) / math.sqrt(n))
     return Interval(mean, round(mean - half, 8), round(mean + half, 8), n)
 
 

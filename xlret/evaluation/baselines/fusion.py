@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from scipy.stats import rankdata  # type: ignore[import-untyped]
+import scipy  # type: ignore[import-untyped]  # its submodules load when they are used
 
 from xlret.evaluation.retrieve import NOT_RETRIEVED, Reorder
 from xlret.shapes import FloatMatrix, IntArray
@@ -29,7 +29,7 @@ def fused(rankings: Sequence[Reorder], *, with_vectors: bool) -> Reorder:
         parts += [ranking(rows, scores_BP.copy(), columns) for ranking in rankings]
         total_BP = np.zeros(scores_BP.shape, np.float32)
         for part_BP in parts:
-            rank_BP = rankdata(-part_BP, method="min", axis=1)
+            rank_BP = scipy.stats.rankdata(-part_BP, method="min", axis=1)
             total_BP += np.where(part_BP == NOT_RETRIEVED, 0, 1 / (K + rank_BP)).astype(np.float32)
         total_BP[total_BP == 0] = NOT_RETRIEVED
         return total_BP
