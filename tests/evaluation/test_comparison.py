@@ -1,16 +1,20 @@
 """Comparing systems: scipy's numbers where scipy has them, seeds as a source of chance, and tables that say what marks mean."""
 
 import csv
+import re
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from rich.console import Console
 from scipy.stats import bootstrap, ttest_rel
 
 from xlret.commands.app import main
 from xlret.errors import UserError
 from xlret.evaluation.comparison import Comparison, System, compare_systems, read_system
+from xlret.evaluation.comparison_files import print_comparison
 from xlret.evaluation.comparison_table import as_csv, explanation, latex, markdown, marks, system_rows
 from xlret.evaluation.significance import randomisation_test
 
@@ -168,3 +172,18 @@ def test_the_command_reads_evaluations_and_seeds(tmp_path: Path, capsys: pytest.
     (tmp_path / "plain/2/queries.csv").write_text("id,lang,group,average_precision\nset 0,en,0,.5\n")
     with pytest.raises(UserError, match="the seeds of a system need the same"):
         main(["compare", str(tmp_path / "plain"), str(tmp_path / "ours")])
+
+
+def test_a_file_gets_all_of_a_wide_table_and_a_terminal_the_letters() -> None:
+    names = ("a-system-of-a-long-name", "another-system-of-a-long-name", "third")
+    result = compared(*(system(name, BASE + number / 100) for number, name in enumerate(names)))
+    text = StringIO()
+    print_comparison(result, Console(file=text, width=60))
+    assert "…" not in text.getvalue()
+    assert all(name in text.getvalue() for name in names)
+    text = StringIO()
+    print_comparison(result, Console(file=text, width=80, force_terminal=True, no_color=True))
+    pairs = text.getvalue().split("every pair")[1]
+    assert "…" not in pairs
+    assert re.search(r"^mul +a b -0\.0100 ", pairs, re.M)
+    assert "| mul | a-system-of-a-long-name | third | -0.0200 |" in markdown(result)

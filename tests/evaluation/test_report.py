@@ -134,3 +134,25 @@ def test_nothing_to_compare_with_is_named(tmp_path: Path) -> None:
     (tmp_path / "queries.csv").write_text("id,average_precision\nq,much\n")
     with pytest.raises(DataError, match=r"queries\.csv:2: not a row"):
         read_scores(tmp_path / "evaluation.json")
+
+
+def test_what_is_wrong_with_the_data_is_said(found: Evaluation, ends: Intervals) -> None:
+    faults = {
+        "skipped": 2,
+        "unanswered": 3,
+        "short": {"fewer than 10": 4},
+        "tied": 5,
+        "left_out": {"passages that came before with equal text": 6},
+        "caution": "not the published files by their checksums: en.json",
+    }
+    text = " ".join(shown(lambda console: print_evaluation(replace(found, **faults), intervals=ends, console=console)).split())
+    for sentence in (
+        "2 queries without an answer left out",
+        "3 queries of which all judged passages are not relevant count 0",
+        "4 queries have fewer than 10 results",
+        "in 5 queries an answer is tied with another passage",
+        "left out: 6 passages that came before with equal text",
+        "caution: not the published files by their checksums: en.json",
+    ):
+        assert sentence in text
+    assert "left out" not in shown(lambda console: print_evaluation(replace(found, skipped=0, left_out={}), console=console))

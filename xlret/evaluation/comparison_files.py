@@ -17,7 +17,8 @@ def print_comparison(comparison: Comparison, console: Console) -> None:
     print_rows(*comparison_table.system_rows(comparison), None, console)
     for sentence in comparison_table.explanation(comparison):
         console.print(sentence, markup=False)
-    print_rows(*comparison_table.pair_rows(comparison), "every pair", console)
+    pairs = comparison_table.pair_rows(comparison, lettered=True)
+    print_rows(*pairs, "every pair by their letters; p by each test, and what decides, corrected (Holm)", console)
 
 
 def write_comparison(

@@ -46,12 +46,16 @@ def system_rows(comparison: Comparison) -> Rows:
     ]
 
 
-def pair_rows(comparison: Comparison) -> Rows:
-    """A row a pair and measure."""
+def pair_rows(comparison: Comparison, *, lettered: bool = False) -> Rows:
+    """A row a pair and measure; the systems by their names, or by their letters where there is little room."""
+    known = letters(comparison) if lettered else {name: name for name in comparison.systems}
     titles = ["measure", "A", "B", "A - B", "95 % interval", "p (t)", "p (perm.)", "p (boot.)", "p (Holm)"]
+    if lettered:
+        titles = [*titles[:5], "t", "perm.", "boot.", "Holm"]
     rows = [
         [
-            *(test.measure, test.a, test.b, f"{test.difference:+.4f}", f"{test.low:+.4f} to {test.high:+.4f}"),
+            *(test.measure, known[test.a], known[test.b]),
+            *(f"{test.difference:+.4f}", f"{test.low:+.4f} to {test.high:+.4f}"),
             *(number(p, 4) for p in (test.p_t, test.p_permutation, test.p_bootstrap, test.p_holm)),
         ]
         for test in comparison.tests

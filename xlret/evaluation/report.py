@@ -17,6 +17,8 @@ from xlret.evaluation.significance import Difference
 HEADLINE = {"mo": "Mo", "cr": "Cr", "mul": "Mul", "rank_distance": "rank dist."}
 """The hybrid paper's numbers, as attributes of `Evaluation` and as column titles."""
 _POOLED = {"ndcg@10": "nDCG@10", "mrr@10": "MRR@10", "recall@1": "R@1", "recall@10": "R@10", "recall@100": "R@100"}
+_WIDEST = 10_000
+"""Characters of a line in a file."""
 _MOST_COLUMNS = 15
 """Matrices of more languages than this do not fit a terminal."""
 
@@ -300,7 +302,7 @@ def as_markdown(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def print_rows(titles: Sequence[str], rows: Sequence[Sequence[str]], title: str | None, console: Console) -> None:
-    """Prints a table under its title."""
+    """Prints a table under its title; only a terminal cuts what is wider than it is, files and pipes get all of it."""
     table = Table(box=SIMPLE_HEAD, padding=0, show_edge=False)
     for column, name in enumerate(titles):
         table.add_column(escape(name), justify="right" if column else "left", no_wrap=True)
@@ -308,7 +310,8 @@ def print_rows(titles: Sequence[str], rows: Sequence[Sequence[str]], title: str 
         table.add_row(*map(escape, row))
     if title is not None:
         console.print(f"\n[bold]{escape(title)}[/bold]")
-    console.print(table)
+    whole = console.measure(table, options=console.options.update(max_width=_WIDEST)).maximum
+    console.print(table, width=None if console.is_terminal else max(whole, console.width), crop=console.is_terminal)
 
 
 def _ends(
