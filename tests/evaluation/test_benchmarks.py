@@ -11,6 +11,7 @@ import pytest
 
 from xlret.errors import DataError, UserError
 from xlret.evaluation.benchmarks import BENCHMARKS, benchmark
+from xlret.evaluation.benchmarks.custom import custom_set, is_collection
 from xlret.evaluation.evaluate import evaluate
 from xlret.evaluation.sets import RetrievalSet
 from xlret.files import shared_directory
@@ -71,6 +72,27 @@ def test_lareqa_protocol(tmp_path: Path, name: str) -> None:
         "en/alone": ["Bread is baked"],
     }
     assert one.query_groups == ["both", "both", "alone"]
+
+
+def test_lareqas_form_is_read_in_any_language(tmp_path: Path) -> None:
+    write_lareqa(tmp_path)
+    (tmp_path / "de.json").rename(tmp_path / "ro.json")  # a language that neither of LAReQA's own sets has
+    one = only("custom", tmp_path, None)
+    assert one.languages == ("en", "ro")
+    assert one.name == f"custom/{tmp_path.name}"
+    relevant = {query: len(places) for query, places in zip(one.query_ids, one.relevant, strict=True)}
+    assert relevant == {"en/both": 2, "en/alone": 1, "ro/both": 2}
+    assert one.query_groups == ["both", "alone", "both"]
+    assert only("custom", tmp_path, ["ro"]).query_langs == ["ro"]
+    with pytest.raises(UserError, match=r"no fr\.json or fr\.json\.gz"):
+        only("custom", tmp_path, ["fr"])
+    with pytest.raises(UserError, match=r"its language \(en, ro\); leave lang"):
+        custom_set(tmp_path, lang="en")
+    assert is_collection(tmp_path)
+    (tmp_path / "notes.json").write_text("{}")
+    assert not is_collection(tmp_path)
+    with pytest.raises(UserError, match="xquad-r has no ro"):
+        only("xquad-r", tmp_path, ["ro"])
 
 
 def test_a_question_without_an_answer_in_the_target_corpus_is_skipped(tmp_path: Path) -> None:

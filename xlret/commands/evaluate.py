@@ -50,7 +50,8 @@ benchmarks: {", ".join(f"{benchmark.name} ({benchmark.title})" for benchmark in 
 
 custom is your own test collection with judgements, in the layout of BEIR
 (corpus.jsonl, queries.jsonl, qrels/SPLIT.tsv), MS MARCO (collection.tsv,
-queries.SPLIT.tsv, qrels.SPLIT.tsv), TREC (topics*, qrels*, docs*) or one SQuAD
+queries.SPLIT.tsv, qrels.SPLIT.tsv), TREC (topics*, qrels*, docs*), LAReQA (LANG.json
+with sentences, in any languages: parallel questions over one pool) or one SQuAD
 file. All passages are searched, judged or not; grades are the gains of nDCG,
 and relevant is a grade of 1 or more, as in trec_eval. What is left out is
 counted.

@@ -10,7 +10,9 @@ from xlret.data.sources.judged import read_judged
 from xlret.data.sources.texts import either
 from xlret.errors import UserError
 from xlret.evaluation.benchmarks.base import Benchmark
+from xlret.evaluation.benchmarks.lareqa import lareqa_set
 from xlret.evaluation.sets import RetrievalSet, from_judged
+from xlret.text.languages import language
 
 UNKNOWN = "mul"
 """What queries and passages are put under whose language nobody says (BCP-47: several languages)."""
@@ -27,6 +29,8 @@ def custom_set(
 ) -> RetrievalSet:
     """A test collection as one retrieval set: all passages, judged or not, all judgements with their grades.
 
+    A directory with `LANG.json` files of LAReQA's form is one pool of their sentences, see `lareqa_set`; any languages.
+
     Args:
         data: a directory, or the one file of SQuAD's form, see `read_judged`.
         split: which judgements, where there are several.
@@ -41,11 +45,39 @@ def custom_set(
     """
     if (data / GROUPS).is_file():
         raise UserError(f"{data} is a prepared corpus, not a test collection with judgements; give it as --corpus")
+    if parallel := lareqa_languages(data):
+        if lang is not None or passage_lang is not None:
+            raise UserError(
+                f"{data}: the name of each file is its language ({', '.join(parallel)}); leave lang and passage_lang out"
+            )
+        chosen = parallel if languages is None else tuple(sorted({language(code) for code in languages}))
+        return lareqa_set(f"custom/{data.name}", data, chosen)
     report = ReadingReport(on_bad_row)
     judged = read_judged(data, split=split, lang=lang or UNKNOWN, passage_lang=passage_lang, report=report)
     if report.skipped:
         judged.left_out["rows that cannot be read, such as " + report.sample[0]] = report.skipped
     return from_judged(f"custom/{data.name}", judged, languages=languages)
+
+
+def lareqa_languages(data: Path) -> tuple[str, ...]:
+    """The languages of a directory that holds files of LAReQA's form, `LANG.json` or `LANG.json.gz`, and no other JSON.
+
+    Which languages they are is open: each file whose name is a BCP-47 code is read. Empty for any other directory.
+    """
+    if not data.is_dir():
+        return ()
+    names = [path.name.removesuffix(".gz") for path in data.iterdir()]
+    if any(name.startswith(("qrels", "corpus.", "collection.", "topics")) for name in names):
+        return ()
+    stems = sorted({name.removesuffix(".json") for name in names if name.endswith(".json")})
+    return tuple(stems) if all(map(_is_code, stems)) else ()
+
+
+def _is_code(text: str) -> bool:
+    try:
+        return language(text) == text
+    except UserError:
+        return False
 
 
 def is_collection(path: Path) -> bool:
@@ -54,6 +86,8 @@ def is_collection(path: Path) -> bool:
         return path.name.removesuffix(".gz").endswith(".json")
     if not path.is_dir() or (path / GROUPS).exists():
         return False
+    if lareqa_languages(path):
+        return True
     return either(path / "collection.tsv").exists() or any(entry.name.startswith("qrels") for entry in path.iterdir())
 
 
@@ -85,7 +119,7 @@ CUSTOM = Benchmark(
     revision="not stated",
     files=(
         "corpus.jsonl, queries.jsonl and qrels/SPLIT.tsv (BEIR), collection.tsv, queries.SPLIT.tsv and qrels.SPLIT.tsv "
-        "(MS MARCO), topics*, qrels* and docs* (TREC), or be one SQuAD file"
+        "(MS MARCO), topics*, qrels* and docs* (TREC), LANG.json of LAReQA's form in any languages, or be one SQuAD file"
     ),
     citation="none: it is your own",
     read=_sets,
