@@ -35,10 +35,10 @@ test: $(STAMP)  ## lint, types and all fast tests (what CI runs)
 	$(MAKE) --no-print-directory --jobs 2 --keep-going test-rest test-ray types
 
 test-ray: $(STAMP)  ## the fast tests that start a Ray, which mostly wait
-	OMP_NUM_THREADS=1 $(BIN)/pytest -m 'ray and not slow' | sed -u 's/^/ray:  /'
+	OMP_NUM_THREADS=1 $(BIN)/pytest -m 'ray and not slow' | sed -u 's/^/ray: /'
 
 test-rest: $(STAMP)  ## the other fast tests
-	OMP_NUM_THREADS=1 $(BIN)/pytest -m 'not ray and not slow' | sed -u 's/^/rest: /'
+	OMP_NUM_THREADS=1 $(BIN)/pytest -m 'not ray and not slow'
 
 types: $(STAMP)  ## mypy
 	$(BIN)/mypy
