@@ -105,7 +105,7 @@ def _fit(job: SweepJob, searcher: "_Searcher", table: LiveTable, at_once: int, s
             search_alg=searcher,
             num_samples=-1,
             max_concurrent_trials=at_once,
-            reuse_actors=False,
+            reuse_actors=True,  # a process has imported everything for the trials that come after its first
             trial_name_creator=_name_of,
             trial_dirname_creator=_name_of,
         ),
@@ -123,6 +123,7 @@ def _fit(job: SweepJob, searcher: "_Searcher", table: LiveTable, at_once: int, s
 def _train(config: Mapping[str, Any], job: SweepJob, variables: Mapping[str, str]) -> None:
     """What Tune runs in a trial's process, whose working directory is one of Tune's: a recipe's paths start at the driver's."""
     os.environ.update(variables)
+    os.environ["TUNE_FUNCTION_THREAD_TIMEOUT_S"] = "120"  # Tune gives up the next trial if this one's thread still ends
     configuration = Configuration(**config)
 
     def told(seed: int, step: int, metrics: Mapping[str, float]) -> None:
