@@ -10,13 +10,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from made_releases import make_releases
+from processes import service
 
 from xlret import api
 from xlret.commands.app import main
 from xlret.data.corpus import ParallelCorpus
+from xlret.model.encoder import Encoder
 from xlret.release.alias import resolve
 from xlret.release.verify import verify_release
 from xlret.search.from_files import passages_from
+from xlret.search.index import SearchIndex
+from xlret.search.query import SearchOptions
 from xlret.storage.publish import publish
 from xlret.storage.url import as_url
 from xlret.training.checkpoint import kept_checkpoints
@@ -153,3 +158,27 @@ def test_over_ray_the_weights_are_the_same(on_disk: TrainResult, empty_disk: Cal
     assert result.weights_sha256 == on_disk.weights_sha256
     assert [line["loss"] for line in result.history()] == [line["loss"] for line in on_disk.history()]
     assert [path.name for path in kept_checkpoints(result.run_directory)] == ["step-000000006", "step-000000008"]
+
+
+def test_over_ray_a_release_is_served_from_its_url(
+    corpora: Path, store: dict[str, str], tmp_path: Path, empty_disk: Callable[[str], None]
+) -> None:
+    """Answers are those of the index on this disk; another release is swapped in; each is fetched once."""
+    made, root = make_releases(tmp_path / "made", corpora / "train"), BUCKET / "served"
+    for name in ("one", "two"):
+        publish(made / name, root / name)
+    (root / "current").write_text("one\n")
+    empty_disk("a service")
+    queries = ["badu gilo ?", "koru"]
+    with service(root, "log.stderr=false") as running:
+        for name in ("one", "two"):
+            answer = running.client().ask("POST", "/v1/search", {"queries": queries, "top_k": 20, "timeout_ms": 30_000})
+            assert answer.whole, answer
+            assert answer.body["release"] == name
+            index, encoder = SearchIndex.open(made / name / "index"), Encoder.load(made / name / "encoder")
+            expected = index.search(encoder.encode(queries, "query"), SearchOptions(top_k=20)).ids
+            assert [[hit["id"] for hit in result["hits"]] for result in answer.body["results"]] == expected
+            if name == "one":
+                assert running.swap("two").status == 200
+    releases = [path.name for path in (tmp_path / "cache of a service").glob("entries/*/content/served/*")]
+    assert sorted(releases) == ["one", "two"], "each was fetched once"
