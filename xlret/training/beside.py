@@ -207,7 +207,7 @@ class Evaluations:
         if metrics is None and wait_s and not evaluator.has_begun():
             self._without_room_s += wait_s
             if self._without_room_s >= self._job.ray.room_s:
-                _LOG.warning("the training evaluates by itself from step %d on: the cluster has no room beside it", kept.step)
+                _LOG.warning("the training evaluates by itself from step %d on: no process beside it has begun", kept.step)
                 evaluator.stop()
                 self._evaluator = None
         return metrics
