@@ -12,17 +12,17 @@ from xlret.training.in_process import InProcessWorker
 from xlret.training.log import read_lines
 from xlret.training.loop import training_loop
 from xlret.training.ray_evaluator import RayEvaluator
-from xlret.training.settings import TrainJob
 from xlret.training.setup import set_up
 
-STEPS, EVERY = 16, 4
+STEPS, EVERY = 8, 4
 
 
 def run(bench: Bench, console: Console) -> None:
     """Seconds of a run with dev evaluations in the loop and with them beside it, and whether their numbers are the same."""
-    in_loop = _trained(bench, beside=False)
     with ray_session():
-        beside = _trained(bench, beside=True)
+        evaluator = RayEvaluator(bench.job)  # its process starts while the first run goes
+        in_loop = _trained(bench, evaluator, beside=False)
+        beside = _trained(bench, evaluator, beside=True)
     for name, (clock, processor, _) in (("in the loop", in_loop), ("beside", beside)):
         console.print(f"{name}: {clock:.1f} s, {processor:.1f} s of the processor in the process that trains")
     ratios = [loop_seconds / beside_seconds for loop_seconds, beside_seconds in zip(in_loop[:2], beside[:2], strict=True)]
@@ -32,7 +32,7 @@ def run(bench: Bench, console: Console) -> None:
     )
 
 
-def _trained(bench: Bench, *, beside: bool) -> tuple[float, float, list[dict[str, float]]]:
+def _trained(bench: Bench, evaluator: RayEvaluator, *, beside: bool) -> tuple[float, float, list[dict[str, float]]]:
     """Seconds by the clock and of this process, and the evaluations."""
     update = {
         "name": "beside" if beside else "loop",
@@ -50,7 +50,7 @@ def _trained(bench: Bench, *, beside: bool) -> tuple[float, float, list[dict[str
     directory.mkdir(parents=True)
     task = set_up(job, directory).task
     clock, processor = time.monotonic(), time.process_time()
-    training_loop(task, _Worker(job))
+    training_loop(task, _Worker(evaluator))
     seconds = time.monotonic() - clock, time.process_time() - processor
     lines = read_lines(Path(directory) / "metrics.jsonl")
     return *seconds, [line for line in lines if line["group"] == "dev"]
@@ -59,9 +59,9 @@ def _trained(bench: Bench, *, beside: bool) -> tuple[float, float, list[dict[str
 class _Worker(InProcessWorker):
     """Trains in this process, and has a process of Ray's evaluate."""
 
-    def __init__(self, job: TrainJob) -> None:
+    def __init__(self, evaluator: RayEvaluator) -> None:
         super().__init__(use_gpu=False)
-        self._job = job
+        self._evaluator = evaluator
 
     def evaluator(self) -> RayEvaluator:  # type: ignore[override]
-        return RayEvaluator(self._job)
+        return self._evaluator
