@@ -91,7 +91,7 @@ def seconds_after_dev(run_directory: Path) -> float:
     events = EventAccumulator(str(run_directory / "tensorboard")).Reload()
     steps = {event.step: event.wall_time for event in events.Scalars("train/loss")}
     devs = {event.step: event.wall_time for event in events.Scalars("dev/mul")}
-    return statistics.mean(steps[step + 1] - told for step, told in devs.items() if step + 1 in steps)
+    return statistics.fmean(steps[step + 1] - told for step, told in devs.items() if step + 1 in steps)
 
 
 def _timed(job: SweepJob, sweep: Callable[[Search], None]) -> float:
