@@ -11,6 +11,7 @@ import numpy as np
 from rich.console import Console
 
 from jobs.bench.setup import Bench
+from xlret.data.texts_on_disk import hold_texts
 from xlret.evaluation.blocked import retrieve_blocks
 from xlret.evaluation.evaluate import evaluation_of
 from xlret.evaluation.kept_vectors import StoredPassages
@@ -77,9 +78,8 @@ def _write(directory: Path, passages: int) -> None:
 
 
 def _evaluate(directory: Path, passages: int, queries: int) -> tuple[float, float, float]:
-    ids, langs, texts = (
-        list(column) for column in zip(*((row.id, row.lang, row.text) for row in _texts(passages)), strict=True)
-    )
+    ids, langs = (list(column) for column in zip(*((row.id, row.lang) for row in _texts(passages)), strict=True))
+    texts = hold_texts(row.text for row in _texts(passages))
     store = StoredPassages(VectorStore.open(directory, verify=False), langs)
     relevant = [np.array([row]) for row in np.linspace(0, passages - 1, queries).astype(np.int64)]
     noise = np.random.default_rng(1).normal(scale=0.06, size=(queries, DIMENSION)).astype(np.float32)

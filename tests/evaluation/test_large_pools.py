@@ -1,5 +1,6 @@
 """Pools that do not fit into memory: blocks have the ranks of the whole, kept vectors are not made again, an index is asked."""
 
+import json
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -10,16 +11,20 @@ import pytest
 
 from jobs.bench.evaluation import large_pool
 from xlret.commands.app import main
+from xlret.data import texts_on_disk
 from xlret.data.corpus import ParallelCorpus
+from xlret.data.sources.judged import read_judged
+from xlret.data.texts_on_disk import TextsOnDisk
 from xlret.errors import UserError
 from xlret.evaluation import blocked
 from xlret.evaluation import measure as measuring
 from xlret.evaluation.blocked import retrieve_blocks
 from xlret.evaluation.evaluate import Evaluation, evaluate
 from xlret.evaluation.measure import Method, measure
+from xlret.evaluation.pools import as_pools, merged
 from xlret.evaluation.report import as_json
 from xlret.evaluation.retrieve import retrieve
-from xlret.evaluation.sets import RetrievalSet, from_corpus
+from xlret.evaluation.sets import RetrievalSet, from_corpus, from_judged, set_fingerprint
 from xlret.model.encoder import Encoder
 from xlret.search.build import build_index
 from xlret.search.settings import IndexSettings
@@ -120,6 +125,45 @@ def test_a_second_evaluation_encodes_nothing_and_has_the_same_numbers(
     shorter = Encoder.load(encoder, max_passage_tokens=5)
     measure(shorter, pool, kept)
     assert len([path for path in (tmp_path / "kept").iterdir() if path.is_dir()]) == 2  # another limit, other vectors
+
+
+def test_texts_on_disk_change_nothing(
+    tmp_path: Path, pool: RetrievalSet, encoder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, columns in (
+        ("queries", (pool.query_ids, pool.query_langs, pool.query_texts)),
+        ("corpus", (pool.passage_ids, pool.passage_langs, pool.passage_texts)),
+    ):
+        records = [{"_id": key, "lang": lang, "text": text} for key, lang, text in zip(*columns, strict=True)]
+        (tmp_path / f"{name}.jsonl").write_text("\n".join(map(json.dumps, records)))
+    (tmp_path / "qrels").mkdir()
+    answers = zip(pool.query_ids, pool.relevant, strict=True)
+    lines = [f"{query}\t{pool.passage_ids[passage]}\t1" for query, passages in answers for passage in passages]
+    (tmp_path / "qrels" / "test.tsv").write_text("\n".join(["query-id\tcorpus-id\tscore", *lines]))
+
+    def sets() -> list[RetrievalSet]:
+        whole = from_judged("pool", read_judged(tmp_path))
+        parts = list(as_pools([whole], "cross"))
+        by_language = [from_judged(lang, read_judged(tmp_path), languages=[lang], prefix=lang) for lang in pool.languages]
+        return [whole, *parts, merged(by_language)]
+
+    in_memory = sets()
+    monkeypatch.setattr(texts_on_disk, "IN_MEMORY", 0)
+    on_disk = sets()
+    assert set_fingerprint(in_memory[0]) != set_fingerprint(in_memory[-1])
+    for retrieval_set, same in zip(on_disk, in_memory, strict=True):
+        assert isinstance(retrieval_set.passage_texts, TextsOnDisk)
+        assert isinstance(same.passage_texts, list)
+        assert set_fingerprint(retrieval_set) == set_fingerprint(same)
+        assert (retrieval_set.name, retrieval_set.languages, retrieval_set.left_out) == (
+            same.name,
+            same.languages,
+            same.left_out,
+        )
+    model = Encoder.load(encoder)
+    expected = numbers(measure(model, in_memory[0], Method()).evaluation)
+    for method in (Method(), Method(vectors=tmp_path / "kept")):
+        assert numbers(measure(model, on_disk[0], method).evaluation) == expected
 
 
 def test_an_index_of_the_kept_passages_is_asked(

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from xlret.commands.app import main
-from xlret.data.sources.judged import JudgedSet, JudgedText
+from xlret.data.sources.judged import JudgedPassages, JudgedSet, JudgedText
 from xlret.errors import UserError
 from xlret.evaluation.benchmarks import benchmark
 from xlret.evaluation.sets import RetrievalSet, from_judged
@@ -102,6 +102,8 @@ def test_files_of_another_version_are_said(tmp_path: Path) -> None:
 
 
 def test_a_language_without_texts_is_said() -> None:
-    judged = JudgedSet({"q": JudgedText("en", None, "?")}, {"p": JudgedText("en", None, "x")}, {"q": {"p": 1.0}})
+    judged = JudgedSet(
+        {"q": JudgedText("en", None, "?")}, JudgedPassages.read([("p", JudgedText("en", None, "x"))]), {"q": {"p": 1.0}}
+    )
     assert from_judged("set", judged, languages=["en", "fr"]).caution == "nothing judged is in fr, which was asked for"
     assert from_judged("set", judged, languages=["en"]).caution is None

@@ -66,20 +66,23 @@ def export(
 
 def _texts(sets: Sequence[RetrievalSet]) -> dict[Side, list[str]]:
     if sets:
-        queries = [text for retrieval_set in sets for text in retrieval_set.query_texts]
-        passages = [text for retrieval_set in sets for text in retrieval_set.passage_texts]
-    else:
-        rows = list(atlas_rows("dev"))
-        queries, passages = (
-            [row.query for row in rows if row.query is not None],
-            [row.text for row in rows if row.text is not None],
-        )
-    return {"query": _spread(queries), "passage": _spread(passages)}
+        return {
+            "query": _spread([retrieval_set.query_texts for retrieval_set in sets]),
+            "passage": _spread([retrieval_set.passage_texts for retrieval_set in sets]),
+        }
+    rows = list(atlas_rows("dev"))
+    return {
+        "query": _spread([[row.query for row in rows if row.query is not None]]),
+        "passage": _spread([[row.text for row in rows if row.text is not None]]),
+    }
 
 
-def _spread(texts: Sequence[str]) -> list[str]:
-    """Up to 256 of the texts, at even distances."""
-    return [texts[row] for row in np.unique(np.linspace(0, len(texts) - 1, _TEXTS).astype(int)).tolist()]
+def _spread(columns: Sequence[Sequence[str]]) -> list[str]:
+    """Up to 256 of the texts of all columns, at even distances."""
+    ends = np.cumsum([len(column) for column in columns])
+    rows = np.unique(np.linspace(0, ends[-1] - 1, _TEXTS).astype(np.int64))
+    column_of = np.searchsorted(ends, rows, side="right")
+    return [columns[column][row - ends[column]] for column, row in zip(column_of.tolist(), rows.tolist(), strict=True)]
 
 
 def _rows(before: Evaluation, after: Evaluation) -> report.Rows:

@@ -1,10 +1,12 @@
 """The same queries and passages as other pools: each language alone, each pair of languages, or everything together."""
 
 from collections.abc import Iterable, Iterator
+from itertools import compress
 from typing import Literal
 
 import numpy as np
 
+from xlret.data.texts_on_disk import hold_texts
 from xlret.errors import UserError
 from xlret.evaluation.sets import Judgements, RetrievalSet, relevant_of
 
@@ -64,7 +66,7 @@ def part_of(whole: RetrievalSet, query_lang: str, passage_lang: str) -> Retrieva
         [whole.query_texts[row] for row in judged],
         [whole.passage_ids[index] for index in passages],
         [passage_lang] * len(passages),
-        [whole.passage_texts[index] for index in passages],
+        hold_texts(compress(whole.passage_texts, (lang == passage_lang for lang in whole.passage_langs))),
         relevant_of(judged.values()),
         [whole.query_groups[row] for row in judged] if whole.query_groups else [],
         left_out,
@@ -104,7 +106,7 @@ def merged(sets: list[RetrievalSet]) -> RetrievalSet:
             [text for each in sets for text in each.query_texts],
             [passage_id for each in sets for passage_id in each.passage_ids],
             [lang for each in sets for lang in each.passage_langs],
-            [text for each in sets for text in each.passage_texts],
+            hold_texts(text for each in sets for text in each.passage_texts),
             relevant_of(judgements),
             [group for each in sets for group in each.query_groups] if grouped else [],
             left_out,

@@ -1,8 +1,9 @@
 """What an evaluation is made of: queries and passages in many languages, and which passages are relevant."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import compress
 from typing import NamedTuple
 
 import numpy as np
@@ -10,6 +11,7 @@ import numpy as np
 from xlret.artifacts import digest_of_texts
 from xlret.data.corpus import ParallelCorpus
 from xlret.data.sources.judged import JudgedSet
+from xlret.data.texts_on_disk import hold_texts
 from xlret.errors import UserError
 from xlret.keys import generator
 from xlret.shapes import FloatArray, FloatMatrix, IntArray
@@ -65,7 +67,8 @@ class RetrievalSet:
     query_texts: list[str]
     passage_ids: list[str]
     passage_langs: list[str]
-    passage_texts: list[str]
+    passage_texts: Sequence[str]
+    """Of a large pool on disk (`xlret.data.texts_on_disk`): read in order where all are needed."""
     relevant: list[IntArray]
     """For each query the indices of its relevant passages in the whole pool, in all languages."""
     query_groups: list[str] = field(default_factory=list)
@@ -148,13 +151,16 @@ def from_judged(name: str, judged: JudgedSet, *, languages: Iterable[str] | None
         UserError: the collection has no judged query in these languages.
     """
     queries, passages, left_out = judged.queries, judged.passages, Counter(judged.left_out)
+    index_of, passage_langs, passage_texts = passages.row_of, passages.langs, passages.full_texts
     if languages is not None:
         chosen = {language(code) for code in languages}
         queries = {query_id: text for query_id, text in queries.items() if text.lang in chosen}
-        passages = {passage_id: text for passage_id, text in passages.items() if text.lang in chosen}
+        is_chosen = [lang in chosen for lang in passages.langs]
+        index_of = {passage_id: index for index, passage_id in enumerate(compress(passages, is_chosen))}
+        passage_langs = list(compress(passages.langs, is_chosen))
+        passage_texts = hold_texts(compress(passages.full_texts, is_chosen))
         left_out["queries in other languages"] = len(judged.queries) - len(queries)
-        left_out["passages in other languages"] = len(judged.passages) - len(passages)
-    index_of = {passage_id: index for index, passage_id in enumerate(passages)}
+        left_out["passages in other languages"] = len(passages) - len(index_of)
     judgements = []
     for query_id in queries:
         pairs = [(index_of[passage], grade) for passage, grade in judged.qrels[query_id].items() if passage in index_of]
@@ -163,7 +169,7 @@ def from_judged(name: str, judged: JudgedSet, *, languages: Iterable[str] | None
         judgements.append(Judgements(np.array(indices, np.int64), np.array(grades, np.float64)))
     if not any(len(query.passages) for query in judgements):
         raise UserError(f"{name}: no query and passage in {', '.join(languages or ())} are judged together")
-    present = {text.lang for text in (*queries.values(), *passages.values())}
+    present = {text.lang for text in queries.values()}.union(passage_langs)
     empty = [] if languages is None else sorted(chosen - present)
     return RetrievalSet(
         name,
@@ -171,9 +177,9 @@ def from_judged(name: str, judged: JudgedSet, *, languages: Iterable[str] | None
         [f"{prefix}{query_id}" for query_id in queries],
         [text.lang for text in queries.values()],
         [text.full_text for text in queries.values()],
-        [f"{prefix}{passage_id}" for passage_id in passages],
-        [text.lang for text in passages.values()],
-        [text.full_text for text in passages.values()],
+        [f"{prefix}{passage_id}" for passage_id in index_of],
+        passage_langs,
+        passage_texts,
         relevant_of(judgements),
         left_out={reason: count for reason, count in left_out.items() if count},
         caution=f"nothing judged is in {', '.join(empty)}, which was asked for" if empty else None,

@@ -1,5 +1,6 @@
 """Translate-Test: a retrieval set whose queries and passages are all word-by-word English (arXiv 2305.05295's baseline)."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from xlret.evaluation.sets import RetrievalSet
@@ -16,7 +17,7 @@ def translated(retrieval_set: RetrievalSet, translator: WordTranslator) -> Retri
     """
     known: dict[tuple[str, str], str] = {}
 
-    def all_of(texts: list[str], langs: list[str]) -> list[str]:
+    def all_of(texts: Sequence[str], langs: list[str]) -> list[str]:
         for pair in zip(texts, langs, strict=True):
             if pair not in known:
                 known[pair] = translator.translate(*pair)

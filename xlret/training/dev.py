@@ -1,5 +1,6 @@
 """Evaluation of a run on held-out texts: all workers encode a share of them, the first one scores them."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -57,7 +58,9 @@ def _evaluate_set(encoder: Encoder, dev_set: RetrievalSet, shares: Shares, preci
     return evaluate(dev_set, queries, passages) if shares.is_first else None
 
 
-def _encode_shared(encoder: Encoder, texts: list[str], side: Side, shares: Shares, precision: Precision) -> NDArray[np.float32]:
+def _encode_shared(
+    encoder: Encoder, texts: Sequence[str], side: Side, shares: Shares, precision: Precision
+) -> NDArray[np.float32]:
     """Vectors of all texts, [N, D]; each distinct text is encoded once."""
     distinct = sorted(set(texts), key=lambda text: (len(text), text))
     largest = -(-len(distinct) // shares.world)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from xlret.data import texts_on_disk
 from xlret.data.rows import ReadingReport
 from xlret.data.sources.judged import JudgedText, read_judged, read_judged_files
 from xlret.errors import DataError, UserError
@@ -18,6 +19,13 @@ PASSAGES = {
     "d4": JudgedText("de", None, "Nach mir fragt niemand."),
 }
 TITLED = {**PASSAGES, "d1": JudgedText("de", None, "Rosen Sie sind rot.")}
+
+
+@pytest.fixture(autouse=True, params=["in memory", "on disk"])
+def texts_are(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Everything is as well where the texts of passages go to disk."""
+    if request.param == "on disk":
+        monkeypatch.setattr(texts_on_disk, "IN_MEMORY", 0)
 
 
 def write(path: Path, *lines: object) -> Path:
@@ -59,7 +67,7 @@ def trec(folder: Path) -> Path:
 @pytest.mark.parametrize(("layout", "passages"), [(beir, PASSAGES), (msmarco, TITLED), (trec, PASSAGES)])
 def test_every_layout_comes_whole(tmp_path: Path, layout, passages: dict[str, JudgedText]) -> None:
     judged = read_judged(layout(tmp_path), lang="eng", passage_lang="de")
-    assert (judged.queries, judged.passages, judged.qrels, judged.left_out) == (QUERIES, passages, QRELS, {})
+    assert (judged.queries, dict(judged.passages), judged.qrels, judged.left_out) == (QUERIES, passages, QRELS, {})
 
 
 def test_squad_questions_find_their_paragraphs(tmp_path: Path) -> None:

@@ -1,7 +1,8 @@
 """Judged test sets as they are: every passage, every grade, every query that was judged; what is left out is counted."""
 
+from array import array
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -12,7 +13,8 @@ from xlret.data.sources.qrels import Qrels, are_triples, read_qrels
 from xlret.data.sources.squad import squad_questions
 from xlret.data.sources.texts import Text, either, texts_of
 from xlret.data.sources.topics import topics
-from xlret.errors import UserError
+from xlret.data.texts_on_disk import hold_texts
+from xlret.errors import DataError, UserError
 from xlret.storage.url import path_of
 from xlret.text.languages import language
 
@@ -36,6 +38,60 @@ class JudgedText(NamedTuple):
         return f"{self.title} {self.text}" if self.title else self.text
 
 
+@dataclass(frozen=True, eq=False)
+class JudgedPassages(Mapping[str, JudgedText]):
+    """Id -> passage, as columns: ids and languages in memory, texts on disk where there are many (`hold_texts`).
+
+    Attributes:
+        row_of: id -> row in the other columns, in their order.
+        langs: of each.
+        full_texts: title and text of each, joined by one space.
+        title_lengths: characters of each title, 0 without one.
+    """
+
+    row_of: dict[str, int]
+    langs: list[str]
+    full_texts: Sequence[str]
+    title_lengths: Sequence[int]
+
+    @classmethod
+    def read(cls, passages: Iterable[tuple[str, JudgedText]]) -> "JudgedPassages":
+        """Passages that come one by one with their ids, in their order.
+
+        Raises:
+            DataError: an id is there twice.
+        """
+        row_of: dict[str, int] = {}
+        langs: list[str] = []
+        title_lengths = array("l")
+
+        def full_texts() -> Iterator[str]:
+            for passage_id, passage in passages:
+                if row_of.setdefault(passage_id, len(langs)) != len(langs):
+                    raise DataError(f"passage {passage_id!r} is there twice; an id may come once")
+                langs.append(passage.lang)
+                title_lengths.append(len(passage.title or ""))
+                yield passage.full_text
+
+        texts = hold_texts(full_texts())
+        return cls(row_of, langs, texts, title_lengths)
+
+    def __len__(self) -> int:
+        return len(self.row_of)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.row_of)
+
+    def __contains__(self, passage_id: object) -> bool:
+        return passage_id in self.row_of
+
+    def __getitem__(self, passage_id: str) -> JudgedText:
+        row = self.row_of[passage_id]
+        text, length = self.full_texts[row], self.title_lengths[row]
+        title, content = (text[:length], text[length + 1 :]) if length else (None, text)
+        return JudgedText(self.langs[row], title, content)
+
+
 @dataclass(frozen=True)
 class JudgedSet:
     """A test collection. Ids are those of the files.
@@ -48,7 +104,7 @@ class JudgedSet:
     """
 
     queries: dict[str, JudgedText]
-    passages: dict[str, JudgedText]
+    passages: JudgedPassages
     qrels: Qrels
     left_out: dict[str, int] = field(default_factory=dict)
 
@@ -174,24 +230,8 @@ def judged_set(
         UserError: nothing is left, or a language is missing or unknown.
     """
     left_out: Counter[str] = Counter()
-    by_query: dict[str, JudgedText] = {}
-    by_passage: dict[str, JudgedText] = {}
-    for kind, plural, texts, given, default in (
-        ("query", "queries", queries, by_query, lang),
-        ("passage", "passages", passages, by_passage, passage_lang or lang),
-    ):
-        distinct = Distinct(kind, report)
-        for text in texts:
-            if kind == "query" and text.id not in qrels:
-                left_out["queries without a judgement"] += 1
-            elif not (text.text or "").strip() and not (text.title or "").strip():
-                left_out[f"{plural} without a text"] += 1
-            elif distinct.is_new(text):
-                try:
-                    given[text.id] = _checked(kind, text, default)
-                except BadRowError as error:
-                    report.bad(text.where, str(error))
-        left_out[f"{plural} that came before with equal text"] += distinct.repeated
+    by_query = dict(_distinct("query", queries, lang, report, left_out, judged=qrels))
+    by_passage = JudgedPassages.read(_distinct("passage", passages, passage_lang or lang, report, left_out))
     kept: Qrels = {}
     for query_id, grades in qrels.items():
         if query_id not in by_query:
@@ -208,6 +248,32 @@ def judged_set(
         counts = ", ".join(f"{count:,} {reason}" for reason, count in sorted(left_out.items()) if count)
         raise UserError(f"no judgement is of a query and a passage that are there ({counts}); do the ids of the files agree?")
     return JudgedSet(by_query, by_passage, kept, {reason: count for reason, count in left_out.items() if count})
+
+
+def _distinct(
+    kind: str,
+    texts: Iterable[Text],
+    default: str | None,
+    report: ReadingReport,
+    left_out: Counter[str],
+    judged: Container[str] | None = None,
+) -> Iterator[tuple[str, JudgedText]]:
+    """Ids and texts of a kind, those that can be used, each id once; the others are counted in `left_out`."""
+    plural = {"query": "queries", "passage": "passages"}[kind]
+    distinct = Distinct(kind, report)
+    for text in texts:
+        if judged is not None and text.id not in judged:
+            left_out[f"{plural} without a judgement"] += 1
+        elif not (text.text or "").strip() and not (text.title or "").strip():
+            left_out[f"{plural} without a text"] += 1
+        elif distinct.is_new(text):
+            try:
+                checked = _checked(kind, text, default)
+            except BadRowError as error:
+                report.bad(text.where, str(error))
+            else:
+                yield text.id, checked
+    left_out[f"{plural} that came before with equal text"] += distinct.repeated
 
 
 def _checked(kind: str, text: Text, default: str | None) -> JudgedText:

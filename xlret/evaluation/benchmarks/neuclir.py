@@ -6,7 +6,7 @@ from typing import Any
 
 from xlret.data.read import read_records
 from xlret.data.rows import ReadingReport
-from xlret.data.sources.judged import JudgedSet, JudgedText, judged_set
+from xlret.data.sources.judged import JudgedPassages, JudgedSet, JudgedText, judged_set
 from xlret.data.sources.qrels import read_qrels, record_qrels
 from xlret.data.sources.texts import Text, json_texts, tsv_texts
 from xlret.errors import DataError, UserError
@@ -28,26 +28,25 @@ def _sets(directory: Path, languages: tuple[str, ...]) -> Iterator[RetrievalSet]
     """One pooled set: the English topics over the documents of all chosen languages.
 
     Queries are title and description. Documents are files `CODE*.jsonl.gz` (or `.jsonl`, `.parquet`) in the directory or its
-    folder `data`, with `id`, `title` and `text`, as the hub's neuclir/neuclir1 has them; 2.2 (fa) to 4.6 (ru) million, held in
-    memory (their machine translations, `CODE-mt-*`, are not read). Topics are TREC's JSON lines (`topic_id`, `topics` with
-    `lang`, `topic_title`, `topic_description`) or lines of number and text. On the hub, topics and judgements are in two
-    other repositories, of crystina-z and of MTEB, whose listings were read, and not the files. MTEB's own task of this name
-    has the topics in the language of the documents instead.
+    folder `data`, with `id`, `title` and `text`, as the hub's neuclir/neuclir1 has them; 2.2 (fa) to 4.6 (ru) million,
+    whose texts go to disk (their machine translations, `CODE-mt-*`, are not read). Topics are TREC's JSON lines (`topic_id`,
+    `topics` with `lang`, `topic_title`, `topic_description`) or lines of number and text. On the hub, topics and judgements
+    are in two other repositories, of crystina-z and of MTEB, whose listings were read, and not the files. MTEB's own task of
+    this name has the topics in the language of the documents instead.
     """
     report = ReadingReport()
     topics = list(_topics(first_existing(directory, "topics.0720.utf8.jsonl", "topics.jsonl", _TOPICS_ON_HUB), report))
     parts = [_documents(directory, lang, topics, report) for lang in languages]
     queries: dict[str, JudgedText] = {}
-    passages: dict[str, JudgedText] = {}
     qrels: dict[str, dict[str, float]] = {}
     left_out: dict[str, int] = {}
     for part in parts:
         queries |= part.queries
-        passages |= part.passages
         for query_id, grades in part.qrels.items():
             qrels.setdefault(query_id, {}).update(grades)
         for reason, count in part.left_out.items():
             left_out[reason] = left_out.get(reason, 0) + count
+    passages = JudgedPassages.read(passage for part in parts for passage in part.passages.items())
     yield from_judged("neuclir", JudgedSet(queries, passages, qrels, left_out))
 
 

@@ -7,6 +7,7 @@ import numpy as np
 
 from xlret.data.read import read_records
 from xlret.data.rows import ReadingReport
+from xlret.data.texts_on_disk import hold_texts
 from xlret.errors import DataError
 from xlret.evaluation.benchmarks.base import Benchmark, first_existing
 from xlret.evaluation.sets import Answers, RetrievalSet
@@ -24,7 +25,7 @@ def _sets(directory: Path, languages: tuple[str, ...]) -> Iterator[RetrievalSet]
     """One set: the dev questions of all languages over the English passages, by the strings of their answers.
 
     Passages are a table as that of DPR: a header `id text title`, one passage of 100 words a line. Nobody judged passages, so
-    only R@2kt and R@5kt have a value. The whole Wikipedia (18 million passages) needs some 20 GB for its texts. On the hub the
+    only R@2kt and R@5kt have a value. The whole Wikipedia (18 million passages) takes some 12 GB of disk. On the hub the
     questions are those of XOR-TyDi's v1.1 and the passages those of Wikipedia's dump of 2019-02-01 (11.6 GB), in repositories
     of two users; their listings were read, the files were not.
     """
@@ -41,14 +42,18 @@ def _sets(directory: Path, languages: tuple[str, ...]) -> Iterator[RetrievalSet]
             langs.append(lang)
             questions.append(question)
             answers.append(strings)
-    passage_ids, texts, starts = [], [], []
-    for where, record in read_records(first_existing(directory, *_PASSAGES), report):
-        if not record.keys() >= {"id", "text", "title"}:
-            raise DataError(f"{where}: no columns id, text and title; found: {', '.join(record)}")
-        title = f"{record['title']} " if record["title"] else ""
-        passage_ids.append(record["id"])
-        texts.append(title + _unquoted(record["text"]))
-        starts.append(len(title))
+    passage_ids, starts = [], []
+
+    def passage_texts() -> Iterator[str]:
+        for where, record in read_records(first_existing(directory, *_PASSAGES), report):
+            if not record.keys() >= {"id", "text", "title"}:
+                raise DataError(f"{where}: no columns id, text and title; found: {', '.join(record)}")
+            title = f"{record['title']} " if record["title"] else ""
+            passage_ids.append(record["id"])
+            starts.append(len(title))
+            yield title + _unquoted(record["text"])
+
+    texts = hold_texts(passage_texts())
     if len(set(ids)) != len(ids) or len(set(passage_ids)) != len(passage_ids):
         raise DataError(f"{directory}: a question or passage id is there twice")
     yield RetrievalSet(
