@@ -13,7 +13,7 @@ from xlret.evaluation.evaluate import Matrix
 from xlret.evaluation.language_charts import SHARES_TITLE, language_charts, share_chart
 from xlret.evaluation.report_html import heat_map
 from xlret.evaluation.shown_rankings import RANKINGS, read_rankings, side_by_side
-from xlret.evaluation.summary import configuration
+from xlret.evaluation.shown_settings import configuration
 from xlret.pages import render
 
 

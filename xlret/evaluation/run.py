@@ -21,8 +21,9 @@ from xlret.evaluation.pools import as_pools
 from xlret.evaluation.save import read_scores, scores_of, write_evaluation
 from xlret.evaluation.sets import RetrievalSet, from_corpus
 from xlret.evaluation.settings import EvaluateSettings
+from xlret.evaluation.shown_settings import configuration
 from xlret.evaluation.significance import Difference, QueryScore, compare
-from xlret.evaluation.summary import configuration, summary, vector_files
+from xlret.evaluation.summary import summary, vector_files
 from xlret.evaluation.switched_queries import query_switcher, with_switched_queries
 from xlret.evaluation.translate_test import translated
 from xlret.files import expand_path, local

@@ -1,6 +1,5 @@
 """The content of evaluation.json: all numbers with the settings, versions and hardware they were made with."""
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -79,18 +78,6 @@ def summary(
         "debias": None if settings.debias is None else {each.evaluation.name: _debias(each.component) for each in measured},
         "reranker": None if settings.reranker is None else _reranking(settings.reranker, measured),
     }
-
-
-def configuration(summary: Mapping[str, Any]) -> str:
-    """What of evaluation.json says how its numbers came about, as indented JSON: settings, versions and fingerprints.
-
-    Args:
-        summary: as `summary` makes it, or what was read back of it.
-    """
-    names = ("encoder", "benchmark", "settings", "encoder_files", "encoder_source", "debias", "balance", "index", "reranker")
-    shown = {name: summary[name] for name in (*names, "versions", "hardware") if summary.get(name) is not None}
-    sets = {each["name"]: {key: each.get(key) for key in ("sha256", "read_from")} for each in summary.get("sets", [])}
-    return json.dumps(shown | {"sets": sets}, ensure_ascii=False, indent=1)
 
 
 def _balance(settings: EvaluateSettings, measured: Sequence[Measured]) -> dict[str, Any]:
