@@ -1,6 +1,8 @@
 # xlret: every target works on a bare machine with Python 3.11; `make help` lists them.
 SHELL := bash
 .SHELLFLAGS := -o pipefail -c
+# Where it is set, every process compiles all that it imports, torch and Ray among it.
+unexport PYTHONDONTWRITEBYTECODE
 PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
@@ -12,7 +14,7 @@ help:  ## this list
 $(STAMP): pyproject.toml constraints.txt
 	@command -v $(PYTHON) >/dev/null || { echo "error: $(PYTHON) not found; install Python 3.11 or say make PYTHON=..."; exit 2; }
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --no-compile --constraint constraints.txt --editable '.[dev,segment,serve,sweep,bench]'
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev,segment,serve,sweep,bench]'
 	@touch $(STAMP)
 
 install: $(STAMP)  ## make .venv and install xlret with its development tools
