@@ -11,7 +11,7 @@ LEFT, RIGHT, TOP, BOTTOM = 64, WIDTH - 24, 20, HEIGHT - 52
 COLOURS = ("#1d4ed8", "#b45309", "#047857", "#be123c", "#6d28d9", "#0e7490", "#4d7c0f", "#a21caf")
 """Of the series in their order, again from the first after the last. Dark enough to be read on white."""
 _TICKS = 6
-_CHARACTER = 8.0
+CHARACTER = 8.0
 """Pixels of a tick's character, about."""
 _LONGEST_NAME = 13
 """Characters of a slanted tick's text."""
@@ -141,8 +141,8 @@ def shortened(text: str, most: int) -> str:
 
 def _side_by_side(ticks: Sequence[Tick]) -> bool:
     """Whether the texts of ticks from left to right, each in the middle of its position, neither touch nor are cut off."""
-    edges = [(tick.position - half, tick.position + half) for tick in ticks for half in [len(tick.text) / 2 * _CHARACTER]]
-    return edges[0][0] >= 0 and edges[-1][1] <= WIDTH and all(a[1] + _CHARACTER <= b[0] for a, b in pairwise(edges))
+    edges = [(tick.position - half, tick.position + half) for tick in ticks for half in [len(tick.text) / 2 * CHARACTER]]
+    return edges[0][0] >= 0 and edges[-1][1] <= WIDTH and all(a[1] + CHARACTER <= b[0] for a, b in pairwise(edges))
 
 
 def points(values: Sequence[tuple[float, float]], x_title: str = "step") -> list[Sample]:

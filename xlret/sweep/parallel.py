@@ -4,10 +4,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from xlret.charts import BOTTOM, LEFT, RIGHT, TOP, WIDTH, Scale, Tick, shortened
+from xlret.charts import BOTTOM, CHARACTER, LEFT, RIGHT, TOP, WIDTH, Scale, Tick, shortened
 
-_CHARACTER, _LINE = 8, 16
-"""Pixels of a character of a tick, about, and of a line: its text must end before the next axis and not touch the next tick."""
+_LINE = 16
+"""Pixels of a line: the text of a tick must not touch the next one's, and ends before the next axis."""
 
 
 class Axis(NamedTuple):
@@ -58,7 +58,7 @@ def parallel(columns: Mapping[str, Sequence[float | str | None]], titles: Sequen
             scale = Scale(0, max(0, len(names) - 1), BOTTOM, TOP)
             at = {name: scale(index) for index, name in enumerate(names)}
             room = (across(number + 1) if number + 1 < len(columns) else WIDTH) - across(number)
-            most = int(room) // _CHARACTER - 1
+            most = int(room / CHARACTER) - 1
             heights.append([None if value is None else at[str(value)] for value in values])
             axes.append(Axis(title, across(number), tuple(_legible(Tick(at[name], shortened(name, most)) for name in names))))
     threads = []
