@@ -23,7 +23,7 @@ class Interval(NamedTuple):
     high: float
 
 
-_NOTHING = Interval(np.nan, np.nan, np.nan)
+_NO_INTERVAL = Interval(np.nan, np.nan, np.nan)
 
 
 class MeanIntervals(NamedTuple):
@@ -126,9 +126,9 @@ def _drawn(cells: Sequence[_Cells], seed: int, samples: int) -> Iterator[list[tu
     tables = []
     for value_N, group_N, cell_N, size in cells:
         known_N = ~np.isnan(value_N)
-        place_N = group_N[known_N] * size + cell_N[known_N]
-        sum_GC = np.bincount(place_N, value_N[known_N], minlength=groups * size).reshape(groups, size)
-        count_GC = np.bincount(place_N, minlength=groups * size).reshape(groups, size).astype(np.float64)
+        entry_N = group_N[known_N] * size + cell_N[known_N]
+        sum_GC = np.bincount(entry_N, value_N[known_N], minlength=groups * size).reshape(groups, size)
+        count_GC = np.bincount(entry_N, minlength=groups * size).reshape(groups, size).astype(np.float64)
         has_value_G |= count_GC.any(axis=1)
         tables.append((sum_GC, count_GC))
     tables = [(sum_GC[has_value_G], count_GC[has_value_G]) for sum_GC, count_GC in tables]
@@ -146,7 +146,7 @@ def _of_draws(drawn_SC: FloatArray, langs: Sequence[str]) -> MeanIntervals:
     for column_S in drawn_SC.T:
         known_S = column_S[1:][~np.isnan(column_S[1:])]  # a draw may lack a language
         if np.isnan(column_S[0]) or not len(known_S):
-            columns.append(_NOTHING)
+            columns.append(_NO_INTERVAL)
         else:
             low, high = np.percentile(known_S, [2.5, 97.5])
             columns.append(Interval(float(column_S[0]), float(low), float(high)))

@@ -130,8 +130,8 @@ class _Training:
         self.step.train()
         if self.worker.rank == 0:
             self.log = MetricLog(self.task.run_directory, self.progress.step, self.worker.observe)
-        nothing = contextlib.nullcontext()
-        with contextlib.closing(self.batches), self.log or nothing, self.evaluations or nothing:
+        no_context = contextlib.nullcontext()
+        with contextlib.closing(self.batches), self.log or no_context, self.evaluations or no_context:
             if self.dev is not None:
                 self._take_up_evaluations()
                 if self.progress.step == 0:
