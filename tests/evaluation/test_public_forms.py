@@ -8,8 +8,10 @@ import pytest
 from public_files import answers, single, write
 
 from xlret.commands.app import main
+from xlret.data import texts_on_disk
 from xlret.errors import DataError, UserError
 from xlret.evaluation.benchmarks import BENCHMARKS
+from xlret.evaluation.sets import set_fingerprint
 from xlret.text.languages import language
 
 
@@ -75,7 +77,7 @@ def test_mlqa_finds_the_paragraph_in_every_language_that_has_the_question(tmp_pa
     }
 
 
-def test_mmarco_has_common_ids_in_all_languages(tmp_path: Path) -> None:
+def test_mmarco_has_common_ids_in_all_languages_and_its_texts_on_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write(
         tmp_path / "data",
         {
@@ -88,8 +90,15 @@ def test_mmarco_has_common_ids_in_all_languages(tmp_path: Path) -> None:
     )
     retrieval_set = single("mmarco", tmp_path, ["de", "en"])
     assert answers(retrieval_set) == {"de/7": ["de/20", "en/20"], "en/7": ["de/20", "en/20"]}
-    assert len(retrieval_set.passage_ids) == 4
+    assert retrieval_set.passage_texts == ["nein", "ja", "no", "yes"]
     assert retrieval_set.left_out == {"queries without a judgement": 2}
+    monkeypatch.setattr(texts_on_disk, "IN_MEMORY", 4)
+    large = single("mmarco", tmp_path, ["de", "en"])
+    assert isinstance(large.passage_texts, texts_on_disk.TextsOnDisk)
+    assert set_fingerprint(large) == set_fingerprint(retrieval_set)
+    write(tmp_path / "data", {"google/collections/german_collection.tsv": "10\tnein\n10\tnein\n"})
+    with pytest.raises(DataError, match="passage '10' is there twice in de"):
+        single("mmarco", tmp_path, ["de"])
 
 
 def test_neuclir_keeps_the_grades_over_one_pool(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from xlret.data.sources.mmarco import LANGUAGES
 from xlret.data.sources.qrels import read_qrels
 from xlret.data.sources.texts import Text, tsv_texts
 from xlret.evaluation.benchmarks.base import Benchmark, first_existing
-from xlret.evaluation.benchmarks.parallel import ParallelTexts
+from xlret.evaluation.benchmarks.parallel import KeyedText, ParallelTexts
 from xlret.evaluation.sets import RetrievalSet
 from xlret.hub import HubRepository
 
@@ -16,16 +16,14 @@ from xlret.hub import HubRepository
 def _sets(directory: Path, languages: tuple[str, ...]) -> Iterator[RetrievalSet]:
     """One set: the dev questions of all languages over the passages of all languages, the answer in each relevant.
 
-    Its Mo is the monolingual task, Cr the cross-lingual and Mul the multilingual one. A language has 8.8 million passages: a
-    set is held in memory whole, so choose languages. `directory` is the repository, or its folder `data`.
+    Mo is the monolingual task, Cr the cross-lingual and Mul the multilingual one. A language has 8.8 million passages, whose
+    ids are held in memory and whose texts lie on disk. `directory` is the repository, or its folder `data`.
     """
     data = data_folder(directory)
     texts = ParallelTexts()
     add_queries(texts, data, languages)
-    for lang in languages:
-        for passage in passages_of(data, lang):
-            texts.add_passage(passage.id, lang, passage.text)
-    yield texts.retrieval_set("mmarco")
+    collection = (KeyedText(passage.id, lang, passage.text) for lang in languages for passage in passages_of(data, lang))
+    yield texts.retrieval_set("mmarco", collection)
 
 
 def data_folder(directory: Path) -> Path:

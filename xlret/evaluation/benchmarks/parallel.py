@@ -1,13 +1,25 @@
 """Retrieval sets of texts that come in several languages under one key: the answers of a question in every language."""
 
 from collections import Counter
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import chain
+from typing import NamedTuple
 
 import numpy as np
 
+from xlret.data.texts_on_disk import hold_texts
 from xlret.errors import DataError, UserError
 from xlret.evaluation.sets import RetrievalSet
 from xlret.text.languages import language
+
+
+class KeyedText(NamedTuple):
+    """A passage under a key that its versions in other languages have too."""
+
+    key: str
+    lang: str
+    text: str
 
 
 @dataclass
@@ -38,34 +50,48 @@ class ParallelTexts:
         if count:
             self.left_out[reason] = self.left_out.get(reason, 0) + count
 
-    def retrieval_set(self, name: str) -> RetrievalSet:
+    def retrieval_set(self, name: str, collection: Iterable[KeyedText] = ()) -> RetrievalSet:
         """Everything as one pool.
+
+        Args:
+            name: of the set.
+            collection: further passages, read once, whose texts need not fit into memory (`hold_texts`).
 
         Raises:
             UserError: no query or no passage.
-            DataError: a query id is there twice in a language.
+            DataError: a query id, or a key of the collection, is there twice in a language.
         """
-        if not self.queries or not self.passages:
-            raise UserError(
-                f"{name}: {len(self.queries)} queries and {len(self.passages)} passages; there must be some of both"
-            )
         repeated = [query_id for query_id, count in Counter(query[0] for query in self.queries).items() if count > 1]
         if repeated:
             raise DataError(f"{name}: query {repeated[0]!r} is there twice ({len(repeated)} such queries)")
-        by_key: dict[str, list[int]] = {}
-        for index, (key, _) in enumerate(self.passages):
-            by_key.setdefault(key, []).append(index)
-        ids, langs, texts, groups, keys = map(list, zip(*self.queries, strict=True))
+        rows_of: dict[str, list[int]] = {key: [] for *_, keys in self.queries for key in keys}
+        passage_langs: list[str] = []
+        row_of: dict[str, int] = {}
+
+        def passage_texts() -> Iterator[str]:
+            added = (KeyedText(key, lang, text) for (key, lang), text in self.passages.items())
+            for row, passage in enumerate(chain(added, collection)):
+                if row_of.setdefault(f"{passage.lang}/{passage.key}", row) != row:
+                    raise DataError(f"{name}: passage {passage.key!r} is there twice in {passage.lang}; an id may come once")
+                passage_langs.append(passage.lang)
+                if passage.key in rows_of:
+                    rows_of[passage.key].append(row)
+                yield passage.text
+
+        texts = hold_texts(passage_texts())
+        if not self.queries or not texts:
+            raise UserError(f"{name}: {len(self.queries)} queries and {len(texts)} passages; there must be some of both")
+        ids, langs, query_texts, groups, keys = map(list, zip(*self.queries, strict=True))
         return RetrievalSet(
             name,
-            tuple(sorted({*langs, *(lang for _, lang in self.passages)})),
+            tuple(sorted({*langs, *passage_langs})),
             ids,
             langs,
+            query_texts,
+            list(row_of),
+            passage_langs,
             texts,
-            [f"{lang}/{key}" for key, lang in self.passages],
-            [lang for _, lang in self.passages],
-            list(self.passages.values()),
-            [np.array(sorted(index for key in query_keys for index in by_key.get(key, ())), np.int64) for query_keys in keys],
+            [np.array(sorted(row for key in query_keys for row in rows_of[key]), np.int64) for query_keys in keys],
             groups,
             left_out=dict(self.left_out),
         )
