@@ -124,7 +124,7 @@ def build_index(
             sampled_queries = query_sample(shards.sample, queries, settings)
             manifest = finish(work.version, values, shards.sample, sampled_queries, calls, say)
         with stages("checking"):
-            version = publish(out, work.version, manifest)
+            version = publish(out, work.version, manifest, settings.threads)
     stages.tell(say)
     return version
 

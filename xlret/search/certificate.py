@@ -1,6 +1,6 @@
 """What an index is worth, measured on itself: recall against exact search, and queries a second at each dial.
 
-Every shard is asked in a call of its own, so that a call needs the memory of one shard.
+Every shard is asked in a call of its own, so that a call needs the memory of one shard, or of several small ones.
 """
 
 import secrets
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from xlret.calls import Calls
 from xlret.files import write_text
 from xlret.search.index import merged
-from xlret.search.manifest import Certificate, Dial, IndexManifest
+from xlret.search.manifest import Certificate, Dial, IndexManifest, ShardEntry
 from xlret.search.merge import Hits, ShardHits, merge
 from xlret.search.query import SearchOptions
 from xlret.search.shard import Shard
@@ -27,6 +27,7 @@ _ENOUGH = 0.9995
 _LEAST_SECONDS = 0.2
 _TIMED = 64
 _MEASURED = ".measured.json"
+_KEPT_BYTES = 1 << 28
 Options = list[SearchOptions]
 """One for each query."""
 
@@ -142,16 +143,23 @@ class _AskedByCalls:
         return list(self._calls(_answered, questions))
 
 
-_open_shards: LRUCache[tuple[str, int], Shard] = LRUCache(maxsize=1)
-"""The shard that this process was asked last."""
+_open_shards: LRUCache[tuple[str, int], Shard] = LRUCache(_KEPT_BYTES, getsizeof=lambda shard: _held_bytes(shard.entry))
+"""The shards that this process was asked last, several where they are small."""
+
+
+def _held_bytes(entry: ShardEntry) -> int:
+    """What an open shard holds in memory, as far as it counts here; the rest of it is mapped."""
+    return min(_KEPT_BYTES, entry.index.size if entry.index is not None else 0)
 
 
 def _answered(question: _Question) -> _Answer:
     """A shard's answers to a question, and the time it took for one query."""
     key = (question.session, question.number)
     if (shard := _open_shards.get(key)) is None:
-        _open_shards.clear()  # before the next is read: they may be large
         manifest = IndexManifest.model_validate_json((question.version_dir / _MEASURED).read_bytes())
+        wanted = _held_bytes(manifest.shards[question.number])
+        while _open_shards and _open_shards.currsize + wanted > _KEPT_BYTES:
+            _open_shards.popitem()  # before the next is read: they may be large
         shard = _open_shards[key] = Shard.open(question.version_dir, question.number, manifest, verify=False)
     parts = [shard.search(question.vectors_QD, options) for options in question.options]
     if not question.timed:

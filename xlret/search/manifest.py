@@ -4,6 +4,8 @@ import hashlib
 import json
 import re
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -176,8 +178,8 @@ def read_manifest(version_dir: Path) -> IndexManifest:
     return manifest
 
 
-def verify(version_dir: Path) -> IndexManifest:
-    """Reads the manifest and compares every file with it, before any reader sees one; costs about 1 s per GB.
+def verify(version_dir: Path, threads: int = 1) -> IndexManifest:
+    """Reads the manifest and compares every file with it, before any reader sees one; costs about 1 s per GB and thread.
 
     Raises:
         UserError: there is no index.
@@ -185,8 +187,8 @@ def verify(version_dir: Path) -> IndexManifest:
     """
     version_dir = Path(version_dir)
     manifest = read_manifest(version_dir)
-    for file in manifest.all_files():
-        check_file(version_dir, file)
+    with ThreadPoolExecutor(threads) as pool:  # hashing lets other threads run
+        list(pool.map(partial(check_file, version_dir), manifest.all_files()))
     listed = {MANIFEST, *(file.file for file in manifest.all_files())}
     for path in sorted(version_dir.iterdir()):
         if path.name not in listed:

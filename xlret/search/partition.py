@@ -5,6 +5,7 @@ batch, and nothing else of it comes from the disk. What training looks at is gat
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import cast
 
@@ -74,7 +75,7 @@ def training_ranks(languages: Mapping[str, int], wanted: int, seed: int) -> dict
 
 def partitioned(pieces: Pieces, shards: int, directory: Path, training: TrainingRows | None = None) -> list[Path]:
     """Writes all passages into blocks, each with a record batch for each shard; a passage's shard is its id's hash modulo their
-    number. One pass; memory: one block.
+    number. One pass; a block is written while the next is read. Memory: two blocks.
 
     Args:
         pieces: all passages with their vectors.
@@ -89,11 +90,17 @@ def partitioned(pieces: Pieces, shards: int, directory: Path, training: Training
         UserError: the disk is full.
     """
     blocks: list[Path] = []
-    for table, vectors_ND in _gathered(pieces()):
-        if training is not None:
-            training.look(table, vectors_ND)
-        blocks.append(directory / f"block-{len(blocks):06d}.arrow")
-        _write_block(blocks[-1], table, vectors_ND, shards)
+    with ThreadPoolExecutor(1) as pool:
+        writing: Future[None] | None = None
+        for table, vectors_ND in _gathered(pieces()):
+            if training is not None:
+                training.look(table, vectors_ND)
+            if writing is not None:
+                writing.result()
+            blocks.append(directory / f"block-{len(blocks):06d}.arrow")
+            writing = pool.submit(_write_block, blocks[-1], table, vectors_ND, shards)
+        if writing is not None:
+            writing.result()
     write_text(directory / _WHOLE, f"{len(blocks)}\n")
     return blocks
 

@@ -198,14 +198,14 @@ def scratch(index_dir: Path, plan: str | None = None) -> Iterator[Path]:
         shutil.rmtree(directory, ignore_errors=True)
 
 
-def publish(index_dir: Path, directory: Path, manifest: IndexManifest) -> Path:
+def publish(index_dir: Path, directory: Path, manifest: IndexManifest, threads: int = 1) -> Path:
     """Moves what was written into `versions/`, checked once more, and lets CURRENT name it.
 
     A version that is there already is left as it is, unless it is damaged: then the new one takes its place.
     """
     if is_url(index_dir):
         with edited_directory(index_dir, may_be_missing=True) as copy:
-            version = publish(copy, directory, manifest)
+            version = publish(copy, directory, manifest, threads)
         return index_dir / VERSIONS / version.name
     index_dir = Path(index_dir).absolute()
     manifest = write_manifest(directory, manifest)
@@ -216,7 +216,7 @@ def publish(index_dir: Path, directory: Path, manifest: IndexManifest) -> Path:
                 os.rename(path, fresh / path.name)
             for path in fresh.iterdir():
                 path.chmod(0o444)
-            verify(fresh)
+            verify(fresh, threads)
     made_here(version, manifest)
     monitoring.tell("xlret_index_passages", manifest.count, index=index_dir.name)
     if manifest.certificate is not None and (recall := manifest.certificate.default_recall) is not None:
