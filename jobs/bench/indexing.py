@@ -41,22 +41,23 @@ class Built(NamedTuple):
 def run(bench: Bench, console: Console) -> None:
     """4 shards on 2 workers against one, 1 to 16 shards, and a tenth of the vectors against all: seconds, passes, memory."""
     directory = bench.directory / "indexing"
-    small = _store(directory / f"vectors-{bench.vectors // 10}", bench.vectors // 10)
     table = Table(
         "passages", "shards", "workers", "seconds", "CPU s", "passes", "peak GB", "stages", title=f"{_FACTORY}, {DIMENSION}"
     )
-    seconds, cpu = {}, {}
-    for shards, workers in ((4, 0), (4, 2), (1, 0), (16, 0)):
-        built = _built(small, directory / "index", shards, workers)
-        seconds[shards, workers], cpu[shards, workers] = built.seconds, built.cpu_seconds
-        _add(table, bench.vectors // 10, shards, workers, built)
-    large = _built(_store(directory / f"vectors-{bench.vectors}", bench.vectors), directory / "index", 4, 0)
-    _add(table, bench.vectors, 4, 0, large)
+    built = {}
+    for count, shards, workers in (
+        *((bench.vectors, 4, workers) for workers in (0, 2)),
+        *((bench.vectors // 10, shards, 0) for shards in (4, 1, 16)),
+    ):
+        store = _store(directory / f"vectors-{count}", count)
+        built[count, shards, workers] = _built(store, directory / "index", shards, workers)
+        _add(table, count, shards, workers, built[count, shards, workers])
     console.print(table)
-    ratio = seconds[4, 0] / seconds[4, 2]
+    alone, small = built[bench.vectors, 4, 0], {shards: built[bench.vectors // 10, shards, 0] for shards in (1, 4, 16)}
+    ratio = alone.seconds / built[bench.vectors, 4, 2].seconds
     console.print(f"4 shards, 2 workers of one thread against one: {ratio:.2f} times as fast (wanted: {WANTED})")
-    console.print(f"10 times the passages take {large.cpu_seconds / cpu[4, 0]:.1f} times the CPU time")
-    console.print(f"16 shards against one: {cpu[16, 0] / cpu[1, 0]:.2f} times the CPU time")
+    console.print(f"10 times the passages take {alone.cpu_seconds / small[4].cpu_seconds:.1f} times the CPU time")
+    console.print(f"16 shards against one: {small[16].cpu_seconds / small[1].cpu_seconds:.2f} times the CPU time")
 
 
 def _add(table: Table, count: int, shards: int, workers: int, built: Built) -> None:
@@ -73,7 +74,7 @@ def _built(store: Path, out: Path, shards: int, workers: int) -> Built:
         "factory": _FACTORY,
         "certificate_queries": _QUERIES,
     }
-    said, cost = apart(_build, store, out, settings, workers=workers)
+    said, cost = apart(_build, store, out, settings, module="xlret.search.build", workers=workers)
     shutil.rmtree(out)
     seconds, _, rest = said.partition(" s: ")
     stages, _, reading = rest.partition("; all vectors were read ")

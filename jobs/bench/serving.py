@@ -11,7 +11,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from statistics import median
@@ -61,24 +61,25 @@ def run(bench: Bench, console: Console) -> None:
     """Latency, throughput and goodput of /v1/search, as ratios to the same work without HTTP and Ray."""
     release = _release(bench)
     questions = _questions(bench)
-    single, in_process = _in_process(release, questions)
-    console.print(f"in process, one thread: {single:.1f} ms a query (p50), {in_process:.0f} queries/s in batches of {_BATCH}")
+    ask = _in_process(release)
     with ExitStack() as stack:
         services = {
             name: stack.enter_context(_server(release, bench.directory / f"{encoder_in}.jsonl", f"encoder_in={encoder_in}"))
             for name, encoder_in in PLACEMENTS.items()
         }
-        asyncio.run(_over_http(services, questions, single, in_process, console))
+        asyncio.run(_over_http(services, questions, ask, console))
 
 
 async def _over_http(
-    services: Mapping[str, _Service], questions: Iterator[str], single: float, in_process: float, console: Console
+    services: Mapping[str, _Service], questions: Iterator[str], ask: Callable[[list[str]], float], console: Console
 ) -> None:
     def bodies(**more: Any) -> Iterator[Any]:
         return ({"query": question, "highlight": False, **more} for question in questions)
 
     for service in services.values():
         await closed_loop(service.search, bodies(), 8, 3.0)  # warm
+    batches = [ask(list(itertools.islice(questions, _BATCH))) for _ in range(40)]
+    in_process, alone_ms = _BATCH / median(batches), list[float]()
     table = Table("clients", "what", "encoder", "p50 ms", "p99 ms", "p99 of p50", "requests/s", "not 200", box=None)
     searches: dict[tuple[int, str], Outcome] = {}
     cpu_ms: dict[str, Mapping[str, float]] = {}
@@ -86,6 +87,8 @@ async def _over_http(
         spells: dict[str, list[Outcome]] = {name: [] for name in services}
         used = {name: dict.fromkeys(_PARTS, 0.0) for name in services}
         for _ in range(ROUNDS):
+            if clients == 1:  # beside the same idle processes as the endpoints
+                alone_ms += [1000 * ask([next(questions)]) for _ in range(100)]
             for name, service in services.items():
                 before = _cpu_s(service.process)
                 spells[name].append(await closed_loop(service.search, bodies(), clients, SECONDS))
@@ -106,6 +109,8 @@ async def _over_http(
     ):
         table.add_row("1", what, list(services)[-1], *_cells(await closed_loop(last.search, asked, 1, SECONDS)))
     console.print(table)
+    single = median(alone_ms)
+    console.print(f"in process, one thread: {single:.1f} ms a query (p50), {in_process:.0f} queries/s in batches of {_BATCH}")
     for name, service in services.items():
         alone, many = searches[1, name], searches[CLIENTS[-1], name]
         stages = await _stages(service, bodies())
@@ -220,8 +225,8 @@ def _cells(outcome: Outcome) -> list[str]:
     ]
 
 
-def _in_process(release: Path, questions: Iterator[str]) -> tuple[float, float]:
-    """Milliseconds of one question (p50), and questions a second in batches; one thread, as the served encoder has."""
+def _in_process(release: Path) -> Callable[[list[str]], float]:
+    """Answers questions with one thread, as the served encoder has, and gives the seconds."""
     torch.set_num_threads(1)
     encoder, index = Encoder.load(release / "encoder"), SearchIndex.open(release / "index")
 
@@ -230,10 +235,7 @@ def _in_process(release: Path, questions: Iterator[str]) -> tuple[float, float]:
         index.search(encoder.encode(texts, "query"), SearchOptions(top_k=10))
         return time.perf_counter() - began
 
-    ask(list(itertools.islice(questions, _BATCH)))
-    single = median(ask([next(questions)]) for _ in range(200))
-    batches = [ask(list(itertools.islice(questions, _BATCH))) for _ in range(40)]
-    return single * 1000, _BATCH / median(batches)
+    return ask
 
 
 def _questions(bench: Bench) -> Iterator[str]:

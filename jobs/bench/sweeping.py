@@ -29,10 +29,10 @@ def run(bench: Bench, console: Console) -> None:
     job = _job(bench, "side-by-side", threads=1)
     with ray_session(cpus=2):  # Ray's own start is not a trial's
         beside = _timed(job, lambda search: sweep_on_ray(job, search, quiet))
-    startups = [startup_seconds(path.parent) for path in job.out.glob("trials/*/run.json")]
+    startups = [startup_seconds(trial) for trial in _trials(job)]
     alone = in_process(_job(bench, "one-after-the-other", threads=2))
     after = _timed(alone, lambda search: sweep_in_process(alone, search, quiet))
-    held, free = (statistics.mean(map(seconds_after_dev, sweep.out.glob("trials/*"))) for sweep in (job, alone))
+    held, free = (statistics.mean(map(seconds_after_dev, _trials(sweep))) for sweep in (job, alone))
     console.print(
         f"two trials of {STEPS} steps on 2 cores: side by side under Tune {beside:.1f} s, one after the other {after:.1f} s, "
         f"overhead {beside / after - 1:+.0%} (allowed: 15 %); process start to first step "
@@ -68,6 +68,10 @@ def _job(bench: Bench, name: str, threads: int) -> SweepJob:
             "evaluation": {"corpus": str(run.dev.corpora[0]), "run_depth": 0},
         },
     )
+
+
+def _trials(job: SweepJob) -> list[Path]:
+    return [path.parent for path in job.out.glob("trials/*/run.json")]
 
 
 def startup_seconds(run_directory: Path) -> float:
