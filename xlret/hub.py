@@ -19,9 +19,18 @@ class HubRepository:
     name: str
     """Such as `miracl/miracl`."""
     revision: str | None
-    """The commit; None where nobody has checked one: the newest is taken, and which it was is said."""
+    """The commit; None where none is known: the newest is taken, and which it was is said."""
     files: Callable[[tuple[str, ...]], Sequence[str]]
     """Patterns of the files that are needed for some languages (BCP-47)."""
+
+
+PINNED: Mapping[str, str] = {
+    "miracl/miracl": "5be20db9509754dadad47689368639fcec739c00",
+    "miracl/miracl-corpus": "d921ec7e349ce0d28daf30b2da9da5ee698bef0d",
+    "nthakur/swim-ir-cross-lingual": "a9a859e7cfd0e4dc36e6b12dbf2ae24f77f79803",
+    "unicamp-dl/mmarco": "4618200568100aa0bf7fbf494d8d022e7ecab9a6",
+}
+"""The commits at which data sets are read for evaluation and for training alike, unless another is asked for."""
 
 
 @dataclass(frozen=True)

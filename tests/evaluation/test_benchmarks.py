@@ -152,6 +152,8 @@ def test_every_benchmark_says_what_it_is() -> None:
         assert all((published.title, published.metric, published.licence, published.revision, published.files))
         assert published.source.startswith("https://") or (name, published.source) == ("custom", "you")
         assert list(published.languages) == sorted(set(published.languages))
+        assert all((repository.revision or "no commit is known") in published.revision for repository in published.hub)
+        assert published.hub or published.sha256 or published.by_hand or name == "custom"
     assert len(BENCHMARKS["tatoeba"].languages) == 111  # of 112: kzj is dtp today
 
 

@@ -17,6 +17,7 @@ from xlret.data.sources.miracl import MiraclSource
 from xlret.data.sources.mmarco import MmarcoSource
 from xlret.data.sources.swim_ir import SwimIrSource
 from xlret.errors import UserError
+from xlret.hub import PINNED
 
 
 def write(path: Path, text: str) -> None:
@@ -49,6 +50,7 @@ def test_rows_are_those_of_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         (swim / lang).mkdir(parents=True)
         pq.write_table(pa.Table.from_pylist([record | {"code": lang}]), swim / lang / "train-00000-of-00001.parquet")
     with fake_hub(hub, tmp_path / "cache", monkeypatch) as served:
+        served.commits = dict(PINNED)
         rows, notes = rows_of(MmarcoSource, format="mmarco", hub="unicamp-dl/mmarco", languages=["de", "en"])
         folder, _ = rows_of(
             MmarcoSource,
@@ -59,16 +61,19 @@ def test_rows_are_those_of_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         )
         assert without_where(rows) == without_where(folder)
         assert len(rows) == 4
-        assert notes[0] == f"read from the hub: unicamp-dl/mmarco@{commit_of('unicamp-dl/mmarco')}"
+        assert notes[0] == f"read from the hub: unicamp-dl/mmarco@{PINNED['unicamp-dl/mmarco']}"
         assert not any("french" in path for path in served.fetched)
         rows, notes = rows_of(MiraclSource, format="miracl", hub="miracl/miracl", languages=["sw"])
         assert without_where(rows) == {
             ("miracl/sw/1|5#0", "sw", "Nani?", None, None),
             ("miracl/sw/1|5#0", "sw", None, "K", "maandishi"),
         }
-        assert [note.split(": ")[1].split("@")[0] for note in notes] == ["miracl/miracl", "miracl/miracl-corpus"]
+        both = ("miracl/miracl", "miracl/miracl-corpus")
+        assert notes == [f"read from the hub: {name}@{PINNED[name]}" for name in both]
         given = {"format": "swim_ir", "part": "monolingual", "hub": "nthakur/swim-ir-monolingual"}
-        assert {row.lang for row in rows_of(SwimIrSource, **given, languages=["th"])[0]} == {"th"}
+        rows, notes = rows_of(SwimIrSource, **given, languages=["th"])
+        assert {row.lang for row in rows} == {"th"}
+        assert notes == [f"read from the hub: {given['hub']}@{commit_of(given['hub'])}"]  # the newest: none is pinned
         assert {row.lang for row in rows_of(SwimIrSource, **given)[0]} == {"th", "fi"}
         with pytest.raises(UserError, match="has no yo/"):
             rows_of(SwimIrSource, **given | {"hub": "miracl/miracl"}, languages=["yo"])

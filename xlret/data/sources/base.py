@@ -11,7 +11,7 @@ from xlret.config import Settings
 from xlret.data.foresee import Foreseen, foreseen_of_files
 from xlret.data.rows import ReadingReport, Row
 from xlret.errors import UserError
-from xlret.hub import HubRepository, download
+from xlret.hub import PINNED, HubRepository, download
 from xlret.text.languages import language
 
 Part = Callable[[ReadingReport], Iterator[Row]]
@@ -68,7 +68,7 @@ class HubSource(SourceSettings):
     hub: str | None = None
     """The data set's name there, in place of a folder; the cache of the hub is used, and `HF_HUB_OFFLINE` honoured."""
     hub_revision: str | None = None
-    """Its commit; the newest by default, and which it was is said in a note."""
+    """Its commit; by default the one that `xlret.hub.PINNED` has, else the newest. Which it was is said in a note."""
 
     def foreseen(self) -> Foreseen:
         """As `SourceSettings.foreseen`."""
@@ -77,13 +77,17 @@ class HubSource(SourceSettings):
             foreseen.notes.append(f"what is fetched of the hub's {self.hub} is not in these figures")
         return foreseen
 
+    def commit(self, name: str) -> str | None:
+        """At which commit a repository is read; None: the newest."""
+        return self.hub_revision or PINNED.get(name)
+
     def fetched(self, name: str, patterns: Sequence[str], report: ReadingReport) -> Path:
         """The directory with the files of a repository that match patterns.
 
         Raises:
             UserError: see `xlret.hub.download`, or nothing matches.
         """
-        files = download([HubRepository(name, self.hub_revision, lambda _: patterns)], ())
+        files = download([HubRepository(name, self.commit(name), lambda _: patterns)], ())
         for repository, commit in files.commits.items():
             report.note(f"read from the hub: {repository}@{commit}")
         if not any(path for pattern in patterns for path in files.directory.glob(pattern)):

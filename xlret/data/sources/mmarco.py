@@ -113,7 +113,7 @@ class MmarcoSource(HubSource):
     def _sizes(self) -> tuple[dict[str, int], bool]:
         """Bytes of the files by their names within the data set, and whether they are still to be fetched."""
         if self.hub is not None:
-            return listed(self.hub, self.hub_revision), True
+            return listed(self.hub, self.commit(self.hub)), True
         assert self.path is not None, "a folder or the hub"
         names = [name for lang in LANGUAGES for name in _names(lang)]
         paths = {name: either(self.path / Path(name).relative_to("data/google")) for name in names}

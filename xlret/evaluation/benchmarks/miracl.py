@@ -10,7 +10,7 @@ from xlret.data.sources.texts import json_texts, tsv_texts
 from xlret.errors import DataError, UserError
 from xlret.evaluation.benchmarks.base import Benchmark
 from xlret.evaluation.sets import RetrievalSet, from_judged
-from xlret.hub import HubRepository
+from xlret.hub import PINNED, HubRepository
 
 
 def _sets(directory: Path, languages: tuple[str, ...]) -> Iterator[RetrievalSet]:
@@ -55,7 +55,10 @@ MIRACL = Benchmark(
     metric="ndcg@10",
     licence="Apache 2.0",
     source="https://huggingface.co/datasets/miracl/miracl and miracl/miracl-corpus",
-    revision="v1.0",
+    revision=(
+        f"v1.0; miracl/miracl at {PINNED['miracl/miracl']} and miracl/miracl-corpus at {PINNED['miracl/miracl-corpus']}, "
+        "as several other projects pin them; not fetched by us"
+    ),
     files="miracl-v1.0-LANG/{topics,qrels} and miracl-corpus-v1.0-LANG/docs-*.jsonl.gz",
     citation="""@article{zhang2023miracl,
   title = {{MIRACL}: A Multilingual Retrieval Dataset Covering 18 Diverse Languages},
@@ -70,12 +73,12 @@ MIRACL = Benchmark(
     hub=(
         HubRepository(
             "miracl/miracl",
-            None,
+            PINNED["miracl/miracl"],
             lambda languages: [f"miracl-v1.0-{lang}/*/*-dev.tsv" for lang in languages],
         ),
         HubRepository(
             "miracl/miracl-corpus",
-            None,
+            PINNED["miracl/miracl-corpus"],
             lambda languages: [f"miracl-corpus-v1.0-{lang}/*" for lang in languages],
         ),
     ),

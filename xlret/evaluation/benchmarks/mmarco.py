@@ -10,7 +10,7 @@ from xlret.data.sources.texts import Text, tsv_texts
 from xlret.evaluation.benchmarks.base import Benchmark, first_existing
 from xlret.evaluation.benchmarks.parallel import KeyedText, ParallelTexts
 from xlret.evaluation.sets import RetrievalSet
-from xlret.hub import HubRepository
+from xlret.hub import PINNED, HubRepository
 
 
 def _sets(directory: Path, languages: tuple[str, ...]) -> Iterator[RetrievalSet]:
@@ -71,7 +71,7 @@ MMARCO = Benchmark(
     metric="mrr@10",
     licence="Apache 2.0; MS MARCO: non-commercial research",
     source="https://huggingface.co/datasets/unicamp-dl/mmarco",
-    revision="4618200568100aa0bf7fbf494d8d022e7ecab9a6",
+    revision=PINNED["unicamp-dl/mmarco"],
     files="data/qrels.dev.small.tsv, data/google/{queries/dev,collections}/NAME_*.tsv",
     citation="""@article{bonifacio2021mmarco,
   title = {{mMARCO}: A Multilingual Version of the {MS} {MARCO} Passage Ranking Dataset},
@@ -81,5 +81,5 @@ MMARCO = Benchmark(
   year = {2021}
 }""",
     read=_sets,
-    hub=(HubRepository("unicamp-dl/mmarco", "4618200568100aa0bf7fbf494d8d022e7ecab9a6", files_of),),
+    hub=(HubRepository("unicamp-dl/mmarco", PINNED["unicamp-dl/mmarco"], files_of),),
 )

@@ -10,7 +10,7 @@ from xlret.errors import DataError, UserError
 from xlret.evaluation.benchmarks.base import Benchmark
 from xlret.evaluation.benchmarks.parallel import ParallelTexts
 from xlret.evaluation.sets import RetrievalSet
-from xlret.hub import HubRepository
+from xlret.hub import PINNED, HubRepository
 
 _QUERIES = 1000
 """Of each language."""
@@ -51,7 +51,7 @@ SWIM_IR = Benchmark(
     metric="mrr@10",
     licence="CC BY-SA 4.0",
     source="https://huggingface.co/datasets/nthakur/swim-ir-cross-lingual",
-    revision="a9a859e7cfd0e4dc36e6b12dbf2ae24f77f79803",
+    revision=PINNED["nthakur/swim-ir-cross-lingual"],
     files="LANG/*.parquet",
     citation="""@inproceedings{thakur2024swimir,
   title = {Leveraging {LLM}s for Synthesizing Training Data Across Many Languages in Multilingual Dense Retrieval},
@@ -63,7 +63,7 @@ SWIM_IR = Benchmark(
     hub=(
         HubRepository(
             "nthakur/swim-ir-cross-lingual",
-            "a9a859e7cfd0e4dc36e6b12dbf2ae24f77f79803",
+            PINNED["nthakur/swim-ir-cross-lingual"],
             lambda languages: [f"{lang}/*.parquet" for lang in languages],
         ),
     ),

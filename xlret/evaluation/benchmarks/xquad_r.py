@@ -11,7 +11,7 @@ XQUAD_R = Benchmark(
     metric="micro",
     licence="CC BY-SA 4.0",
     source="https://github.com/google-research-datasets/lareqa",
-    revision="2020-04, as published",
+    revision="2020-04, all files by checksum",
     files="LANG.json or LANG.json.gz",
     sha256={
         "ar.json": "c52922d3b8ac1ae03ed5ac38647ad59870dca3dda2beefe18ecdc30729acb69d",
