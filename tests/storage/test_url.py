@@ -43,6 +43,9 @@ def test_a_recipe_holds_the_url_as_it_was_given() -> None:
         ("https://host/x", "allowed are local paths and URLs s3://, gs://, hdfs://"),
         ("s3:///x/../y", "s3://x/../y is no URL"),
         ("s3://AKID:hush@bucket/x", "come from the environment alone"),
+        ("s3://AKID:hush/hush@bucket/x", "come from the environment alone"),
+        ("https://AKID:hush/h@hush@host/x", "allowed are local paths"),
+        ("hdfs://AKID:hush/hush@node:9000/x", "come from the environment alone"),
         ("s3://bucket/x?secret_key=hush", "come from the environment alone"),
         ("hdfs://hush@node:9000/x", "come from the environment alone"),
         ("s3://bucket:9000/x", "come from the environment alone"),
@@ -58,6 +61,7 @@ def test_what_no_url_may_hold_is_refused_and_not_shown(text: str, said: str) -> 
 
 def test_secrets_of_urls_are_taken_out_of_texts() -> None:
     assert shown("a s3://k:s@b/x?t=1 and gs://b/y") == "a s3://b/x and gs://b/y"
+    assert shown("s3://k:s+/s@s@b/x: 's3://k:s/s@b' gs://b/y@2") == "s3://b/x: 's3://b' gs://b/y@2"
     assert shown("corpora/mine, not a URL: x@y") == "corpora/mine, not a URL: x@y"
 
 

@@ -172,16 +172,16 @@ def as_url(path: Path | str) -> Url:
     assert form is not None, "is_url was asked before"
     scheme, rest = form[1].lower(), form[2]
     authority, _, key = rest.partition("/")
-    shown = f"{scheme}://{authority.rpartition('@')[2]}/{key.partition('?')[0]}"
+    url = shown(f"{scheme}://{rest}")
     if scheme not in SCHEMES:
-        raise UserError(f"{shown} cannot be read or written; {_ALLOWED}")
-    if "@" in authority or (scheme != "hdfs" and ":" in authority) or "?" in rest or "#" in rest:
+        raise UserError(f"{url} cannot be read or written; {_ALLOWED}")
+    if not re.fullmatch(r"[^:@]*(:[0-9]+)?" if scheme == "hdfs" else "[^:@]*", authority) or "?" in rest or "#" in rest:
         raise UserError(
-            f"{shown} was given with a user, a password, a port or options; those come from the environment alone "
+            f"{url} was given with a user, a password, a port or options; those come from the environment alone "
             "(for S3 AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_ENDPOINT_URL, AWS_REGION)"
         )
     if not authority or ".." in key.split("/"):
-        raise UserError(f"{shown} is no URL of a directory or file; it has the form {scheme}://BUCKET/PATH")
+        raise UserError(f"{url} is no URL of a directory or file; it has the form {scheme}://BUCKET/PATH")
     return Url(f"{scheme}:/{authority}", *key.split("/"))
 
 
@@ -197,7 +197,8 @@ def path_of(path: Path | str) -> Path:
 def shown(text: str) -> str:
     """A text as it may be printed: without the user and password, and the options, of URLs in it.
 
-    >>> shown("storage is s3://KEY:SECRET@bucket/x?token=1: refused")
+    >>> shown("storage is s3://KEY:SEC/RET@bucket/x?token=1: refused")
     'storage is s3://bucket/x: refused'
     """
-    return re.sub(r"([A-Za-z][A-Za-z0-9+.-]+:/+)(?:[^\s/@'\"]*@)?([^\s?'\"]*)(\?[^\s:'\"]*)?", r"\1\2", text)
+    user = r"(?:[^\s'\"]*:[^\s'\"]*@|[^\s/'\"]*@)?"  # a password may have slashes; a name with @ deeper in a path stays
+    return re.sub(rf"([A-Za-z][A-Za-z0-9+.-]+:/+){user}([^\s?'\"]*)(\?[^\s:'\"]*)?", r"\1\2", text)
