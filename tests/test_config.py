@@ -5,7 +5,7 @@ import yaml
 from pydantic import Field
 
 from xlret.batches.settings import PlanSettings
-from xlret.config import RECIPES, PathSetting, Settings, as_yaml, read_recipe, recipe_names, recipe_path
+from xlret.config import RECIPES, PathSetting, RecipeSetting, Settings, as_yaml, read_recipe, recipe_names, recipe_path
 from xlret.errors import UserError
 from xlret.files import path_variables
 from xlret.model.settings import EncoderSettings
@@ -126,6 +126,15 @@ def test_a_recipe_is_found_by_path_and_by_name(tmp_path: Path, monkeypatch: pyte
     assert recipe_path("quickstart").samefile(tmp_path / "quickstart")
     with pytest.raises(UserError, match=r"no recipe quickstart\.yaml: .* quickstart"):
         recipe_path("quickstart.yaml")
+
+
+def test_a_recipe_that_another_names_is_a_name_or_a_path() -> None:
+    class Named(Settings):
+        base: RecipeSetting
+
+    assert read_recipe(Named, None, ["base=quickstart"]).base == RECIPES / "quickstart.yaml"
+    with pytest.raises(UserError, match=r"^base is \{'steps': 3\}: .*path"):
+        read_recipe(Named, None, ["base={steps: 3}"])
 
 
 def test_a_recipe_is_where_relative_paths_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -57,7 +57,11 @@ def recipe_path(recipe: str | Path) -> Path:
     )
 
 
-RecipeSetting = Annotated[Path, BeforeValidator(recipe_path), AfterValidator(expand_path)]
+def _named_recipe(value: Any) -> Any:
+    return recipe_path(value) if isinstance(value, str | Path) else value
+
+
+RecipeSetting = Annotated[Path, BeforeValidator(_named_recipe), AfterValidator(expand_path)]
 """A recipe that another one names: a path, or the name of one that comes with xlret."""
 
 
