@@ -198,6 +198,15 @@ def test_questions_without_an_answer_are_skipped() -> None:
     assert np.isnan(found.rank_distance)  # all answers in one language
 
 
+def test_peer_is_left_out_where_it_is_the_same_for_all_rankings() -> None:
+    retrieval_set, queries, passages = by_hand_set()
+    assert np.isnan(evaluate(retrieval_set, queries, passages).peer)  # a passage of each language: exp(-1/2) whatever the ranks
+    several = replace(retrieval_set, relevant=[np.array([0, 1, 2]), *retrieval_set.relevant[1:]])
+    found = evaluate(several, queries, passages)
+    assert 0 < found.peer == found.values_Q["peer"][0] < 1
+    assert np.isnan(found.values_Q["peer"][1:]).all()
+
+
 def test_held_out_languages_by_themselves(made: Callable[..., Any]) -> None:
     found = evaluate(*made(8))
     held_out = found.means_over(["th"])

@@ -81,7 +81,8 @@ what the table shows, mAP over exact rankings of all passages:
        common). --pool mono, cross or pooled makes other sets of the same data
 
   PEER the chance of such ranks of relevant passages if no language is
-       preferred (Yang et al. 2024); MRC how alike the rankings of a question
+       preferred (Yang et al. 2024; not where each language has one, which gives
+       all rankings the same number); MRC how alike the rankings of a question
        in two languages are; 1 is fair
 
 --balance quota or calibrated prints the pooled numbers before and after, with

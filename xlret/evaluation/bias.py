@@ -53,7 +53,7 @@ def peer(
     with L - 1 degrees of freedom exceeds it; 1 for a level with fewer than two languages or nothing retrieved. Then the
     weighted sum over the query's levels. (The test of Kruskal and Wallis, and so `scipy.stats.kruskal`, would first replace
     the ranks in the list by ranks among these passages.) 1 is fair, 0 is not. With one passage a language, as in XQuAD-R, it
-    is the same number for all rankings and says nothing.
+    is the same number for all rankings and says nothing (see `is_the_same_for_all`).
 
     Args:
         rank_N: rank of each judged (or retrieved) passage in the full list, from 1; `inf` for those not retrieved, which
@@ -86,6 +86,18 @@ def peer(
         ranks[members & missing] = last + (np.count_nonzero(members & missing) + 1) / 2
         total += weights.get(float(level), 0.0) * _equal_expectation(ranks[members], languages[members])
     return total
+
+
+def is_the_same_for_all(language_N: IntArray, level_N: FloatArray) -> bool:
+    """Whether all rankings of such passages have one PEER, as those in several languages do with one passage of each.
+
+    (Where a level has one language alone, PEER is 1 by its authors' rule; that is no case of this.)
+
+    >>> is_the_same_for_all(np.array([0, 1, 2]), np.ones(3)), is_the_same_for_all(np.array([0, 1, 1]), np.ones(3))
+    (True, False)
+    """
+    counts = [np.unique(language_N[level_N == level], return_counts=True)[1] for level in np.unique(level_N)]
+    return max(map(len, counts)) > 1 and all(passages.max() == 1 for passages in counts)
 
 
 def _equal_expectation(rank_N: FloatArray, language_N: IntArray) -> float:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from xlret.errors import UserError
 from xlret.evaluation.answer_strings import DEPTH, answer_recalls
-from xlret.evaluation.bias import peer, rank_distance
+from xlret.evaluation.bias import is_the_same_for_all, peer, rank_distance
 from xlret.evaluation.blocked import PassageBlocks, retrieve_blocks
 from xlret.evaluation.candidates import among_candidates
 from xlret.evaluation.metrics import mean
@@ -46,7 +46,8 @@ class Evaluation:
     rank_distance: float
     """Mean over query languages of the mean rank distance in the pooled corpus; lower is better."""
     peer: float
-    """Mean over query languages of the mean PEER (see `bias.peer`) in the pooled corpus; 1: no language is preferred."""
+    """Mean over query languages of the mean PEER (see `bias.peer`) in the pooled corpus; 1: no language is preferred. NaN
+    where each language has one relevant passage, which gives all rankings the same PEER."""
     rank_correlation: float
     """MRC over the whole pool, see `bias.RankCorrelation`; NaN unless asked for."""
     pooled: Mapping[str, float]
@@ -289,12 +290,13 @@ def _zero_where(judged: NDArray[np.bool_], values: FloatArray) -> FloatArray:
 
 
 def _peer(hits: Hits, lang_N: IntArray) -> FloatArray:
-    """PEER of every query with a passage above grade 0, NaN for the others."""
+    """PEER of every query with a passage above grade 0, NaN for the others and for those on which it `is_the_same_for_all`."""
     peer_Q = np.full(hits.rankings, np.nan)
     ends = np.searchsorted(hits.query_N, np.arange(hits.rankings + 1))
     for row, (start, stop) in enumerate(pairwise(ends.tolist())):
-        if stop > start:
-            peer_Q[row] = peer(hits.rank_N[start:stop].astype(np.float64), lang_N[start:stop], hits.grade_N[start:stop])
+        rank_M, lang_M, grade_M = hits.rank_N[start:stop], lang_N[start:stop], hits.grade_N[start:stop]
+        if len(rank_M) and not is_the_same_for_all(lang_M, grade_M):
+            peer_Q[row] = peer(rank_M.astype(np.float64), lang_M, grade_M)
     return peer_Q
 
 
