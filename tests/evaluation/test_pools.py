@@ -1,7 +1,7 @@
 """Mixed pools: their language-aware measures worked by hand, and the same texts as other pools."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from math import log
 from pathlib import Path
@@ -15,7 +15,9 @@ from xlret.errors import UserError
 from xlret.evaluation.evaluate import evaluate
 from xlret.evaluation.pool_measures import POOL_MEASURES
 from xlret.evaluation.pools import as_pools, merged
+from xlret.evaluation.retrieve import NOT_RETRIEVED, passage_of_columns
 from xlret.evaluation.sets import Judgements, RetrievalSet, relevant_of
+from xlret.shapes import FloatMatrix, IntArray
 
 
 def ranked_set(orders: list[list[int]], langs: list[str], query_langs: list[str], grades: list[dict[int, float]]) -> Any:
@@ -79,6 +81,25 @@ def test_what_says_nothing_is_left_out() -> None:
     assert np.isnan(evaluation.pool["to_pool@10"])
     alone = ranked_set([[0, 1]], ["en", "en"], ["de"], [{0: 1}])
     assert evaluate(*alone, depth=2).pool == {}
+
+
+def test_what_was_not_retrieved_is_within_no_cut_off() -> None:
+    """Of four passages query 0 gets the English answer alone, query 1 nothing: they would all be within ten."""
+    made = ranked_set([[0, 2, 1, 3]] * 2, ["en", "en", "de", "de"], ["en", "en"], [{0: 1, 2: 1}] * 2)
+
+    def reorder(rows: IntArray, scores_BP: FloatMatrix, columns: Mapping[str, slice]) -> FloatMatrix:
+        passage_of = passage_of_columns(made[0].passage_langs, columns)
+        is_retrieved_BP = (rows[:, None] == 0) & (passage_of == 0)
+        return np.where(is_retrieved_BP, scores_BP, NOT_RETRIEVED).astype(np.float32)
+
+    values = evaluate(*made, depth=4, reorder=reorder).values_Q
+    for name in ("recall_cross@10", "comp@10"):
+        assert values[name].tolist() == [0, 0]
+    assert values["recall_same@10"].tolist() == [1, 0]
+    assert values["lang_ndcg@10"].tolist() == pytest.approx([1 / (1 + 0.5 / np.log2(3)), 0])
+    assert values["lpr"].tolist() == pytest.approx([1, np.nan], nan_ok=True)
+    assert values["rank_distance"].tolist() == pytest.approx([2, np.nan], nan_ok=True)  # from 1 to the mean of 2, 3 and 4
+    assert values["max_rank"].tolist() == [3, 2]
 
 
 def test_a_fair_ranking_is_fair() -> None:

@@ -197,13 +197,13 @@ def evaluation_of(retrieval_set: RetrievalSet, retrieved: Retrieved, measures: S
     values |= of_answers
     pooled_names = list(values)
     is_relevant = grade_N >= 1
-    values["rank_distance"] = rank_distance(
+    distance_Q = rank_distance(
         retrieved.query_N[is_relevant], retrieved.pooled_rank_N[is_relevant], lang_N[is_relevant], n_queries
     )
-    placed = hits._replace(rank_N=retrieved.pooled_rank_N)
-    values["peer"] = _peer(placed, lang_N)
-    in_pool = (placed, lang_N, query_lang_Q, passage_lang_P, retrieved.top_QK)
-    of_pool = pool_measures(*in_pool)
+    values["rank_distance"] = np.where(distance_Q > 0, distance_Q, np.nan)  # 0: none was retrieved, so all have one rank
+    values["peer"] = _peer(hits._replace(rank_N=retrieved.pooled_rank_N), lang_N)
+    in_pool = (lang_N, query_lang_Q, passage_lang_P, retrieved.top_QK)
+    of_pool = pool_measures(hits, retrieved.pooled_rank_N, *in_pool)
     values |= of_pool
 
     # One ranking for each query and passage language.
@@ -224,7 +224,7 @@ def evaluation_of(retrieval_set: RetrievalSet, retrieved: Retrieved, measures: S
             "mo": float(matrix[row, row]),
             "cr": mean(off_diagonal[row]),
             **{name: mean(value_Q[query_lang_Q == row]) for name, value_Q in values.items()},
-            **share_distances(*in_pool, row),
+            **share_distances(hits, *in_pool, row),
         }
         for lang, row in number.items()
     }
@@ -247,7 +247,7 @@ def evaluation_of(retrieval_set: RetrievalSet, retrieved: Retrieved, measures: S
         pooled={name: macro[name] for name in pooled_names},
         micro_means={name: mean(value_Q) for name, value_Q in values.items()},
         pool={name: macro[name] for name in (*of_pool, *(SHARES if of_pool else ()))},
-        shares=language_shares(placed, lang_N, passage_lang_P, retrieved.top_QK, langs),
+        shares=language_shares(hits, lang_N, passage_lang_P, retrieved.top_QK, langs),
         matrix=_as_matrix(matrix, langs),
         matrices={"map" if name == "mul" else name: _as_matrix(numbers, langs) for name, numbers in matrices.items()},
         by_language=by_language,

@@ -33,7 +33,12 @@ SHARES = {f"to_pool@{TOP}": "pool", f"to_relevant@{TOP}": "relevant"}
 
 
 def pool_measures(
-    hits: Hits, lang_N: IntArray, query_lang_Q: IntArray, passage_lang_P: IntArray, top_QK: IntArray
+    hits: Hits,
+    placed_rank_N: IntArray,
+    lang_N: IntArray,
+    query_lang_Q: IntArray,
+    passage_lang_P: IntArray,
+    top_QK: IntArray,
 ) -> dict[str, FloatArray]:
     """Every measure of `POOL_MEASURES` for each query, [Q]; NaN for queries on which it says nothing. Empty for one language.
 
@@ -45,14 +50,15 @@ def pool_measures(
       best and 1 at worst; the published normalisation was not to be had, this is ours.
     - `tlr@k`: the share of the query's language among the first k over its share of the pool; 1: as often as in the pool.
       SHIFT (arXiv 2606.18801) compares these two shares; whether by a ratio could not be checked.
-    - `lpr`: of the pairs of equally relevant passages of which one is in the query's language, the share in which that one
-      stands first; .5 is fair. MLAIRE (arXiv 2605.07249) calls by this name the preference for the query's language among
-      equally relevant passages; its exact formula was not to be had, this one is ours.
+    - `lpr`: of the pairs of equally relevant passages of which one is in the query's language, one at least retrieved, the
+      share in which that one stands first; .5 is fair. MLAIRE (arXiv 2605.07249) calls by this name the preference for
+      the query's language among equally relevant passages; its exact formula was not to be had, this one is ours.
     - `lang_ndcg@k`: nDCG@k with the gain of relevant passages in other languages halved, so that only a ranking with the
       query's language first has 1. MLAIRE's Lang-nDCG has this aim; its exact gains were not to be had, these are ours.
 
     Args:
-        hits: all relevant passages with their ranks in the pool.
+        hits: all relevant passages with their ranks in the pool, of those not retrieved so far behind that no cut-off has them.
+        placed_rank_N: the same ranks, of those not retrieved the mean of the ranks behind the list, for what knows no cut-off.
         lang_N: a number for the language of each hit.
         query_lang_Q, passage_lang_P: the same for each query and passage.
         top_QK: the best passages of each query, -1 behind the end of a ranking.
@@ -60,7 +66,8 @@ def pool_measures(
     if len(np.unique(passage_lang_P)) < 2:
         return {}
     is_own_N = lang_N == query_lang_Q[hits.query_N]
-    worst_Q, versions_Q = _worst_of_best(hits, lang_N)
+    placed = hits._replace(rank_N=placed_rank_N)
+    worst_Q, versions_Q = _worst_of_best(placed, lang_N)
     spread_Q = np.log(worst_Q / np.maximum(versions_Q, 1)) / np.log(
         np.maximum(len(passage_lang_P) / np.maximum(versions_Q, 1), 2)
     )
@@ -68,11 +75,11 @@ def pool_measures(
     values = (
         metrics.recall(*_only(hits, is_own_N).relevant(), TOP),
         metrics.recall(*_only(hits, ~is_own_N).relevant(), TOP),
-        np.where(versions_Q > 0, worst_Q <= TOP, np.nan),
+        np.where(versions_Q > 0, _worst_of_best(hits, lang_N)[0] <= TOP, np.nan),
         worst_Q,
         spread_Q,
         _own_share(query_lang_Q, passage_lang_P, top_QK),
-        _own_first(hits, is_own_N),
+        _own_first(placed, is_own_N),
         metrics.ndcg(halved.query_N, halved.rank_N, halved.grade_N, halved.rankings, TOP),
     )
     return dict(zip(POOL_MEASURES, values, strict=True))
@@ -157,16 +164,20 @@ def _own_share(query_lang_Q: IntArray, passage_lang_P: IntArray, top_QK: IntArra
 
 
 def _own_first(hits: Hits, is_own_N: NDArray[np.bool_]) -> FloatArray:
-    """Of a query's pairs (own language, other language) of equal grade, the share with its own first; NaN without a pair."""
+    """Of a query's pairs (own language, other language) of equal grade, the share with its own first; NaN without a pair.
+
+    Those of which neither was retrieved have one rank, and are no pairs.
+    """
     result = np.full(hits.rankings, np.nan)
     order = np.argsort(hits.query_N, kind="stable")
     ends = np.searchsorted(hits.query_N[order], np.arange(hits.rankings + 1))
     for query, (start, stop) in enumerate(pairwise(ends.tolist())):
         rows = order[start:stop]
         own, other = rows[is_own_N[rows]], rows[~is_own_N[rows]]
-        pairs = hits.grade_N[own][:, None] == hits.grade_N[other][None, :]
+        own_rank, other_rank = hits.rank_N[own][:, None], hits.rank_N[other][None, :]
+        pairs = (hits.grade_N[own][:, None] == hits.grade_N[other][None, :]) & (own_rank != other_rank)
         if pairs.any():
-            result[query] = (hits.rank_N[own][:, None] < hits.rank_N[other][None, :])[pairs].mean()
+            result[query] = (own_rank < other_rank)[pairs].mean()
     return result
 
 
