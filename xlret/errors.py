@@ -23,6 +23,10 @@ class CorruptError(UserError):
     """A file does not match its manifest (size or checksum)."""
 
 
+class TerminatedError(KeyboardInterrupt):
+    """SIGTERM was sent (as `ray job stop` does) to a command that ends as it does at Ctrl-C: what is done is kept and told."""
+
+
 def user_error_in(error: BaseException) -> UserError | None:
     """The `UserError` that an error is, wraps or was caused by, however deep Ray has wrapped it."""
     seen: set[int] = set()

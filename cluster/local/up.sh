@@ -45,7 +45,7 @@ echo "$head" > "$state/head"
 
 # Jobs are taken some time after the head is up.
 for _ in $(seq 60); do
-    kill -0 "$head" 2> /dev/null || { tail -5 "$state/head.log" >&2; rm -rf "$state"; fail "the head did not start"; }
+    kill -0 "$head" 2> /dev/null || { tail -5 "$state/head.log" >&2; rm -rf "$state"; fail "the head did not start; Ray allows 30 s, which a busy machine may miss: then try again"; }
     if "$ray" job submit -- "$python" -c pass > "$state/probe.log" 2>&1; then
         echo "up: dashboard http://127.0.0.1:$dashboard, metrics http://127.0.0.1:$metrics/metrics, state in $state"
         echo "next: $repository/cluster/local/submit.sh train quickstart"

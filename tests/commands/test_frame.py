@@ -6,7 +6,7 @@ import time
 import pytest
 
 from xlret.commands.frame import run
-from xlret.errors import DataError, UserError, user_error_in
+from xlret.errors import DataError, TerminatedError, UserError, user_error_in
 
 
 def exit_status(main: object) -> int:
@@ -35,6 +35,9 @@ def test_success_and_interruption_have_their_statuses() -> None:
     def interrupted() -> int:
         raise KeyboardInterrupt
 
+    def told_to_end() -> int:
+        raise TerminatedError
+
     def terminated() -> int:
         os.kill(os.getpid(), signal.SIGTERM)
         time.sleep(60)
@@ -45,6 +48,7 @@ def test_success_and_interruption_have_their_statuses() -> None:
         assert exit_status(lambda: 0) == 0
         assert exit_status(interrupted) == 130
         assert exit_status(terminated) == 143
+        assert exit_status(told_to_end) == 143
     finally:
         signal.signal(signal.SIGTERM, before)
 

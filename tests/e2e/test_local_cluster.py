@@ -7,7 +7,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -61,6 +61,13 @@ class LocalCluster:
             assert time.monotonic() < end, log
             time.sleep(0.5)
         return log
+
+    def until_there(self, name: str, is_there: Callable[[], bool]) -> None:
+        """Waits until a file of a job is there."""
+        end = time.monotonic() + LONG_S
+        while not is_there():
+            assert time.monotonic() < end, name
+            time.sleep(0.2)
 
     def processes(self) -> list[int]:
         mark = f"XLRET_CLUSTER_MARK={self.mark}".encode()
@@ -130,6 +137,42 @@ def test_statuses_and_stops_come_through(cluster: LocalCluster) -> None:
     assert said is not None, "a stopped run says where it goes on"
     cluster.start("longer", *long)
     cluster.until("longer", f"going on from {said[1]}")
+    cluster.submit("stop", "longer")
+
+
+def test_a_stopped_sweep_has_its_table_and_goes_on(cluster: LocalCluster) -> None:
+    cluster.submit("prepare", "prepare.yaml", "--set", "output=swept")
+    recipe = {
+        "name": "few",
+        "base": "train.yaml",
+        "changes": {"corpora": ["swept/mine/train"], "ray.workers": 0},
+        "space": {"steps": [20, 1500]},
+        "seeds": [0],
+        "evaluation": {"corpus": "swept/mine/dev", "run_depth": 0},
+    }
+    (cluster.directory / "sweep.yaml").write_text(yaml.safe_dump(recipe), encoding="utf-8")
+    cluster.start("sweep", "sweep", "sweep.yaml")
+    cluster.until("sweep", "steps-20: finished")
+    out = cluster.directory / "runs" / "sweeps" / "few"
+    [long] = out.glob("trials/steps-1500-*")
+    cluster.until_there("a checkpoint", lambda: any(long.glob("checkpoints/step-*")))
+    cluster.submit("stop", "sweep")
+    log = cluster.until("sweep", "terminated")
+    assert re.search(r"\| steps-20 \| 1 \|.* finished \|\n\| steps-1500 \| 0 of 1 \|.* unfinished \|\n", log), log
+    assert "Traceback" not in log
+    assert log.count("Trial ") == 0, "Tune prints nothing of its own"
+    [result] = out.glob("trials/*/result.json")
+    made, steps = result.stat().st_mtime_ns, (long / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
+    newest = max(path.name for path in long.glob("checkpoints/step-*"))
+
+    said = cluster.submit("sweep", "sweep.yaml")
+    assert "steps-1500: finished" in said
+    assert "steps-20: begun" not in said
+    assert result.stat().st_mtime_ns == made, "what has finished is not made again"
+    kept = [line for line in steps if f"step-{json.loads(line)['step']:09}" <= newest]
+    assert len(kept) > 0
+    assert (long / "metrics.jsonl").read_text(encoding="utf-8").splitlines()[: len(kept)] == kept
+    assert (out / "report.html").exists()
 
 
 def test_a_cluster_is_closed_to_others(cluster: LocalCluster) -> None:

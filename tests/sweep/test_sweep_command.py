@@ -17,7 +17,7 @@ from sweeps import sweep_job
 
 from xlret.commands.app import main
 from xlret.config import as_yaml
-from xlret.errors import UserError
+from xlret.errors import TerminatedError, UserError
 from xlret.release.alias import read_alias
 from xlret.release.verify import verify_release
 from xlret.search.text_index import TextIndex
@@ -129,7 +129,7 @@ def test_a_sweep_that_is_killed_or_terminated_goes_on_where_it_was(
 
     ending = threading.Thread(target=when_further, args=(job, killed_at, lambda: os.kill(os.getpid(), signal.SIGTERM)))
     ending.start()
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(TerminatedError):
         main(["sweep", path, "--in-process"])
     ending.join()
     ended_at = last_checkpoint(job)

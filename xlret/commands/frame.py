@@ -14,7 +14,7 @@ from typing import Annotated, Any, NoReturn
 
 from cyclopts import App, CycloptsError, MissingArgumentError, Parameter, Token
 
-from xlret.errors import UserError, user_error_in
+from xlret.errors import TerminatedError, UserError, user_error_in
 
 TERMINATED = 128 + signal.SIGTERM
 """The exit status of a command that SIGTERM ended, as shells have it."""
@@ -88,6 +88,9 @@ def run(main: Callable[[], int]) -> NoReturn:
     signal.signal(signal.SIGTERM, terminate)
     try:
         status = main()
+    except TerminatedError:
+        print("terminated", file=sys.stderr)
+        status = TERMINATED
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         status = 130

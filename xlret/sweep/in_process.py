@@ -9,6 +9,7 @@ from typing import Any, NoReturn
 
 from rich.console import Console
 
+from xlret.errors import TerminatedError
 from xlret.sweep.live import LiveTable
 from xlret.sweep.search import Search
 from xlret.sweep.seeds import run_configuration
@@ -32,7 +33,8 @@ def sweep_in_process(job: SweepJob, search: Search, console: Console) -> None:
 
     Raises:
         UserError: another process runs the sweep.
-        KeyboardInterrupt: SIGINT (Ctrl-C) or SIGTERM was sent; the training under way goes on at the next start.
+        KeyboardInterrupt: SIGINT (Ctrl-C) or SIGTERM (a `TerminatedError`) was sent; the training under way goes on at the
+            next start.
     """
     with sole_driver(job.out / "trials"), termination_interrupts(), LiveTable(job, search, console, 1) as table:
         while (configuration := search.ask()) is not None:
@@ -50,10 +52,10 @@ def sweep_in_process(job: SweepJob, search: Search, console: Console) -> None:
 
 @contextmanager
 def termination_interrupts() -> Iterator[None]:
-    """Within the block SIGTERM is a `KeyboardInterrupt`, so that what is done is kept and told."""
+    """Within the block SIGTERM is a `TerminatedError`, so that what is done is kept and told."""
 
     def interrupt(number: int, frame: FrameType | None) -> NoReturn:
-        raise KeyboardInterrupt
+        raise TerminatedError
 
     before = signal.signal(signal.SIGTERM, interrupt)
     try:

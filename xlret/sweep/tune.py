@@ -21,11 +21,12 @@ from ray import tune
 from ray.tune import Callback, FailureConfig, PlacementGroupFactory, RunConfig, Stopper, TuneConfig, Tuner
 from ray.tune.analysis import experiment_analysis
 from ray.tune.experiment import Trial
+from ray.tune.progress_reporter import TrialProgressCallback
 from ray.tune.search import Searcher
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 from rich.console import Console
 
-from xlret.errors import UserError
+from xlret.errors import TerminatedError, UserError
 from xlret.files import path_variables
 from xlret.session import ray_session
 from xlret.storage.url import as_url, is_url
@@ -56,8 +57,8 @@ def sweep_on_ray(job: SweepJob, search: Search, console: Console) -> None:
 
     Raises:
         UserError: the cluster has no room for a trial; another process runs the sweep.
-        KeyboardInterrupt: SIGINT (Ctrl-C) or SIGTERM (`ray job stop`) was sent. All trials have ended; they go on at the next
-            start.
+        KeyboardInterrupt: SIGINT (Ctrl-C) or SIGTERM (`ray job stop`; a `TerminatedError`) was sent. All trials have ended;
+            they go on at the next start.
     """
     (job.out / "trials").mkdir(parents=True, exist_ok=True)
     trials = _all_needs(job)
@@ -76,7 +77,7 @@ def sweep_on_ray(job: SweepJob, search: Search, console: Console) -> None:
         finally:
             shutil.rmtree(state, ignore_errors=True)
         if stop.is_set():
-            raise KeyboardInterrupt
+            raise TerminatedError if stop.number == signal.SIGTERM else KeyboardInterrupt
 
 
 def _state(job: SweepJob) -> Path:
@@ -113,7 +114,7 @@ def _fit(job: SweepJob, searcher: "_Searcher", table: LiveTable, at_once: int, s
             name=job.name,
             storage_path=str(_state(job)),
             failure_config=FailureConfig(max_failures=_FAILURES),
-            callbacks=[_Teller(table)],
+            callbacks=[_Teller(table), _Silent()],
             stop=_StopAll(stop),
             verbose=0,
         ),
@@ -220,6 +221,16 @@ class _Teller(_Unkept, Callback):  # type: ignore[misc]
         self._table.ended(_configuration_of(trial))
 
 
+class _Silent(_Unkept, TrialProgressCallback):  # type: ignore[misc]
+    """In the place of Tune's own printing, which tells of trials that have ended whatever it is asked."""
+
+    def log_result(self, trial: Trial, result: Mapping[str, Any], error: bool = False) -> None:
+        """Nothing."""
+
+    def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
+        """Nothing."""
+
+
 class _StopAll(_Unkept, Stopper):  # type: ignore[misc]
     def __init__(self, stop: threading.Event) -> None:
         self._stop = stop
@@ -231,16 +242,23 @@ class _StopAll(_Unkept, Stopper):  # type: ignore[misc]
         return self._stop.is_set()
 
 
+class _Stop(threading.Event):
+    """Set by a signal, of which it keeps the number."""
+
+    number = 0
+
+
 @contextmanager
-def _stop_signals() -> Iterator[threading.Event]:
+def _stop_signals() -> Iterator[_Stop]:
     """An event that is set by the first SIGINT or SIGTERM; the second does what it always does."""
-    stop = threading.Event()
+    stop = _Stop()
     if threading.current_thread() is not threading.main_thread():
         yield stop
         return
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
 
     def stop_all(number: int, frame: FrameType | None) -> None:
+        stop.number = number
         stop.set()
         for known, handler in before.items():
             signal.signal(known, handler)
