@@ -44,7 +44,7 @@ def calls_for(workers: int | None, most: int, threads: int = 1, *, here: bool = 
     Raises:
         UserError: there is no cluster at RAY_ADDRESS.
     """
-    on_cluster = os.environ.get("RAY_ADDRESS", "local") != "local"
+    on_cluster = os.environ.get("RAY_ADDRESS", "") not in ("", "local")
     if most < 2 or workers == 0 or (workers is None and not on_cluster):
         yield in_turn, 1
         return

@@ -146,7 +146,7 @@ def test_a_stopped_sweep_has_its_table_and_goes_on(cluster: LocalCluster) -> Non
         "name": "few",
         "base": "train.yaml",
         "changes": {"corpora": ["swept/mine/train"], "ray.workers": 0},
-        "space": {"steps": [20, 1500]},
+        "space": {"steps": [20, 600]},
         "seeds": [0],
         "evaluation": {"corpus": "swept/mine/dev", "run_depth": 0},
     }
@@ -154,11 +154,11 @@ def test_a_stopped_sweep_has_its_table_and_goes_on(cluster: LocalCluster) -> Non
     cluster.start("sweep", "sweep", "sweep.yaml")
     cluster.until("sweep", "steps-20: finished")
     out = cluster.directory / "runs" / "sweeps" / "few"
-    [long] = out.glob("trials/steps-1500-*")
+    [long] = out.glob("trials/steps-600-*")
     cluster.until_there("a checkpoint", lambda: any(long.glob("checkpoints/step-*")))
     cluster.submit("stop", "sweep")
     log = cluster.until("sweep", "terminated")
-    assert re.search(r"\| steps-20 \| 1 \|.* finished \|\n\| steps-1500 \| 0 of 1 \|.* unfinished \|\n", log), log
+    assert re.search(r"\| steps-20 \| 1 \|.* finished \|\n\| steps-600 \| 0 of 1 \|.* unfinished \|\n", log), log
     assert "Traceback" not in log
     assert log.count("Trial ") == 0, "Tune prints nothing of its own"
     [result] = out.glob("trials/*/result.json")
@@ -166,7 +166,7 @@ def test_a_stopped_sweep_has_its_table_and_goes_on(cluster: LocalCluster) -> Non
     newest = max(path.name for path in long.glob("checkpoints/step-*"))
 
     said = cluster.submit("sweep", "sweep.yaml")
-    assert "steps-1500: finished" in said
+    assert "steps-600: finished" in said
     assert "steps-20: begun" not in said
     assert result.stat().st_mtime_ns == made, "what has finished is not made again"
     kept = [line for line in steps if f"step-{json.loads(line)['step']:09}" <= newest]

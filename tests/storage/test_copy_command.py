@@ -9,6 +9,12 @@ from xlret.errors import UserError
 from xlret.files import local
 
 
+def test_what_was_written_is_named_by_its_url(store: dict[str, str], lexicon: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["copy", str(lexicon), "s3://bucket/muse"]) == 0
+    assert main(["lexicon", "convert", "s3://bucket/muse", "--into", "s3://bucket/lexicon"]) == 0
+    assert "written to s3://bucket/lexicon\n" in capsys.readouterr().out
+
+
 def test_there_and_back(store: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "corpus" / "sides").mkdir(parents=True)
     (tmp_path / "corpus" / "manifest.json").write_text("{}")

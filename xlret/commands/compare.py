@@ -11,6 +11,7 @@ from xlret.evaluation.comparison import compare_systems, measures_of, read_syste
 from xlret.evaluation.comparison_files import print_comparison, write_comparison
 from xlret.evaluation.system_names import named_systems
 from xlret.files import directory_beside, expand_path
+from xlret.storage.url import path_of
 
 EPILOGUE = """\
 examples:
@@ -60,5 +61,5 @@ def compare(
     if out is not None:
         with directory_beside(expand_path(out), replace=replace) as fresh:
             write_comparison(fresh, result, systems, named)
-        console.print(f"written to {out}", markup=False)
+        console.print(f"written to {path_of(out)}", markup=False)
     return 0

@@ -17,6 +17,7 @@ from xlret.lexicon.coverage import coverage, sizes
 from xlret.lexicon.files import languages_of, pair_files, read_export
 from xlret.lexicon.lexicon import Lexicon
 from xlret.shapes import IntArray
+from xlret.storage.url import path_of
 from xlret.text.languages import language
 from xlret.text.sides import Side
 
@@ -230,7 +231,7 @@ def _only(lexicon: Lexicon, languages: tuple[str, ...] | None) -> Lexicon:
 def _save(lexicon: Lexicon, into: Path, replace: bool) -> None:
     lexicon.save(expand_path(into), replace=replace)
     _print_sizes(lexicon)
-    print(f"written to {into}")
+    print(f"written to {path_of(into)}")
 
 
 def _print_sizes(lexicon: Lexicon) -> None:

@@ -7,6 +7,7 @@ from cyclopts import App, Parameter
 
 from xlret.commands.frame import new_app, tell
 from xlret.files import expand_path
+from xlret.storage.url import path_of
 
 EPILOGUE = """\
 examples:
@@ -65,5 +66,5 @@ def soup(
         say=tell,
     )
     measured = "" if made.metric is None else f", {metric} mAP {made.metric:.4f}"
-    print(f"a soup of {len(made.taken)} in {out}{measured}")
+    print(f"a soup of {len(made.taken)} in {path_of(out)}{measured}")
     return 0
