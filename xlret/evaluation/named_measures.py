@@ -74,7 +74,7 @@ def named_measures(names: Iterable[str]) -> tuple[NamedMeasure, ...]:
     nDCG are the grades, or 2^grade - 1 with `dcg='exp-log2'`.
 
     Raises:
-        UserError: a name that `ir_measures` does not know, or a parameter out of range.
+        UserError: a name that `ir_measures` does not know, a parameter out of range, or a measure whose package is missing.
 
     >>> [measure.name for measure in named_measures(["NDCG@20", "AP(rel=2)@100", "MRR@10", "nDCG@20"])]
     ['nDCG@20', 'AP(rel=2)@100', 'RR@10']
@@ -94,7 +94,7 @@ def library_values(measure: NamedMeasure, judged: Sequence[Judgements], top_QK: 
         top_QK: the best passages of each query, best first, -1 behind the end.
 
     Raises:
-        UserError: grades that are no whole numbers, or a measure for which a package is missing.
+        UserError: grades that are no whole numbers, or a measure that the library cannot compute of them.
     """
     qrels, run = {}, {}
     for row, query in enumerate(judged):
@@ -130,6 +130,11 @@ def _parsed(name: str) -> NamedMeasure:
         of_hits = _of_hits(measure.NAME, cutoff, grade, parameters.get("dcg", "log2"))
         if of_hits is not None:
             return NamedMeasure(str(measure), of_hits, 0)
+    if not ir_measures.DefaultPipeline.supports(measure):  # said before anything is encoded
+        raise UserError(
+            f"measure {name!r} cannot be computed here: ir_measures takes it from a package that is not installed, such as "
+            "cwl-eval (RBP) or pyndeval (alpha_nDCG); install it, or leave the measure out"
+        )
     says_how_deep = "cutoff" in parameters and not parameters.get("judged_only")  # the k-th judged one may be anywhere
     return NamedMeasure(str(measure), None, cutoff if says_how_deep else _RUN_DEPTH)
 
