@@ -54,6 +54,7 @@ def test_blocks_have_the_ranks_of_the_whole(
     monkeypatch.setattr(blocked, "_QUERIES_AT_ONCE", 7)
     monkeypatch.setattr(blocked, "_SPARSE", [4, 0, 10**9][seed % 3])  # as it is, always group by group, never
     monkeypatch.setattr(blocked, "_PASSAGES_AT_ONCE", 21)
+    monkeypatch.setattr(blocked, "_GROUP", [16, 3][seed % 2])  # fewer groups than 4, and more
     retrieval_set, queries, passages = made(seed, groups=20, ties=ties)
     langs = retrieval_set.passage_langs
     for size in (1, 5, 1000):
@@ -92,6 +93,19 @@ def test_what_does_not_fit_in_blocks_is_refused(change: dict[str, Any], message:
     given = {"queries": np.ones((1, 3), np.float32), "passages": np.ones((2, 3), np.float32)} | change
     with pytest.raises(ValueError, match=message):
         retrieve_blocks(given["queries"], Blocks(given["passages"], 8), [np.empty(0, np.int64)], ["en", "en"])
+
+
+@pytest.mark.parametrize("number", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("queries", [1, 3])
+def test_no_query_hides_a_number_that_is_not_finite(number: float, queries: int) -> None:
+    passages = np.ones((40, 5), np.float32)
+    passages[33, 2] = number
+    with np.errstate(all="ignore"), pytest.raises(ValueError, match="NaN or infinity in rows 32 to 39"):
+        retrieve_blocks(np.zeros((queries, 5), np.float32), Blocks(passages, 8), [np.empty(0, np.int64)] * queries, ["en"] * 40)
+    large = np.full((4, 5), 1e38, np.float32)  # their scores are not finite, and they are
+    with np.errstate(all="ignore"):
+        retrieved = retrieve_blocks(np.ones((1, 5), np.float32), Blocks(large, 8), [np.empty(0, np.int64)], ["en"] * 4, 2)
+    assert retrieved.top_QK.tolist() == [[0, 1]]
 
 
 def numbers(evaluation: Evaluation) -> dict[str, Any]:

@@ -18,7 +18,9 @@ _QUERIES_AT_ONCE = 512
 _PASSAGES_AT_ONCE = 4096
 """With the queries at once 8 MiB of scores, which a cache still has when they are looked at."""
 _PAIRS_AT_ONCE = 8192
-_GROUP = 8
+_PRODUCTS_AT_ONCE = 64
+"""Of so many pairs a cache still has the vectors in float64 when they are multiplied."""
+_GROUP = 16
 """A passage is looked at where the best of so many in a row reaches what decides; most do not."""
 _SPARSE = 4
 """Where fewer than one group of so many reaches it, its passages are looked at one by one."""
@@ -66,9 +68,9 @@ def retrieve_blocks(
         passage_langs: language of each passage.
         depth: how many best passages to keep for each query.
 
-    Cost: one product and one pass for the best of each eight passages; comparisons of these and of the few passages whose eight
-    reach what decides, for the best and for each relevant passage of the query that has most. Memory: the queries, one block,
-    8 MiB of its scores, and 14 bytes for each of Q x depth results, twice.
+    Cost: one product and one pass for the best of each sixteen passages; comparisons of these and of the few passages whose
+    sixteen reach what decides, for the best and for each relevant passage of the query that has most. Memory: the queries, one
+    block, 8 MiB of its scores, and 14 bytes for each of Q x depth results, twice.
 
     Raises:
         ValueError: shapes that do not fit each other, or vectors that are not finite.
@@ -169,16 +171,13 @@ class _Counted(NamedTuple):
 
 
 def _blocks(passages: PassageBlocks, lang_P: NDArray[np.int16], dimension: int) -> Iterator[_Block]:
-    """The blocks, checked, and cut."""
+    """The blocks, cut."""
     first = 0
     for vectors_BD in passages.blocks():
         if vectors_BD.shape[1] != dimension:
             raise ValueError(f"query vectors have {dimension} dimensions and passage vectors {vectors_BD.shape[1]}")
         for start in range(0, len(vectors_BD), _PASSAGES_AT_ONCE):
             cut_BD = vectors_BD[start : start + _PASSAGES_AT_ONCE]
-            # The sum of squares is three times as fast, but also overflows for large numbers.
-            if not np.isfinite(np.vdot(cut_BD, cut_BD)) and not np.isfinite(cut_BD).all():
-                raise ValueError(f"passage vectors hold NaN or infinity in rows {first} to {first + len(cut_BD) - 1}")
             yield _Block(first, cut_BD, lang_P[first : first + len(cut_BD)])
             first += len(cut_BD)
     if first != passages.count:
@@ -191,6 +190,9 @@ def _scores(block: _Block, queries_RD: FloatMatrix, buffer: FloatMatrix) -> _Sco
     groups = -(-count // _GROUP)
     filled_BR = buffer[: groups * _GROUP * queries].reshape(groups * _GROUP, queries)
     np.matmul(block.vectors_BD, queries_RD.T, out=filled_BR[:count])
+    # A vector that is not finite has no finite score; that of a finite one may overflow.
+    if not np.isfinite(filled_BR[:count, 0]).all() and not np.isfinite(block.vectors_BD).all():
+        raise ValueError(f"passage vectors hold NaN or infinity in rows {block.first} to {block.first + count - 1}")
     filled_BR[count:] = -np.inf
     groups_GSR = filled_BR.reshape(groups, _GROUP, queries)
     return _Scores(block, filled_BR[:count], groups_GSR, np.maximum.reduce(groups_GSR, axis=1))
@@ -263,9 +265,11 @@ class _Best:
         if not self._depth:
             return
         scores_BR, limit_R = scores.scores_BR, self._limit_R
-        cut = len(scores_BR) - self._depth
-        if cut > 0 and not np.isfinite(limit_R).all():
-            limit_R = np.maximum(limit_R, np.partition(np.ascontiguousarray(scores_BR.T), cut, axis=1)[:, cut])
+        # The best of groups do where they are enough: seldom are two of a group among the best.
+        first_NR = scores.best_GR if len(scores.best_GR) >= self._depth else scores_BR
+        cut = len(first_NR) - self._depth
+        if cut >= 0 and not np.isfinite(limit_R).all():
+            limit_R = np.maximum(limit_R, np.partition(np.ascontiguousarray(first_NR.T), cut, axis=1)[:, cut])
         low_R = (limit_R - self._close_R).astype(np.float32)
         reaching = scores.reaching(low_R)
         passage, row = reaching if reaching is not None else np.divmod(np.flatnonzero(scores_BR >= low_R), len(low_R))
@@ -284,37 +288,41 @@ class _Best:
         if not self._depth:
             return np.zeros(shape, np.int64), np.zeros(shape, np.float32)
         self._keep_best()
-        row, passage, score = self._row[0].astype(np.int64), self._passage[0], self._score[0]
-        order = np.lexsort((passage, -score, row))
-        row, passage, score = row[order], passage[order], score[order]
+        order, starts = _by_row(self._row[0], shape[0])
+        row, passage, score = self._row[0][order].astype(np.int64), self._passage[0][order], self._score[0][order]
+        falling = _falling(score, starts)
         exact = score.astype(np.float64)
-        step = (np.diff(row) == 0) & (-np.diff(exact) <= 2 * self._close_R[row[:-1]])
-        unsure = np.flatnonzero(np.append(step, False) | np.append(False, step))
+        step = (np.diff(row) == 0) & (-np.diff(exact[falling]) <= 2 * self._close_R[row[:-1]])
+        unsure = falling[np.append(step, False) | np.append(False, step)]
         exact[unsure] = _exact(self._queries_RD, passages, row[unsure], passage[unsure])
-        row, passage, exact = _first(row, passage, exact, self._depth)
-        return passage.reshape(shape), exact.astype(np.float32).reshape(shape)
+        best = _falling(exact, starts, self._depth)
+        return passage[best].reshape(shape), exact[best].astype(np.float32).reshape(shape)
 
     def _keep_best(self) -> None:
         """Lets go of what cannot be among the best."""
         row, passage = np.concatenate(self._row), np.concatenate(self._passage)
         score: FloatMatrix = np.concatenate(self._score)
-        order = np.argsort(row, kind="stable")  # of 16 bits: as fast as a copy
-        row, passage, score = row[order], passage[order], score[order]
-        starts = np.searchsorted(row, np.arange(len(self._queries_RD) + 1)).tolist()
+        order, starts = _by_row(row, len(self._queries_RD))
+        score_of_row = score[order]
         for query, (start, stop) in enumerate(pairwise(starts)):
             if (cut := stop - start - self._depth) >= 0:
-                self._limit_R[query] = np.partition(score[start:stop], cut)[cut]
+                score_of_row[start:stop].partition(cut)
+                self._limit_R[query] = score_of_row[start + cut]
         kept = score >= (self._limit_R - self._close_R).astype(np.float32)[row]
         self._row, self._passage, self._score = [row[kept]], [passage[kept]], [score[kept]]
         self._pending = 0
 
 
-def _first(row: IntArray, passage: IntArray, score: FloatArray, depth: int) -> tuple[IntArray, IntArray, FloatArray]:
-    """The first `depth` of each row by falling score, then by passage."""
-    order = np.lexsort((passage, -score, row))
-    row, passage, score = row[order], passage[order], score[order]
-    kept = np.arange(len(row)) - np.searchsorted(row, row) < depth
-    return row[kept], passage[kept], score[kept]
+def _by_row(row: NDArray[np.int16], rows: int) -> tuple[IntArray, list[int]]:
+    """The order by row, passages in their order, and where each row starts and the last ends."""
+    order = np.argsort(row, kind="stable")  # of 16 bits: as fast as a copy
+    return order, [0, *np.cumsum(np.bincount(row, minlength=rows)).tolist()]
+
+
+def _falling(score: FloatArray | FloatMatrix, starts: list[int], depth: int | None = None) -> IntArray:
+    """The order of each row by falling score, equal ones as they stand; the first `depth` of each."""
+    orders = [start + np.argsort(-score[start:stop], kind="stable")[:depth] for start, stop in pairwise(starts)]
+    return np.concatenate(orders)
 
 
 def _exact(queries_QD: FloatMatrix, passages: PassageBlocks, query_N: IntArray, passage_N: IntArray) -> FloatArray:
@@ -328,7 +336,10 @@ def _exact(queries_QD: FloatMatrix, passages: PassageBlocks, query_N: IntArray, 
 
 def _products(left_ND: FloatMatrix, right_ND: FloatMatrix) -> FloatArray:
     """The inner product of each row with the other's, in float64: equal for equal vectors."""
-    products_N: FloatArray = np.einsum("nd,nd->n", left_ND.astype(np.float64), right_ND.astype(np.float64))
+    products_N = np.empty(len(left_ND))
+    for start in range(0, len(left_ND), _PRODUCTS_AT_ONCE):
+        rows = slice(start, start + _PRODUCTS_AT_ONCE)
+        np.einsum("nd,nd->n", left_ND[rows].astype(np.float64), right_ND[rows].astype(np.float64), out=products_N[rows])
     return products_N
 
 
