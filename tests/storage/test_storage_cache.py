@@ -1,5 +1,6 @@
 """Fetching from a real S3 server: verified, once for a machine, again where a copy or an object is damaged."""
 
+import gzip
 import os
 import shutil
 import subprocess
@@ -53,6 +54,20 @@ def test_a_directory_is_fetched_verified_and_found_again(directory: Url, monkeyp
     monkeypatch.setattr(remote, "download", None)  # nothing is fetched again
     assert local(directory) == copy
     assert local(Path(str(directory))) == copy
+
+
+@pytest.mark.parametrize("end", ["gz", "zst"])
+def test_packed_files_are_fetched_as_they_are(end: str) -> None:
+    """pyarrow unpacks what it reads by the end of its name, and packs what it writes, unless it is told not to."""
+    content = gzip.compress(b"0123456789" * 1000)
+    url = as_url(f"s3://bucket/packed/{end}")
+    with directory_beside(url) as fresh:
+        (fresh / f"x.{end}").write_bytes(content)
+    forget()
+    assert (local(url) / f"x.{end}").read_bytes() == content
+    (url.parent / f"alone.{end}").write_bytes(content)
+    assert local(url.parent / f"alone.{end}").read_bytes() == content, "what no listing names"
+    assert (url.parent / f"alone.{end}").read_bytes() == content
 
 
 def test_a_part_and_a_file_of_it_are_fetched_alone(directory: Url) -> None:

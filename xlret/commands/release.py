@@ -17,6 +17,7 @@ from xlret.release.promote import promote as promote_release
 from xlret.release.quality import GATES
 from xlret.release.record import CURRENT_ALIAS, Quality, Release, ReleaseRecord, checked_name
 from xlret.release.verify import verify_release
+from xlret.storage.url import path_of
 
 EPILOGUE = f"""\
 A release is what gets served: an encoder, the index that was made with it,
@@ -85,7 +86,8 @@ def make(
         link=not copy,
     )
     show_release(verify_release(path), _console())
-    print(f"next: xlret release promote {name}")
+    below = "" if root == ROOT else f" --root {path_of(root)}"
+    print(f"next: xlret release promote {name}{below}")
 
 
 @app.command

@@ -147,7 +147,7 @@ def read(url: Url) -> bytes:
         FileNotFoundError: there is none.
     """
     store, path = filesystem_of(url)
-    with told(url, "read"), store.open_input_stream(path) as stream:
+    with told(url, "read"), store.open_input_stream(path, compression=None) as stream:
         content: bytes = stream.read()
     return content
 
@@ -166,7 +166,7 @@ def download(url: Url, target: Path, tell: Callable[[bytes], object]) -> None:
     store, path = filesystem_of(url)
     with open(target, "xb") as file:
         with told(url, "read"):
-            stream = store.open_input_stream(path)
+            stream = store.open_input_stream(path, compression=None)  # else pyarrow unpacks what is called .gz
         with stream:
             while True:
                 with told(url, "read"):
@@ -192,7 +192,7 @@ def write(url: Url, content: bytes) -> None:
     store, path = filesystem_of(url)
     with told(url, "written"):
         _make_parent(url, store, path)
-        with store.open_output_stream(path) as stream:
+        with store.open_output_stream(path, compression=None) as stream:
             stream.write(content)
 
 
