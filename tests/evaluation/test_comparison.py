@@ -163,8 +163,16 @@ def test_the_command_reads_evaluations_and_seeds(tmp_path: Path, capsys: pytest.
         "comparison.tex",
     ]
     assert "| b | better |" in (out / "comparison.md").read_text()
-    assert main(["compare", str(tmp_path / "plain/1"), str(tmp_path / "ours/1" / "evaluation.json")]) == 0
-    assert "a  plain " in capsys.readouterr().out  # what all paths end in is no name
+    runs = {name: tmp_path / name / "1" / "evaluation.json" for name in ("plain", "ours")}
+    for written in runs.values():
+        written.write_text('{"sets": [{"name": "set", "sha256": "1"}]}')
+    assert main(["compare", str(runs["plain"].parent), str(runs["ours"])]) == 0
+    shown = capsys.readouterr().out
+    assert "a  plain " in shown  # what all paths end in is no name
+    assert "Caution" not in shown
+    runs["ours"].write_text('{"sets": [{"name": "set", "sha256": "2"}]}')
+    assert main(["compare", *map(str, runs.values())]) == 0
+    assert "Caution: the texts or judgements of set were not the same for all" in " ".join(capsys.readouterr().out.split())
     with pytest.raises(UserError, match="needs two evaluations or more"):
         main(["compare", str(tmp_path / "plain")])
     with pytest.raises(UserError, match=r"is no evaluation and holds none"):

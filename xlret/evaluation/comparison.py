@@ -1,10 +1,12 @@
 """Several systems on the same queries: means with intervals, and tests of every pair, over queries and over seeds."""
 
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import scipy  # type: ignore[import-untyped]  # its submodules load when they are used
@@ -33,6 +35,8 @@ class System:
     """Query id -> group; queries of a group ask the same in several languages."""
     langs: Mapping[str, str] = field(default_factory=dict)
     """Query id -> its language, where it is known."""
+    sets: frozenset[tuple[str, str]] = frozenset()
+    """Name and fingerprint of every set that a run of it was measured on, where they are known."""
 
 
 @dataclass(frozen=True)
@@ -93,6 +97,8 @@ class Comparison:
     """Measure -> queries that lack a value in some run."""
     over_seeds: bool
     """Whether some system has several seeds."""
+    unequal_sets: tuple[str, ...] = ()
+    """Sets whose texts or judgements are not the same in all runs."""
 
 
 def read_system(name: str, directory: Path) -> System:
@@ -115,7 +121,10 @@ def read_system(name: str, directory: Path) -> System:
     for run, (_, others, _) in zip(runs, tables, strict=True):
         if others != groups:
             raise UserError(f"{run} and {runs[0]} have different queries; the seeds of a system need the same")
-    return System(name, [values for values, _, _ in tables], groups, langs)
+    sets = frozenset(
+        (each["name"], each["sha256"]) for run in runs for each in _written_sets(run / "evaluation.json") if "sha256" in each
+    )
+    return System(name, [values for values, _, _ in tables], groups, langs, sets)
 
 
 def measures_of(directory: Path) -> tuple[str, ...]:
@@ -123,7 +132,7 @@ def measures_of(directory: Path) -> tuple[str, ...]:
     directory = directory.parent if directory.name == "evaluation.json" else directory
     files = [directory / "evaluation.json", *sorted(directory.glob("*/evaluation.json"))]
     path = next((file for file in files if file.is_file()), None)
-    sets = [] if path is None else json.loads(path.read_text(encoding="utf-8")).get("sets", [])
+    sets = [] if path is None else _written_sets(path)
     return ("mul", *dict.fromkeys(name for each in sets for name in each.get("measures", [])))
 
 
@@ -176,12 +185,29 @@ def compare_systems(systems: Sequence[System], measures: Sequence[str], *, seed:
     corrected = holm([p for _, p in raw])
     tests = [PairTest(**{**vars(test), "p_holm": p}) for (test, _), p in zip(raw, corrected, strict=True)]
     names = tuple(system.name for system in systems)
-    return Comparison(names, tuple(measures), tuple(means), tuple(tests), len(systems[0].groups), units, dropped, over_seeds)
+    fingerprints = Counter(name for name, _ in frozenset[tuple[str, str]]().union(*(system.sets for system in systems)))
+    return Comparison(
+        names,
+        tuple(measures),
+        tuple(means),
+        tuple(tests),
+        len(systems[0].groups),
+        units,
+        dropped,
+        over_seeds,
+        tuple(sorted(name for name, count in fingerprints.items() if count > 1)),
+    )
 
 
 def column_of(measure: str) -> str:
     """What queries.csv calls a measure."""
     return _COLUMN_OF.get(measure, measure)
+
+
+def _written_sets(path: Path) -> list[dict[str, Any]]:
+    """What an `evaluation.json` says of each set; none where there is no such file."""
+    sets: list[dict[str, Any]] = json.loads(path.read_text(encoding="utf-8")).get("sets", []) if path.is_file() else []
+    return sets
 
 
 def _read(path: Path) -> tuple[dict[str, dict[str, float]], dict[str, str], dict[str, str]]:

@@ -78,6 +78,11 @@ def explanation(comparison: Comparison) -> list[str]:
     for measure, count in comparison.dropped.items():
         if count:
             sentences.append(f"{measure}: {count:,} queries without a value in some run are left out for all.")
+    if comparison.unequal_sets:
+        sentences.append(
+            f"Caution: the texts or judgements of {', '.join(comparison.unequal_sets)} were not the same for all (another "
+            "version, or switched or translated texts); a difference may be theirs."
+        )
     seeds = {mean.system: mean for mean in comparison.means}
     for name, mean in seeds.items():
         if mean.seeds > 1:
