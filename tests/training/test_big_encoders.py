@@ -143,6 +143,18 @@ def test_adapters_are_trained_resumed_and_merged(tmp_path: Path, corpora: Path) 
     assert json.loads((whole.model / "adapter/adapter_config.json").read_text())["r"] == 2
 
 
+@pytest.mark.parametrize("rank", [0, 2])
+def test_t5_whose_vocabulary_has_two_names_is_trained_and_resumed(rank: int, tmp_path: Path, corpora: Path) -> None:
+    start = saved("mT5", tmp_path)
+    whole = train(job(tmp_path / "whole", start, corpora, {"rank": rank}), show=None)
+    with pytest.raises(KeyboardInterrupt):
+        train(job(tmp_path / "stopped", start, corpora, {"rank": rank}), show=None, callbacks=[Stop()])
+    assert train(job(tmp_path / "stopped", start, corpora, {"rank": rank}), show=None).weights_sha256 == whole.weights_sha256
+    before, after = (Encoder.load(directory) for directory in (whole.run_directory / "start", whole.model))
+    assert np.abs(before.encode(["rome"], "query") - after.encode(["rome"], "query")).max() > 1e-3
+    equal(whole.model, ("query", "document"))
+
+
 def test_frozen_weights_may_be_halves(tmp_path: Path, corpora: Path) -> None:
     start = saved("mmBERT", tmp_path)
     halves = job(tmp_path, start, corpora, {"half": True, "layers": ["Wqkv"]}, precision="bfloat16", steps=2)

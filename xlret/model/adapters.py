@@ -80,8 +80,13 @@ def has_adapters(module: nn.Module) -> bool:
 
 
 def trained_state(module: nn.Module) -> dict[str, Tensor]:
-    """What a run changes of a module's state: all of it, or where there are adapters only weights that are trained."""
-    state: dict[str, Tensor] = module.state_dict()
+    """What a run changes of a module's state: all of it, or where there are adapters only weights that are trained.
+
+    A weight that a module has under two names (T5's vocabulary) is there under the first.
+    """
+    first = {name for name, _ in module.named_parameters()}
+    again = {name for name, _ in module.named_parameters(remove_duplicate=False)} - first
+    state: dict[str, Tensor] = {name: tensor for name, tensor in module.state_dict().items() if name not in again}
     if not has_adapters(module):
         return state
     trained = {name for name, weight in module.named_parameters() if weight.requires_grad}
