@@ -136,7 +136,8 @@ def test_parts_have_the_numbers_of_the_matrix_and_make_the_whole_again(made: Cal
             number = evaluate(part, queries[rows], passages[columns]).mul
             assert number == pytest.approx(evaluation.matrix[query_lang][passage_lang])
     separate = [replace(part, query_groups=[]) for part in as_pools([whole], "mono")]
-    together = merged(separate)
+    together = merged([separate[0], *(replace(part, caution="another version") for part in separate[1:])])
+    assert together.caution == "another version"  # said once, of whichever set it is
     assert sorted(together.passage_ids) == sorted(whole.passage_ids)
     answers = {
         query: {together.passage_ids[p] for p in rows}

@@ -110,9 +110,14 @@ def merged(sets: list[RetrievalSet]) -> RetrievalSet:
             relevant_of(judgements),
             [group for each in sets for group in each.query_groups] if grouped else [],
             left_out,
-            sets[0].caution,
-            sets[0].read_from,
+            _said(each.caution for each in sets),
+            _said(each.read_from for each in sets),
             judgements,
         )
     except ValueError as error:
         raise UserError(f"the sets of {sets[0].name.split('/')[0]} cannot be one pool: {error}") from error
+
+
+def _said(sentences: Iterable[str | None]) -> str | None:
+    """What the sets say, each sentence once; None where none says anything."""
+    return "; ".join(dict.fromkeys(sentence for sentence in sentences if sentence)) or None
