@@ -126,7 +126,7 @@ def retrieval_sets(settings: EvaluateSettings) -> Iterator[RetrievalSet]:
     if settings.benchmark is not None and settings.hub:
         return benchmark(settings.benchmark).load_from_hub(settings.languages, settings.hub_revision)
     if settings.benchmark is not None and settings.data is not None:
-        return benchmark(settings.benchmark).load(local(settings.data), settings.languages)
+        return benchmark(settings.benchmark).load(settings.data, settings.languages)
     assert settings.corpus is not None
     if is_collection(local(settings.corpus)):
         raise UserError(

@@ -9,6 +9,7 @@ from typing import Literal
 from xlret.data.opened import opened
 from xlret.errors import UserError
 from xlret.evaluation.sets import RetrievalSet
+from xlret.files import local
 from xlret.hub import HubRepository, download
 from xlret.text.languages import language
 
@@ -54,9 +55,10 @@ class Benchmark:
         Raises:
             UserError: no such directory, a language that the benchmark or the directory lacks, or a damaged file.
         """
-        if not Path(directory).exists():
+        files = local(Path(directory))
+        if not files.exists():
             raise UserError(f"{self.name}: no such directory: {directory}; it should hold {self.files} from {self.source}")
-        return self._with_version(Path(directory), self.read(Path(directory), self.chosen(languages)))
+        return self._with_version(files, self.read(files, self.chosen(languages)))
 
     def _with_version(self, directory: Path, sets: Iterator[RetrievalSet]) -> Iterator[RetrievalSet]:
         """The sets, with a caution where the files are of another version."""
