@@ -146,7 +146,7 @@ def test_a_stopped_sweep_has_its_table_and_goes_on(cluster: LocalCluster) -> Non
         "name": "few",
         "base": "train.yaml",
         "changes": {"corpora": ["swept/mine/train"], "ray.workers": 0},
-        "space": {"steps": [20, 600]},
+        "space": {"steps": [20, 100_000]},
         "seeds": [0],
         "evaluation": {"corpus": "swept/mine/dev", "run_depth": 0},
     }
@@ -154,24 +154,25 @@ def test_a_stopped_sweep_has_its_table_and_goes_on(cluster: LocalCluster) -> Non
     cluster.start("sweep", "sweep", "sweep.yaml")
     cluster.until("sweep", "steps-20: finished")
     out = cluster.directory / "runs" / "sweeps" / "few"
-    [long] = out.glob("trials/steps-600-*")
+    [long] = out.glob("trials/steps-100000-*")
     cluster.until_there("a checkpoint", lambda: any(long.glob("checkpoints/step-*")))
     cluster.submit("stop", "sweep")
     log = cluster.until("sweep", "terminated")
-    assert re.search(r"\| steps-20 \| 1 \|.* finished \|\n\| steps-600 \| 0 of 1 \|.* unfinished \|\n", log), log
+    assert re.search(r"\| steps-20 \| 1 \|.* finished \|\n\| steps-100000 \| 0 of 1 \|.* unfinished \|\n", log), log
     assert "Traceback" not in log
     assert log.count("Trial ") == 0, "Tune prints nothing of its own"
     [result] = out.glob("trials/*/result.json")
     made, steps = result.stat().st_mtime_ns, (long / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
     newest = max(path.name for path in long.glob("checkpoints/step-*"))
 
-    said = cluster.submit("sweep", "sweep.yaml")
-    assert "steps-600: finished" in said
-    assert "steps-20: begun" not in said
+    cluster.start("again", "sweep", "sweep.yaml")
+    cluster.until_there("a later checkpoint", lambda: any(path.name > newest for path in long.glob("checkpoints/step-*")))
+    cluster.submit("stop", "again")
+    assert "steps-20: begun" not in cluster.until("again", "terminated")
     assert result.stat().st_mtime_ns == made, "what has finished is not made again"
     kept = [line for line in steps if f"step-{json.loads(line)['step']:09}" <= newest]
     assert len(kept) > 0
-    assert (long / "metrics.jsonl").read_text(encoding="utf-8").splitlines()[: len(kept)] == kept
+    assert (long / "metrics.jsonl").read_text(encoding="utf-8").splitlines()[: len(kept)] == kept, "nor what was trained"
     assert (out / "report.html").exists()
 
 
