@@ -1,6 +1,7 @@
 """Something measured in a process of its own, so that its memory is its own."""
 
 import multiprocessing
+import os
 import resource
 import time
 from collections.abc import Callable
@@ -26,12 +27,15 @@ class Cost(NamedTuple):
 
 def apart(function: Callable[..., R], *arguments: Any, module: str, workers: int = 0) -> tuple[R, Cost]:
     """Calls a function in a fresh process, in which a Ray with as many workers is there already; a module that it needs is
-    imported before its time is taken, in this process and in the workers."""
+    imported before its time is taken, in this process and in the workers. Without workers it has one core, where the system
+    can say so."""
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as process:
         return process.submit(_measured, function, arguments, module, workers).result()
 
 
 def _measured(function: Callable[..., R], arguments: tuple[Any, ...], module: str, workers: int) -> tuple[R, Cost]:
+    if not workers and hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:1])
     import_module(module)
     import_module("pandas")
     placing: AbstractContextManager[tuple[Calls, int]] = calls_for(workers, max(2, workers))
