@@ -15,6 +15,7 @@ from xlret.config import settings_from
 from xlret.data.sources.mmarco import LANGUAGES, PAIRS
 from xlret.data.sources.own import OwnSource
 from xlret.errors import UserError
+from xlret.hub import PINNED
 
 
 def test_rows_of_files_are_estimated_from_their_beginnings(tmp_path: Path) -> None:
@@ -52,6 +53,7 @@ def test_mmarco_resolves_in_all_its_languages_and_nothing_is_fetched(
     (data / PAIRS).write_text("1\t1\t2\n")
     command = ["prepare", "prepare-mmarco", "--dry-run", "--set", f"output={tmp_path}"]
     with fake_hub(tmp_path / "hub", tmp_path / "cache", monkeypatch) as served:
+        served.commits = dict(PINNED)
         assert main(command) == 0
         printed = capsys.readouterr().out
         assert f"{tmp_path}/mmarco:" in printed
