@@ -36,8 +36,7 @@ def apart(function: Callable[..., R], *arguments: Any, module: str, workers: int
 def _measured(function: Callable[..., R], arguments: tuple[Any, ...], module: str, workers: int) -> tuple[R, Cost]:
     if not workers and hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:1])
-    import_module(module)
-    import_module("pandas")
+    _import(module)
     placing: AbstractContextManager[tuple[Calls, int]] = calls_for(workers, max(2, workers))
     with placing as (calls, _):
         list(calls(_import, [module] * workers))
@@ -48,7 +47,7 @@ def _measured(function: Callable[..., R], arguments: tuple[Any, ...], module: st
 
 
 def _import(module: str) -> None:
-    """What a worker does first; pyarrow loads pandas when it is first given an array."""
+    """What a process does first; pyarrow loads pandas when it is first given an array."""
     import_module(module)
     import_module("pandas")
     time.sleep(0.5)  # else one worker might do it for all

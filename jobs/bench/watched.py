@@ -37,15 +37,7 @@ class Watched:
     @property
     def losses(self) -> list[float]:
         """Of each step."""
-        return [line["loss"] for line in self._lines("train")]
-
-    @property
-    def mul(self) -> list[float]:
-        """Mul of each dev evaluation."""
-        return [line["mul"] for line in self._lines("dev")]
-
-    def _lines(self, group: str) -> list[dict[str, Any]]:
-        return [line for line in read_lines(self.run_directory / "metrics.jsonl") if line["group"] == group]
+        return [line["loss"] for line in read_lines(self.run_directory / "metrics.jsonl") if line["group"] == "train"]
 
 
 @dataclass(frozen=True)

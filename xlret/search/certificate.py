@@ -148,8 +148,8 @@ _open_shards: LRUCache[tuple[str, int], Shard] = LRUCache(_KEPT_BYTES, getsizeof
 
 
 def _held_bytes(entry: ShardEntry) -> int:
-    """What an open shard holds in memory, as far as it counts here; the rest of it is mapped."""
-    return min(_KEPT_BYTES, entry.index.size if entry.index is not None else 0)
+    """What an open shard holds, in memory or mapped, as far as it counts here."""
+    return min(_KEPT_BYTES, sum(file.size for file in entry.files()))
 
 
 def _answered(question: _Question) -> _Answer:
