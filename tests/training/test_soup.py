@@ -1,12 +1,16 @@
 """Model soups: exactly the mean of the weights, greedily chosen by dev, and what cannot be averaged."""
 
+import json
+import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
 
 from xlret.commands.app import main
+from xlret.data.corpus import ParallelCorpus, Row, write_corpus
 from xlret.errors import UserError
 from xlret.model.encoder import Encoder, start_encoder
 from xlret.model.settings import EncoderSettings, FreshEncoder
@@ -83,13 +87,30 @@ def test_a_run_stands_for_its_checkpoints(tmp_path: Path, encoder: Path, corpora
     assert not torch.equal(kept[0][name], kept[1][name])
 
 
-def test_what_cannot_be_averaged_is_refused(tmp_path: Path, encoder: Path) -> None:
+def test_what_cannot_be_averaged_is_refused(tmp_path: Path, encoder: Path, corpora: Path) -> None:
+    corpus = ParallelCorpus.open(corpora / "train")
+    texts = [text for lang in corpus.languages for text in corpus.passages(lang, np.arange(corpus.n_groups))]
     wide = FreshEncoder(vocabulary=300, layers=1, hidden=48, heads=2, feed_forward=64)
     settings = EncoderSettings(fresh=wide, max_query_tokens=16, max_passage_tokens=24)
-    start_encoder(settings, lambda: ["ba be bi bo bu"], 0).save(tmp_path / "wide")
+    start_encoder(settings, lambda: texts, 0).save(tmp_path / "wide")
     Encoder.load(encoder, query_prompt="ask: ").save(tmp_path / "asking")
     with pytest.raises(UserError, match="wide is of another architecture than"):
         make_soup(tmp_path / "soup", [encoder, tmp_path / "wide"])
+    other = shutil.copytree(encoder, tmp_path / "other")
+    backend = json.loads((other / "tokenizer.json").read_text())
+    backend["normalizer"] = {"type": "Lowercase"}
+    (other / "tokenizer.json").write_text(json.dumps(backend))
+    with pytest.raises(UserError, match="other has another tokenizer than"):
+        make_soup(tmp_path / "soup", [encoder, other])
+    with pytest.raises(UserError, match="other has another tokenizer than"):
+        make_soup(tmp_path / "soup", [encoder, encoder], start=other, start_share=0.5)
+    english = (Row(f"g{group}", "en", f"ba {group}", None, f"be {group}") for group in range(4))
+    write_corpus(tmp_path / "dev", english, source="made up", licence="none", revision="1", made_by="tests")
+    with pytest.raises(UserError, match="cr has no queries to stand on"):
+        make_soup(tmp_path / "soup", [encoder, encoder], dev=DevSettings(corpora=(tmp_path / "dev",), metric="cr"))
+    for share in (float("nan"), float("inf")):
+        with pytest.raises(UserError, match="2 shares for 2 models; give each one, 0 or more"):
+            make_soup(tmp_path / "soup", [encoder, encoder], shares=[1, share])
     with pytest.raises(UserError, match="query_prompt is 'ask: ' there"):
         make_soup(tmp_path / "soup", [encoder, tmp_path / "asking"])
     with pytest.raises(UserError, match="two models or more"):

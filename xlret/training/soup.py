@@ -4,6 +4,7 @@ It costs nothing to search with, unlike an ensemble, and is often better than an
 start. Greedily made, it takes an ingredient only where a dev set does not get worse by it.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -62,7 +63,8 @@ def make_soup(
     Cost: weights of all ingredients in memory; with dev corpora two evaluations for each of them.
 
     Raises:
-        UserError: fewer than two models, shares that do not fit them, models of other architectures or cards, or `out` exists.
+        UserError: fewer than two models, shares that do not fit them, models of other architectures, cards or tokenizers, a
+            metric that the dev corpora do not give, or `out` exists.
     """
     if out.exists() and not replace:
         raise UserError(f"{out} exists already; choose another directory or say --replace")
@@ -71,11 +73,15 @@ def make_soup(
     paths = [path for ingredient in ingredients for path in _models_of(ingredient)]
     if len(paths) + (start is not None) < 2:
         raise UserError(f"a soup is of two models or more, and {len(paths)} was given; name runs, checkpoints or models")
-    if shares is not None and (dev is not None or len(shares) != len(paths) or min(shares) < 0 or not sum(shares)):
+    if shares is not None and (
+        dev is not None or len(shares) != len(paths) or not 0 < sum(shares) < math.inf or min(shares) < 0
+    ):
         raise UserError(f"{len(shares)} shares for {len(paths)} models; give each one, 0 or more, and no dev corpora with them")
     encoders = [_loaded(path) for path in paths]
     names = [str(path) for path in paths]
     _refuse_other_cards(encoders, names)
+    began = [] if start is None else [_loaded(start)]  # whose weights alone are taken
+    _refuse_other_tokenizers([*encoders, *began], [*names, str(start)])
     soup = encoders[0]
     states: list[Weights] = [{name: tensor.clone() for name, tensor in encoder.state_dict().items()} for encoder in encoders]
     del encoders
@@ -88,14 +94,16 @@ def make_soup(
         soup.load_state_dict(averaged([states[row] for row in rows], [1 / len(rows)] * len(rows), [names[row] for row in rows]))
         metrics = sets.evaluate(soup, Shares(), "float32")
         assert metrics is not None, "this is the only process"
+        if math.isnan(metrics[dev.metric]):
+            raise UserError(f"{dev.metric} has no queries to stand on in the dev corpora; choose another metric")
         return metrics[dev.metric]
 
     if dev is not None:
         taken = _greedy(metric, names, dev.metric, say)
     parts = [1 / len(taken)] * len(taken) if shares is None else [share / sum(shares) for share in shares]
     mean = averaged([states[row] for row in taken], parts, [names[row] for row in taken])
-    if start is not None:
-        both = [mean, _loaded(start).state_dict()]
+    if began:
+        both = [mean, began[0].state_dict()]
         mean = averaged(both, [1 - start_share, start_share], ["the soup", str(start)])
     soup.load_state_dict(mean)
     result = sets.evaluate(soup, Shares(), "float32") if sets is not None else None
@@ -144,6 +152,13 @@ def _loaded(path: Path) -> Encoder:
         )
     encoder.load_state_dict(own)
     return encoder
+
+
+def _refuse_other_tokenizers(encoders: Sequence[Encoder], names: Sequence[str]) -> None:
+    """Vocabularies of one size have matrices of one shape, whose rows are of other pieces."""
+    for name, encoder in zip(names, encoders, strict=False):
+        if encoder.tokeniser.fingerprint != encoders[0].tokeniser.fingerprint:
+            raise UserError(f"{name} has another tokenizer than {names[0]}; a soup is of models from one start")
 
 
 def _refuse_other_cards(encoders: Sequence[Encoder], names: Sequence[str]) -> None:
