@@ -97,6 +97,10 @@ def test_what_an_export_cannot_do_is_said(exports: dict[str, Path], tmp_path: Pa
         start_encoder(EncoderSettings(start=str(exports["onnx"])), None, 0)
     with pytest.raises(UserError, match="exported already"):
         export(exports["onnx"], tmp_path / "twice", ExportSettings(corpus=corpora / "dev"), console=Console(quiet=True))
+    kept = shutil.copytree(exports["onnx"], tmp_path / "kept")
+    for out in (kept, kept / "int8"):
+        with pytest.raises(UserError, match="choose another place"):
+            export(kept, out, ExportSettings(), replace=True)
     damaged = shutil.copytree(exports["onnx"], tmp_path / "damaged")
     (damaged / "onnx/model.onnx").write_bytes(b"no model")
     with pytest.raises(UserError, match=r"cannot load .*model\.onnx"):

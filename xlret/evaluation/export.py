@@ -7,6 +7,7 @@ import numpy as np
 from rich.console import Console
 
 from xlret.data.atlas.rows import atlas_rows
+from xlret.errors import UserError
 from xlret.evaluation import report
 from xlret.evaluation.evaluate import Evaluation
 from xlret.evaluation.export_settings import ExportSettings
@@ -19,6 +20,7 @@ from xlret.model.encoder import Encoder
 from xlret.model.export.make import export_encoder
 from xlret.model.export.record import ALIKE, ExportRecord
 from xlret.search.vectors.fingerprint import encoder_files
+from xlret.storage.url import is_url
 from xlret.text.sides import Side
 
 _TEXTS = 256
@@ -37,10 +39,13 @@ def export(
         console: where to print; standard output by default.
 
     Raises:
-        UserError: one of these cannot be used.
+        UserError: one of these cannot be used, or `out` is the encoder itself or in it.
     """
     console = console or Console(highlight=False)
-    encoder, out = local(expand_path(encoder)), expand_path(out)
+    encoder, out = expand_path(encoder), expand_path(out)
+    if _real(out).is_relative_to(_real(encoder)):
+        raise UserError(f"{out} is in {encoder}, which stays as it is: an export has no weights to train; choose another place")
+    encoder = local(encoder)
     sets: Sequence[RetrievalSet] = ()
     if settings.benchmark is not None or settings.corpus is not None:
         given = settings.model_dump(exclude={"backend"}, exclude_unset=True)
@@ -62,6 +67,10 @@ def export(
             evaluations = [measure(model, retrieval_set, Method()).evaluation for model in (before, after)]
             report.print_rows(*_rows(*evaluations), f"{retrieval_set.name} before and after", console)
     return record
+
+
+def _real(path: Path) -> Path:
+    return path if is_url(path) else path.resolve()
 
 
 def _texts(sets: Sequence[RetrievalSet]) -> dict[Side, list[str]]:
