@@ -179,6 +179,11 @@ def test_languages_of_negatives_are_drawn_among_those_there_are(corpora: Path) -
 def test_settings_and_languages_that_cannot_be(tmp_path: Path, corpora: Path) -> None:
     with pytest.raises(ValidationError, match="by encoder needs an encoder"):
         settings(by="encoder")
+    with pytest.raises(ValidationError, match="by bm25 has no encoder"):
+        settings(by="bm25", encoder="x")
+    alone = {"query_languages": ["en"], "passage_languages": ["en"], "draw": "other", "by": "bm25", "encoder": None}
+    with pytest.raises(UserError, match="draw other leaves queries in en no passages in en"):
+        mine(settings(corpus=corpora / "train", out=tmp_path / "out", **alone))
     with pytest.raises(ValidationError, match="first_rank 30 is behind last_rank 20"):
         settings(first_rank=30, last_rank=20)
     with pytest.raises(UserError, match="passage_languages: the corpus has no it there"):

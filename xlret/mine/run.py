@@ -11,7 +11,18 @@ from xlret.data.corpus import ParallelCorpus
 from xlret.data.hard_negatives import Mined, write_hard_negatives
 from xlret.errors import UserError
 from xlret.files import sha256_of
-from xlret.mine.candidates import Query, Ranked, Ranker, Say, Score, bm25_ranker, encoder_ranker, reranked, scratch_beside
+from xlret.mine.candidates import (
+    Query,
+    Ranked,
+    Ranker,
+    Say,
+    Score,
+    bm25_ranker,
+    encoder_ranker,
+    reranked,
+    scratch_beside,
+    searched_languages,
+)
 from xlret.mine.choose import Candidate, MineCounts, asked_languages, chosen, passing
 from xlret.mine.settings import MineJob
 
@@ -57,6 +68,11 @@ def mine(job: MineJob, *, replace: bool = False, say: Say = print) -> MineResult
         raise UserError(f"{job.out} exists already; choose another out, or say --replace")
     query_languages = _known(job.query_languages, corpus.query_languages, "query_languages")
     passage_languages = _known(job.passage_languages, corpus.passage_languages, "passage_languages")
+    if not any(searched_languages(lang, passage_languages, job) for lang in query_languages):
+        raise UserError(
+            f"draw {job.draw} leaves queries in {', '.join(query_languages)} no passages in {', '.join(passage_languages)}; "
+            "choose another draw or other languages"
+        )
     counts, sizes = MineCounts(), defaultdict[int, int](int)
     with scratch_beside(job.out) as scratch:
         if job.by == "encoder":

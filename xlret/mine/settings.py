@@ -58,6 +58,10 @@ class MineJob(Settings):
     def _fits_together(self) -> "MineJob":
         if self.by == "encoder" and self.encoder is None:
             raise ValueError("by encoder needs an encoder; name one, such as runs/NAME/model, or set by to bm25")
+        if self.by == "bm25" and self.encoder is not None:
+            raise ValueError(
+                "by bm25 has no encoder; leave encoder out, or set by to encoder (reranker may score either's anew)"
+            )
         if self.first_rank > self.last_rank:
             raise ValueError(f"first_rank {self.first_rank} is behind last_rank {self.last_rank}")
         return self
