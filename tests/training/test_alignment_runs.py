@@ -8,6 +8,7 @@ from pydantic import ValidationError
 
 from xlret.config import read_recipe
 from xlret.data.hard_negatives import Mined, write_hard_negatives
+from xlret.errors import UserError
 from xlret.files import sha256_of
 from xlret.model.losses.settings import LossKind
 from xlret.training.run import train
@@ -61,6 +62,13 @@ def test_a_recipe_that_names_the_loss_trains_with_it(
         assert len([path for path in (tmp_path / "teachers").iterdir() if path.is_dir()]) == 1, "encoded once"
 
 
+def test_each_corpus_has_to_hold_hard_negatives(tmp_path: Path, corpora: Path, encoder: Path, mined: Path) -> None:
+    """Not the one that the first batch is of alone."""
+    for both in ([mined / "train", corpora / "dev"], [corpora / "dev", mined / "train"]):
+        with pytest.raises(UserError, match=r"hard_negatives is 2, but .*dev holds none; mine them first"):
+            train(job(tmp_path, corpora, encoder, hard_negatives=2).model_copy(update={"corpora": tuple(both)}), show=None)
+
+
 def test_the_loss_is_a_setting_like_any_other() -> None:
     told = read_recipe(TrainJob, "real", ["loss.kind=mimo", "loss.distillation_share=1", "loss.pivot=eng"])
     assert (told.loss.kind, told.loss.retrieval, told.loss.pivot) == ("mimo", 0.0, "en")
@@ -77,6 +85,16 @@ def test_the_loss_is_a_setting_like_any_other() -> None:
         ({"loss": {"reverse_share": 0.9}}, r"1\.1 together"),
         ({"loss": {"directions": ["query_to_query"]}}, "directions name query_to_passage"),
         ({"loss": {"pair_weights": {"de-en": 2}}}, "not of the form query>passage"),
+        ({"loss": {"pair_weights": {"*>*": 2}}}, "not of the form query>passage"),
+        ({"loss": {"hardness": "in_batch"}}, "hardness is of loss.kind four_way and changes nothing under infonce"),
+        ({"loss": {"kind": "xlco", "teacher": "./x"}}, "teacher is of loss.kind mimo and changes nothing under xlco"),
+        ({"loss": {"kind": "four_way", "hardness_strength": 9}}, "changes nothing with hardness none"),
+        ({"loss": {"kind": "xlco", "term_weight": 2}}, "term_weight is of a term beside InfoNCE"),
+        ({"loss": {"kind": "four_way", "mask": False}}, "mask are InfoNCE's"),
+        ({"loss": {"retrieval_weight": 0.5}}, "beside another term"),
+        ({"loss": {"printed_form": True}}, "printed_form has hard negatives alone"),
+        ({"negative_language": "balanced"}, "balanced is of hard_negatives, of which there are 0"),
+        ({"reranker": {"loss": "listwise"}}, "listwise changes nothing of a retriever; set model to reranker"),
         ({"loss": {"kind": "mimo"}, "encoder": {"dimensions": [8]}}, "a teacher's vectors have one length"),
         (
             {"loss": {"kind": "xlco"}, "switch": {"policy": "ml", "lexicons": ["/x"], "objective": "contrast"}},

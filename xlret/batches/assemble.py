@@ -108,6 +108,13 @@ class Assembler:
     def __init__(self, inputs: Inputs) -> None:
         self._inputs = inputs
         self._corpora = [ParallelCorpus.open(path, verify=False) for path in inputs.corpora]
+        for corpus in self._corpora if inputs.hard_negatives else ():  # of all: the first batch is of one of them
+            if not corpus.has_hard_negatives:
+                raise UserError(
+                    f"hard_negatives is {inputs.hard_negatives}, but {corpus.path} holds none; mine them first or set it to 0"
+                )
+            if inputs.reranked:
+                corpus.hard_negative_scores(np.arange(1), 1)
         self.plan = BatchPlan(self._corpora, inputs.plan)
         self._tokeniser: Tokeniser | None = None
         self._pair_tokeniser: PairTokeniser | None = None
@@ -274,8 +281,6 @@ class Assembler:
         count = self._inputs.hard_negatives
         if count == 0:
             return [], np.empty(0, np.int64)
-        if not corpus.has_hard_negatives:
-            raise UserError(f"hard_negatives is {count}, but {corpus.path} holds none; mine them first or set it to 0")
         groups = corpus.hard_negatives(share.group, count).reshape(-1)
         languages = np.repeat(np.array(share.passage_lang, dtype=object), count)
         if self._inputs.negative_language != "passage":

@@ -171,6 +171,14 @@ class TrainJob(Settings):
         return self
 
     @model_validator(mode="after")
+    def _negatives_have_a_say(self) -> "TrainJob":
+        if self.negative_language != "passage" and not self.hard_negatives:
+            raise ValueError(f"negative_language {self.negative_language} is of hard_negatives, of which there are 0; set them")
+        if self.loss.printed_form and not self.hard_negatives:
+            raise ValueError("loss.printed_form has hard negatives alone below the line; mine some and set hard_negatives")
+        return self
+
+    @model_validator(mode="after")
     def _possible_alignment(self) -> "TrainJob":
         if self.loss.kind == "infonce":
             return self
@@ -221,6 +229,27 @@ class TrainJob(Settings):
             )
         if self.encoder.lora.half:
             raise ValueError("encoder.lora.half and ray.sharding fsdp were never tried together; set one of the two back")
+        return self
+
+    @model_validator(mode="after")
+    def _settings_are_of_the_model(self) -> "TrainJob":
+        if self.model == "retriever":
+            if self.reranker.loss != "pointwise":
+                raise ValueError(
+                    f"reranker.loss {self.reranker.loss} changes nothing of a retriever; set model to reranker, or loss.kind"
+                )
+            return self
+        # A temperature is no mistake: bases that both kinds are trained from have one.
+        plain = LossSettings(temperature=self.loss.temperature)
+        odd = sorted(name for name, value in self.loss if value != getattr(plain, name))
+        if odd and self.loss.kind == "infonce":
+            raise ValueError(
+                f"loss.{odd[0]} is a retriever's and changes nothing of a reranker; leave it out and set reranker.loss"
+            )
+        if self.reranker.loss != "rank_distillation" and self.reranker.teacher_temperature != 1:
+            raise ValueError(f"reranker.teacher_temperature is of rank_distillation, and reranker.loss is {self.reranker.loss}")
+        if self.encoder.packed is True:
+            raise ValueError("encoder.packed is true, and rerankers are not packed; leave it out")
         return self
 
     @model_validator(mode="after")

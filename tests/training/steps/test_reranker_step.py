@@ -71,8 +71,13 @@ def test_some_steps_tell_the_pairs_apart(loss: ListLoss) -> None:
     ("changes", "sentence"),
     [
         ({"reranker": {"negatives": 0}}, "a reranker needs wrong passages"),
-        ({"reranker": {"loss": "margin_mse"}}, "margin_mse takes over a teacher's scores of hard negatives"),
         ({"loss": {"kind": "margin_mse"}, "hard_negatives": 1}, "leave it out and set reranker.loss"),
+        ({"loss": {"pair_weights": {"en>*": 2}}}, "pair_weights is a retriever's and changes nothing of a reranker"),
+        (
+            {"reranker": {"teacher_temperature": 2}},
+            "teacher_temperature is of rank_distillation, and reranker.loss is pointwise",
+        ),
+        ({"encoder": {"packed": True}}, "rerankers are not packed"),
         ({"reranker": {"negatives": 16}}, "taken from the other rows of a batch of 16"),
         (
             {"switch": {"policy": "ml", "lexicons": ["/x"], "objective": "contrast"}},
@@ -85,6 +90,12 @@ def test_settings_that_make_no_sense_for_a_reranker(changes: dict[str, object], 
     TrainJob.model_validate(values)
     with pytest.raises(ValueError, match=sentence):
         TrainJob.model_validate({**values, "model": "reranker"})
+
+
+def test_a_taught_reranker_needs_what_a_teacher_scored() -> None:
+    values = {"name": "x", "corpora": ["/c"], "model": "reranker", "reranker": {"loss": "margin_mse"}}
+    with pytest.raises(ValueError, match="margin_mse takes over a teacher's scores of hard negatives"):
+        TrainJob.model_validate(values)
 
 
 def test_a_user_error_names_the_setting() -> None:

@@ -31,6 +31,17 @@ _PARALLEL: dict[LossKind, tuple[Side, ...]] = {
 _ALONE: tuple[LossKind, ...] = ("four_way", "xlco", "mimo", "clear")
 """Published without InfoNCE beside them, or with it inside."""
 _RERANKED: tuple[LossKind, ...] = ("rank_distillation", "margin_mse")
+_ONLY_OF: dict[str, LossKind] = {
+    "distillation_share": "mimo",
+    "teacher": "mimo",
+    "reverse_share": "clear",
+    "agreement_share": "clear",
+    "directions": "four_way",
+    "hardness": "four_way",
+    "hardness_strength": "four_way",
+    "teacher_temperature": "rank_distillation",
+}
+"""Settings of one kind alone, which change nothing under the others."""
 Direction = Literal["query_to_passage", "query_to_query", "passage_to_query", "passage_to_passage"]
 FOUR: tuple[Direction, ...] = ("query_to_passage", "query_to_query", "passage_to_query", "passage_to_passage")
 
@@ -113,7 +124,7 @@ class LossSettings(Settings):
         known = {}
         for pair, weight in weights.items():
             sides = pair.split(">")
-            if len(sides) != 2 or weight < 0:
+            if len(sides) != 2 or weight < 0 or sides == ["*", "*"]:
                 raise ValueError(f"{pair}: {weight} is not of the form query>passage: 0 or more, such as de>en: 2 or *>en: 1.5")
             known[">".join(side if side == "*" else language(side) for side in sides)] = weight
         return known
@@ -137,12 +148,29 @@ class LossSettings(Settings):
             raise ValueError(f"a learned temperature starts within {COLDEST} and {HOTTEST}, not at {self.temperature}")
         if self.kind != "infonce" and self.learned_temperature:
             raise ValueError(f"loss.kind {self.kind} has a fixed temperature; set learned_temperature to false")
-        if self.kind != "clear" and self.retrieval == 0 and (self.symmetric or self.printed_form):
-            raise ValueError(f"symmetric and printed_form are InfoNCE's; loss.kind {self.kind} has it with a retrieval_weight")
+        if self.kind != "clear" and self.retrieval == 0 and (self.symmetric or self.printed_form or not self.mask):
+            raise ValueError(
+                f"symmetric, printed_form and mask are InfoNCE's; loss.kind {self.kind} has it with a retrieval_weight"
+            )
         if (shares := self.reverse_share + self.agreement_share) > 1:
             raise ValueError(f"reverse_share and agreement_share are {shares:g} together; at most 1 is left to share")
         if "query_to_passage" not in self.directions or len(set(self.directions)) < len(self.directions):
             raise ValueError("directions name query_to_passage, which holds the right pair, and each at most once")
         if self.kind == "infonce" and self.retrieval == 0:
             raise ValueError("retrieval_weight 0 leaves nothing of loss.kind infonce; choose another kind or leave it out")
+        return self
+
+    @model_validator(mode="after")
+    def _all_have_a_say(self) -> "LossSettings":
+        for name, kind in _ONLY_OF.items():
+            if self.kind != kind and getattr(self, name) != type(self).model_fields[name].default:
+                raise ValueError(
+                    f"{name} is of loss.kind {kind} and changes nothing under {self.kind}; set kind or leave {name} out"
+                )
+        if self.kind == "infonce" and self.retrieval != 1:
+            raise ValueError("retrieval_weight is InfoNCE's beside another term; choose a kind or leave it out")
+        if self.term_weight != 1 and (self.kind == "infonce" or self.retrieval == 0):
+            raise ValueError("term_weight is of a term beside InfoNCE; choose a kind and a retrieval_weight, or leave it out")
+        if self.hardness == "none" and self.hardness_strength != type(self).model_fields["hardness_strength"].default:
+            raise ValueError("hardness_strength changes nothing with hardness none; set hardness to in_batch, hard or all")
         return self
