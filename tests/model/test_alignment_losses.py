@@ -363,6 +363,9 @@ def test_distillation_and_spread_are_those_of_sentence_transformers() -> None:
 
     margin = losses.MarginMSELoss(model, similarity_fct=similarity).compute_loss_from_embeddings(columns, scores)
     assert ours(kind="margin_mse", retrieval_weight=0)["loss"].item() == pytest.approx(margin.item(), rel=1e-12)
+    cooled = losses.MarginMSELoss(model, similarity_fct=similarity).compute_loss_from_embeddings(columns, scores / 0.3)
+    margins = ours(kind="margin_mse", retrieval_weight=0, teacher_temperature=0.3)["loss"]
+    assert margins.item() == pytest.approx(cooled.item(), rel=1e-12)
     gor = losses.GlobalOrthogonalRegularizationLoss(model).compute_loss_from_embeddings([query, passage])
     assert ours(spread_weight=1.0)["spread"].item() == pytest.approx(sum(gor.values()).item(), rel=1e-12)
 

@@ -59,10 +59,10 @@ def theirs(kind: str, logit_N: Tensor) -> Tensor:
         return losses.RankNetLoss(model, reduction_log="natural")(inputs, [labels[row] for row in rows])
     if kind == "listwise":  # labels of a thousand: their softmax is 1 for the positive
         return losses.ListNetLoss(model)(inputs, [1000 * labels[row] for row in rows])
-    scores = [torch.tensor(values) for values in of_each_list(TEACHER)]
+    scores = [torch.tensor(values) / 2 for values in of_each_list(TEACHER)]
     if kind == "rank_distillation":  # a cross-entropy: more than the divergence by what the teacher is unsure of
-        unsure = torch.stack([torch.distributions.Categorical(logits=scores[row] / 2).entropy() for row in rows]).mean()
-        return losses.ListNetLoss(model)(inputs, [scores[row] / 2 for row in rows]) - unsure
+        unsure = torch.stack([torch.distributions.Categorical(logits=scores[row]).entropy() for row in rows]).mean()
+        return losses.ListNetLoss(model)(inputs, [scores[row] for row in rows]) - unsure
     parts = []  # lists of one length at a time, as there
     for row in rows:
         columns = [[queries[row]], *([passage] for passage in passages[row])]
@@ -99,7 +99,7 @@ def by_hand(kind: str, logit_N: Tensor, teacher: list[float]) -> list[Tensor]:
                 log_shares = torch.stack([logits[number] for number in scored]).log_softmax(0)
                 result.append(functional.kl_div(log_shares, shares, reduction="sum"))
         elif 0 in scored:
-            result += [((logits[0] - logits[n]) - (scores[0] - scores[n])) ** 2 for n in scored if n]
+            result += [((logits[0] - logits[n]) - (scores[0] - scores[n]) / 2) ** 2 for n in scored if n]
     return result
 
 

@@ -69,6 +69,22 @@ def test_each_corpus_has_to_hold_hard_negatives(tmp_path: Path, corpora: Path, e
             train(job(tmp_path, corpora, encoder, hard_negatives=2).model_copy(update={"corpora": tuple(both)}), show=None)
 
 
+@pytest.mark.parametrize(("model", "key"), [("retriever", "loss"), ("reranker", "reranker")])
+def test_cosines_in_place_of_logits_need_a_temperature(
+    model: str, key: str, tmp_path: Path, corpora: Path, encoder: Path
+) -> None:
+    lists = [Mined(group, [(group + 40) % 160], [0.81], 0.84) for group in range(160)]
+    write_hard_negatives(corpora / "train", tmp_path / "mined" / "train", lists, made_by="tests")
+    taught: dict[str, Any] = {"kind": "margin_mse"} if key == "loss" else {"loss": "margin_mse", "negatives": 1}
+    plain = job(tmp_path, tmp_path / "mined", encoder, model=model, hard_negatives=1, **{key: taught})
+    with pytest.raises(UserError, match=rf"between 0\.810 and 0\.840, as cosines .* set {key}\.teacher_temperature"):
+        train(plain, show=None)
+    cooled = job(
+        tmp_path, tmp_path / "mined", encoder, model=model, hard_negatives=1, **{key: taught | {"teacher_temperature": 1}}
+    )
+    assert train(cooled, show=None).history()
+
+
 def test_the_loss_is_a_setting_like_any_other() -> None:
     told = read_recipe(TrainJob, "real", ["loss.kind=mimo", "loss.distillation_share=1", "loss.pivot=eng"])
     assert (told.loss.kind, told.loss.retrieval, told.loss.pivot) == ("mimo", 0.0, "en")

@@ -42,7 +42,7 @@ def load_step(job: TrainJob, directory: Path, device: torch.device) -> Step:
         _checkpoint_activations(job, reranker.classifier)
         how = job.reranker
         return RerankerStep(
-            reranker, job.tokens_per_forward, autocast, how.dev_negatives, how.loss, how.teacher_temperature
+            reranker, job.tokens_per_forward, autocast, how.dev_negatives, how.loss, how.teacher_temperature or 1.0
         ).to(device)
     encoder = Encoder.load(directory, device=str(device), packed=job.encoder.packed)
     if job.encoder.lora.rank:

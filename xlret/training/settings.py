@@ -38,8 +38,9 @@ class RerankerSettings(Settings):
     """pointwise: is each passage the query's, by itself (binary cross-entropy). pairwise: is the positive ahead of each
     negative (RankNet). listwise: which of its candidates is the query's (a softmax over them). rank_distillation, margin_mse:
     a teacher's scores of mined hard negatives, as a distribution or as margins."""
-    teacher_temperature: float = Field(1.0, gt=0)
-    """Of rank_distillation: what the teacher's scores are divided by."""
+    teacher_temperature: float | None = Field(None, gt=0)
+    """Of rank_distillation and margin_mse: what the teacher's scores are divided by. None: 1, which goes with a reranker's
+    logits; an encoder's cosines need the temperature that it was trained at, and are refused without one."""
     negatives: int = Field(4, ge=0)
     """Passages of other rows of the batch that each query is paired with; `hard_negatives` come on top."""
     dev_negatives: int = Field(15, ge=1)
@@ -246,8 +247,10 @@ class TrainJob(Settings):
             raise ValueError(
                 f"loss.{odd[0]} is a retriever's and changes nothing of a reranker; leave it out and set reranker.loss"
             )
-        if self.reranker.loss != "rank_distillation" and self.reranker.teacher_temperature != 1:
-            raise ValueError(f"reranker.teacher_temperature is of rank_distillation, and reranker.loss is {self.reranker.loss}")
+        if not self.reranker.is_taught and self.reranker.teacher_temperature is not None:
+            raise ValueError(
+                f"reranker.teacher_temperature is of {' and '.join(TAUGHT)}, and reranker.loss is {self.reranker.loss}"
+            )
         if self.encoder.packed is True:
             raise ValueError("encoder.packed is true, and rerankers are not packed; leave it out")
         return self

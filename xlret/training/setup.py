@@ -27,6 +27,7 @@ from xlret.training.dev import DevSets
 from xlret.training.kinds import start_model
 from xlret.training.loop import WorkerTask
 from xlret.training.settings import TrainJob
+from xlret.training.taught import check_teacher_scores
 from xlret.training.teacher import teacher_vectors
 
 # Settings that say how a run is carried out, not what it computes: they may differ when it is continued.
@@ -70,6 +71,7 @@ def set_up(job: TrainJob, directory: Path) -> SetUp:
         reranked=job.reranker.is_taught if job.model == "reranker" else job.loss.has_reranked,
     )
     assemble = Assembler(inputs)
+    check_teacher_scores(job, corpora)
     assemble(0, 0, max(1, job.ray.workers))
     start_weights = sha256_of(local(start) / "model.safetensors")
     write_text(directory / "config.yaml", as_yaml(job))

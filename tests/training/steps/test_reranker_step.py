@@ -75,7 +75,7 @@ def test_some_steps_tell_the_pairs_apart(loss: ListLoss) -> None:
         ({"loss": {"pair_weights": {"en>*": 2}}}, "pair_weights is a retriever's and changes nothing of a reranker"),
         (
             {"reranker": {"teacher_temperature": 2}},
-            "teacher_temperature is of rank_distillation, and reranker.loss is pointwise",
+            "teacher_temperature is of rank_distillation and margin_mse, and reranker.loss is pointwise",
         ),
         ({"encoder": {"packed": True}}, "rerankers are not packed"),
         ({"reranker": {"negatives": 16}}, "taken from the other rows of a batch of 16"),

@@ -66,12 +66,12 @@ def listwise(lists: Lists) -> Tensor:
     return -log_bC[lists.known_bC[:, 1:].any(dim=1), 0]
 
 
-def margin_mse(lists: Lists) -> Tensor:
+def margin_mse(lists: Lists, teacher_temperature: float) -> Tensor:
     """The squared difference between this reranker's and the teacher's margin of the positive over a negative
     (Hofstaetter et al., 2020, arXiv 2010.02666). A term for each negative that the teacher scored.
     """
     scored_bC = lists.known_bC & lists.teacher_bC.isfinite()
-    margins = [score_bC[:, :1] - score_bC[:, 1:] for score_bC in (lists.logit_bC, lists.teacher_bC)]
+    margins = [score_bC[:, :1] - score_bC[:, 1:] for score_bC in (lists.logit_bC, lists.teacher_bC / teacher_temperature)]
     kept_bN = scored_bC[:, :1] & scored_bC[:, 1:]
     return (margins[0][kept_bN] - margins[1][kept_bN]).square()
 
@@ -98,13 +98,13 @@ def make_list_loss(kind: ListLoss, teacher_temperature: float = 1.0) -> Callable
 
     Args:
         kind: its name.
-        teacher_temperature: what a teacher's scores are divided by, of rank_distillation.
+        teacher_temperature: what a teacher's scores are divided by, of rank_distillation and margin_mse.
     """
     losses: dict[ListLoss, Callable[[Lists], Tensor]] = {
         "pointwise": pointwise,
         "pairwise": pairwise,
         "listwise": listwise,
         "rank_distillation": lambda lists: rank_distillation(lists, teacher_temperature),
-        "margin_mse": margin_mse,
+        "margin_mse": lambda lists: margin_mse(lists, teacher_temperature),
     }
     return losses[kind]

@@ -25,8 +25,8 @@ _TERMS: dict[LossKind, Callable[[LossSettings], nn.Module]] = {
     "four_way": FourWay,
     "clear": Clear,
     "jensen_shannon": lambda settings: JensenShannon(),
-    "rank_distillation": lambda settings: RankDistillation(settings.temperature, settings.teacher_temperature),
-    "margin_mse": lambda settings: MarginMse(settings.temperature),
+    "rank_distillation": lambda settings: RankDistillation(settings.temperature, settings.teacher_temperature or 1.0),
+    "margin_mse": lambda settings: MarginMse(settings.temperature, settings.teacher_temperature or 1.0),
 }
 
 

@@ -31,17 +31,17 @@ _PARALLEL: dict[LossKind, tuple[Side, ...]] = {
 _ALONE: tuple[LossKind, ...] = ("four_way", "xlco", "mimo", "clear")
 """Published without InfoNCE beside them, or with it inside."""
 _RERANKED: tuple[LossKind, ...] = ("rank_distillation", "margin_mse")
-_ONLY_OF: dict[str, LossKind] = {
-    "distillation_share": "mimo",
-    "teacher": "mimo",
-    "reverse_share": "clear",
-    "agreement_share": "clear",
-    "directions": "four_way",
-    "hardness": "four_way",
-    "hardness_strength": "four_way",
-    "teacher_temperature": "rank_distillation",
+_ONLY_OF: dict[str, tuple[LossKind, ...]] = {
+    "distillation_share": ("mimo",),
+    "teacher": ("mimo",),
+    "reverse_share": ("clear",),
+    "agreement_share": ("clear",),
+    "directions": ("four_way",),
+    "hardness": ("four_way",),
+    "hardness_strength": ("four_way",),
+    "teacher_temperature": _RERANKED,
 }
-"""Settings of one kind alone, which change nothing under the others."""
+"""Settings of some kinds alone, which change nothing under the others."""
 Direction = Literal["query_to_passage", "query_to_query", "passage_to_query", "passage_to_passage"]
 FOUR: tuple[Direction, ...] = ("query_to_passage", "query_to_query", "passage_to_query", "passage_to_passage")
 
@@ -72,8 +72,9 @@ class LossSettings(Settings):
     """Of four_way: which query-to-passage negatives count more the nearer they are: other rows', the row's hard ones, all."""
     hardness_strength: float = Field(5.0, gt=0)
     """Of four_way: what is added to a negative's logit for each unit of cosine; 9 for in_batch and 5 for hard are published."""
-    teacher_temperature: float = Field(1.0, gt=0)
-    """Of rank_distillation: what the reranker's scores are divided by."""
+    teacher_temperature: float | None = Field(None, gt=0)
+    """Of rank_distillation and margin_mse: what the teacher's scores are divided by. None: 1, which goes with a reranker's
+    logits; an encoder's cosines need the temperature that it was trained at, such as 0.05, and are refused without one."""
     spread_weight: float = Field(0.0, ge=0)
     """Of a regulariser beside any kind that spreads vectors over the sphere (GOR); 0: none."""
     pair_weights: dict[str, float] = Field(default_factory=dict)
@@ -162,10 +163,11 @@ class LossSettings(Settings):
 
     @model_validator(mode="after")
     def _all_have_a_say(self) -> "LossSettings":
-        for name, kind in _ONLY_OF.items():
-            if self.kind != kind and getattr(self, name) != type(self).model_fields[name].default:
+        for name, kinds in _ONLY_OF.items():
+            if self.kind not in kinds and getattr(self, name) != type(self).model_fields[name].default:
                 raise ValueError(
-                    f"{name} is of loss.kind {kind} and changes nothing under {self.kind}; set kind or leave {name} out"
+                    f"{name} is of loss.kind {' or '.join(kinds)} and changes nothing under {self.kind}; "
+                    f"set kind or leave {name} out"
                 )
         if self.kind == "infonce" and self.retrieval != 1:
             raise ValueError("retrieval_weight is InfoNCE's beside another term; choose a kind or leave it out")

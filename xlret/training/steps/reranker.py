@@ -35,7 +35,7 @@ class RerankerStep(Step):
         loss: ListLoss = "pointwise",
         teacher_temperature: float = 1.0,
     ) -> None:
-        """`teacher_temperature` is what rank_distillation divides a teacher's scores by."""
+        """`teacher_temperature` is what rank_distillation and margin_mse divide a teacher's scores by."""
         super().__init__()
         self._terms = make_list_loss(loss, teacher_temperature)
         self._is_taught = loss in TAUGHT
