@@ -222,6 +222,8 @@ def test_encoder_decoders_are_refused(plain: Path) -> None:
 def test_neither_directory_nor_hub_name(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no such directory"):
         start(tmp_path / "nowhere")
+    with pytest.raises(UserError, match="no such directory. Names on the hub are for encoder.start .* hf download NAME"):
+        Encoder.load(Path("some-one/some-encoder"))
 
 
 def test_hub_names_without_a_connection(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -45,7 +45,12 @@ def locate(name_or_directory: str | Path) -> Path:
     directory = local(expand_path(Path(name_or_directory)))
     if directory.is_dir():
         return directory
-    if isinstance(name_or_directory, Path) or name_or_directory == "fresh" or not _HUB_NAME.fullmatch(name_or_directory):
+    if isinstance(name_or_directory, Path):
+        raise UserError(
+            f"there is no model at {str(name_or_directory)!r}: no such directory. Names on the hub are for encoder.start and "
+            "loss.teacher of recipes; elsewhere fetch it first: hf download NAME --local-dir DIRECTORY"
+        )
+    if name_or_directory == "fresh" or not _HUB_NAME.fullmatch(name_or_directory):
         raise UserError(
             f"there is no model at {str(name_or_directory)!r}: no such directory ({directory}); "
             "allowed are a directory and a hub name (and `fresh` in recipes, to train from nothing)"
