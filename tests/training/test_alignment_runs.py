@@ -10,7 +10,9 @@ from xlret.config import read_recipe
 from xlret.data.hard_negatives import Mined, write_hard_negatives
 from xlret.errors import UserError
 from xlret.files import sha256_of
+from xlret.model.encoder import start_encoder
 from xlret.model.losses.settings import LossKind
+from xlret.model.settings import EncoderSettings, FreshEncoder
 from xlret.training.run import train
 from xlret.training.settings import TrainJob
 
@@ -60,6 +62,15 @@ def test_a_recipe_that_names_the_loss_trains_with_it(
         again = train(job(tmp_path, corpora, encoder, loss=loss, name="again"), show=None)
         assert again.weights_sha256 == result.weights_sha256
         assert len([path for path in (tmp_path / "teachers").iterdir() if path.is_dir()]) == 1, "encoded once"
+
+
+def test_a_teacher_with_longer_vectors_is_refused_before_it_encodes(tmp_path: Path, corpora: Path, encoder: Path) -> None:
+    fresh = FreshEncoder(vocabulary=200, layers=1, hidden=48, heads=2, feed_forward=64)
+    start_encoder(EncoderSettings(fresh=fresh), lambda: ["ba be bi bo bu"], 0).save(tmp_path / "teacher")
+    loss = {"kind": "mimo", "teacher": str(tmp_path / "teacher")}
+    with pytest.raises(UserError, match="its vectors have 48 numbers, the encoder's 32"):
+        train(job(tmp_path, corpora, encoder, loss=loss), show=None)
+    assert not [path for path in (tmp_path / "teachers").iterdir() if path.is_dir()]
 
 
 def test_each_corpus_has_to_hold_hard_negatives(tmp_path: Path, corpora: Path, encoder: Path, mined: Path) -> None:

@@ -26,7 +26,8 @@ class MineJob(Settings):
     query_languages: LanguageCodes | None = None
     """Languages of the queries that are asked; all by default."""
     queries_per_group: int = Field(1, ge=1)
-    """Queries of a group that are asked, in languages that are drawn; what each finds is merged."""
+    """Queries of a group that are asked, in languages that are drawn; what each finds is merged. The positive's stored score is
+    the first's: ask one query where training takes scores over (rank_distillation, margin_mse)."""
     passage_languages: LanguageCodes | None = None
     """Languages that negatives may come from; all by default."""
     draw: Literal["pooled", "own", "other", "balanced"] = "pooled"

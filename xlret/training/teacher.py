@@ -9,9 +9,11 @@ from numpy.typing import NDArray
 
 from xlret.artifacts import locked
 from xlret.data.corpus import ParallelCorpus
-from xlret.data.teacher import write_teacher
+from xlret.data.teacher import Teacher, write_teacher
+from xlret.errors import UserError
 from xlret.files import local, sha256_of
 from xlret.keys import key_of
+from xlret.model.card_files import dimension_of
 from xlret.model.encoder import Encoder
 from xlret.model.processor import resolved
 from xlret.model.start import locate
@@ -35,7 +37,7 @@ def teacher_vectors(job: TrainJob, corpora: Sequence[ParallelCorpus], start: Pat
     Cost: one pass of the teacher over the texts of one language, in this process.
 
     Raises:
-        UserError: the teacher cannot be loaded, or a corpus has no text in the pivot language.
+        UserError: the teacher cannot be loaded or has vectors of another length, or a corpus has no text in the pivot language.
     """
     directory = start if job.loss.teacher == "start" else locate(job.loss.teacher)
     directory = local(directory)
@@ -55,11 +57,17 @@ def teacher_vectors(job: TrainJob, corpora: Sequence[ParallelCorpus], start: Pat
         precision = resolved(job.precision, gpu=job.ray.gpu)
         return teacher().encode(texts, side, tokens_per_batch=job.tokens_per_forward, precision=precision)
 
-    paths = []
+    paths, wanted = [], dimension_of(local(start))
     for corpus in corpora:
         named = [f"{name} {checksum}" for name, checksum in files.items()]
         path = storage / f"{key_of(corpus.fingerprint, job.loss.pivot, job.precision, *named):032x}"
         with locked(storage / f"{path.name}.lock"):  # trials of a sweep that begin together wait for the first
+            length = Teacher(path, corpus).dimension if path.exists() else teacher().dimension
+            if length != wanted:  # before all is encoded for a loss that refuses it
+                raise UserError(
+                    f"loss.teacher: its vectors have {length} numbers, the encoder's {wanted}; cosines need as many: choose "
+                    "another loss.teacher or encoder.start"
+                )
             if not path.exists():
                 write_teacher(path, corpus, job.loss.pivot, files, encode)
         paths.append(path)
