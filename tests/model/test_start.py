@@ -222,7 +222,7 @@ def test_encoder_decoders_are_refused(plain: Path) -> None:
 def test_neither_directory_nor_hub_name(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no such directory"):
         start(tmp_path / "nowhere")
-    with pytest.raises(UserError, match="no such directory. Names on the hub are for encoder.start .* hf download NAME"):
+    with pytest.raises(UserError, match=r"no such directory\. Names on the hub are for encoder\.start .* hf download NAME"):
         Encoder.load(Path("some-one/some-encoder"))
 
 
