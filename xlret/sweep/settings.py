@@ -132,7 +132,8 @@ class SweepJob(Settings):
     1.0e-3]}`."""
     points: Mapping[str, Mapping[str, Any]] = {}
     """Name -> settings that go together, such as `mono: {plan.regime: mono}`; each is combined with the whole space. Empty
-    settings: the base as it is. The key `untrained` with value true evaluates the start encoder."""
+    settings: the base as it is. The key `untrained` with value true evaluates the start encoder, or
+    each that the grids name."""
     seeds: tuple[int, ...] = Field((0, 1), min_length=1)
     """Each configuration is trained with each, and judged by the mean over them."""
     evaluation: EvaluateSettings

@@ -11,7 +11,7 @@ from xlret.errors import UserError
 from xlret.keys import generator
 
 UNTRAINED = "untrained"
-"""Key of a point: with value true the start encoder is evaluated and nothing trained, so that the space has no say."""
+"""Key of a point: with value true the start is evaluated and nothing trained; of the space what decides the start has a say."""
 _KINDS = ("grid", "choice", "uniform", "log_uniform", "integers")
 
 
@@ -101,6 +101,12 @@ def combinations(space: Space, points: Mapping[str, Mapping[str, Any]], *, choic
     >>> space = {"plan.regime": Domain(grid=("mono", "hybrid")), "plan.alpha": alpha}
     >>> [list(settings.values()) for _, settings in combinations(space, {}, choices=False)]
     [['mono'], ['hybrid', 0.2], ['hybrid', 0.5]]
+
+    Of an untrained point those alone that decide the start:
+
+    >>> space = {"encoder.start": Domain(grid=("a", "b")), "plan.alpha": Domain(grid=(0.2, 0.5))}
+    >>> [settings["encoder.start"] for _, settings in combinations(space, {"start": {"untrained": True}}, choices=False)]
+    ['a', 'b']
     """
     listed = {
         setting: domain
@@ -110,7 +116,7 @@ def combinations(space: Space, points: Mapping[str, Mapping[str, Any]], *, choic
     combined: list[Combination] = []
     bases: list[tuple[str | None, Mapping[str, Any]]] = [*points.items()] or [(None, {})]
     for name, fixed in bases:
-        swept = {} if fixed.get(UNTRAINED) else listed
+        swept = {name: domain for name, domain in listed.items() if _decides_start(name)} if fixed.get(UNTRAINED) else listed
         for values in product(*(domain.values or () for domain in swept.values())):
             settings = dict(fixed)
             for (setting, domain), value in zip(swept.items(), values, strict=True):
@@ -119,6 +125,10 @@ def combinations(space: Space, points: Mapping[str, Mapping[str, Any]], *, choic
             if (name, settings) not in combined:
                 combined.append((name, settings))
     return combined
+
+
+def _decides_start(setting: str) -> bool:
+    return setting.startswith("encoder.") and not setting.startswith("encoder.lora")
 
 
 def drawn(space: Space, chosen: Mapping[str, Any], seed: int, number: int) -> dict[str, Any]:
