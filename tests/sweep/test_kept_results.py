@@ -87,3 +87,18 @@ def test_a_file_of_other_trainings_is_refused_and_stays(job: SweepJob, tmp_path:
         kept_table(job, path)
     with pytest.raises(UserError, match="cannot read"):
         kept_table(job, tmp_path / "absent.jsonl")
+
+
+def test_other_seeds_are_asked_for(job: SweepJob, tmp_path: Path) -> None:
+    start, mono = configuration("start", {"untrained": True}), configuration("mono", {"plan.regime": "mono"})
+    ap = np.random.default_rng(0).uniform(0.2, 0.6, (QUESTIONS, len(LANGUAGES)))
+    leave_evaluated(job, start, 0, ap)
+    for seed in range(2):
+        leave_evaluated(job, mono, seed, ap)
+    keep_results(job, [start, mono], tmp_path / "made.jsonl")
+    for seeds in ((1, 0), (1,)):
+        table = kept_table(job.model_copy(update={"seeds": seeds}), tmp_path / "made.jsonl")
+        assert "| start | 1 |" in table, "which no seed decides"
+        assert f"| mono | {len(seeds)} |" in table
+    with pytest.raises(UserError, match="has no trial with seeds 5, 6; it has 0, 1"):
+        kept_table(job.model_copy(update={"seeds": (5, 6)}), tmp_path / "made.jsonl")

@@ -21,6 +21,7 @@ from xlret.sweep.evaluations import EVALUATIONS
 from xlret.sweep.ranking import Ranked, best_first
 from xlret.sweep.result import TrialResult, read_result
 from xlret.sweep.settings import SweepJob
+from xlret.sweep.space import UNTRAINED
 from xlret.sweep.table import as_markdown
 
 _DIGITS = 5
@@ -120,9 +121,13 @@ def kept_table(job: SweepJob, path: Path) -> str:
         path: of the file.
 
     Raises:
-        UserError, DataError: as of `read_kept`.
+        UserError, DataError: as of `read_kept`; UserError: no trial has one of the sweep's seeds.
     """
-    of_seeds = [trial for trial in read_kept(job, path) if trial.seed in job.seeds]
+    trials = read_kept(job, path)
+    of_seeds = [trial for trial in trials if trial.seed in job.seeds or trial.settings.get(UNTRAINED)]
+    if not any(trial.seed in job.seeds for trial in of_seeds):
+        seeds = ", ".join(str(seed) for seed in sorted({trial.seed for trial in trials})) or "none"
+        raise UserError(f"{path} has no trial with seeds {', '.join(map(str, job.seeds))}; it has {seeds}")
     by_name: dict[str, list[KeptTrial]] = {}
     for trial in of_seeds:
         by_name.setdefault(trial.configuration, []).append(trial)
@@ -168,8 +173,9 @@ def _without_folders(name: str) -> str:
 def _row(job: SweepJob, trials: list[KeptTrial]) -> Ranked:
     first = trials[0]
     configuration = Configuration(first.configuration, first.label, first.point, first.settings)
-    seeds = seeds_of(job, configuration)
-    return Ranked(configuration, tuple(sorted(trials, key=lambda trial: seeds.index(trial.seed))), len(seeds))
+    if configuration.untrained:  # no seed decides what an untrained encoder comes to
+        return Ranked(configuration, (first,), 1)
+    return Ranked(configuration, tuple(sorted(trials, key=lambda trial: job.seeds.index(trial.seed))), len(job.seeds))
 
 
 def _means(trial: KeptTrial) -> dict[str, float]:

@@ -62,13 +62,15 @@ def _value(row: Ranked, name: str) -> Any:
 
 
 def _by_setting(job: SweepJob, rows: Sequence[Ranked]) -> Iterator[Chart]:
-    """The first goal over each swept setting; what shares all other settings is a line."""
+    """The first goal over each swept setting; what shares all other listed settings is a line. No two configurations share a
+    value that is drawn from a range, so where another setting is such, points stand without a line."""
     metric = job.goals[0].metric
     names = swept(job, rows)
+    ranges = {name for name, domain in job.space.items() if domain.values is None}
     for name in names:
         lines: dict[str, list[Ranked]] = {}
         for row in rows:
-            others = [f"{_word(other)} {_text(_value(row, other))}" for other in names if other != name]
+            others = [f"{_word(other)} {_text(_value(row, other))}" for other in names if other not in ranges | {name}]
             lines.setdefault(", ".join(others) or metric, []).append(row)
         values = [_value(row, name) for row in rows]
         numeric = all(isinstance(value, int | float) and not isinstance(value, bool) for value in values)
@@ -77,7 +79,8 @@ def _by_setting(job: SweepJob, rows: Sequence[Ranked]) -> Iterator[Chart]:
         for label, configurations in list(lines.items())[:_MOST_SERIES]:
             series[label] = [_sample(row, metric, _position(row, name, categories)) for row in configurations]
         more = f" ({len(lines) - _MOST_SERIES} lines more are in the table)" if len(lines) > _MOST_SERIES else ""
-        yield chart(f"{metric} over {name}{more}", name, metric, series, categories=categories, joined=numeric)
+        joined = numeric and not ranges - {name}
+        yield chart(f"{metric} over {name}{more}", name, metric, series, categories=categories, joined=joined)
 
 
 def _by_alpha(rows: Sequence[Ranked]) -> Iterator[Chart]:
@@ -224,4 +227,6 @@ def _text(value: Any) -> str:
         return "as the base"
     if isinstance(value, str):
         return value.rstrip("/").rsplit("/", 1)[-1]
+    if isinstance(value, float):
+        return f"{value:.4g}"
     return json.dumps(value, ensure_ascii=False, default=str)
