@@ -114,6 +114,28 @@ def settings_from(kind: type[S], values: Mapping[str, Any]) -> S:
         raise UserError("; ".join(list(sentences.values())[:3])) from error
 
 
+def dotted(kind: type[Settings], values: Mapping[str, Any]) -> dict[str, Any]:
+    """Setting -> value, a mapping that stands for a part of the settings spread: one that changes a part keeps the rest.
+
+    Args:
+        kind: the settings that the names are of.
+        values: names, with dots or as mappings in mappings; of two values of one setting the later holds.
+
+    >>> class Plan(Settings): batch: int = 2; alpha: float | dict[str, float] = 0.5
+    >>> class Job(Settings): plan: Plan = Plan()
+    >>> dotted(Job, {"plan.batch": 4, "plan": {"batch": 8, "alpha": {"end": 1.0}}})
+    {'plan.batch': 8, 'plan.alpha': {'end': 1.0}}
+    """
+    spread: dict[str, Any] = {}
+    for key, value in values.items():
+        allowed = _keys_at(kind, str(key).split("."))
+        if isinstance(value, Mapping) and value and all(str(inner).partition(".")[0] in allowed for inner in value):
+            spread |= dotted(kind, {f"{key}.{inner}": part for inner, part in value.items()})
+        else:
+            spread[key] = value
+    return spread
+
+
 def as_yaml(settings: Settings) -> str:
     """The full settings as YAML; `read_recipe` of it gives equal settings."""
     return yaml.safe_dump(settings.model_dump(mode="json"), sort_keys=False, allow_unicode=True)

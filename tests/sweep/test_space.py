@@ -6,7 +6,7 @@ import pytest
 
 from xlret.config import settings_from
 from xlret.errors import UserError
-from xlret.sweep.configuration import configuration
+from xlret.sweep.configuration import configuration, trial_run
 from xlret.sweep.settings import Goal, SweepJob
 from xlret.sweep.space import Domain, combinations, drawn
 
@@ -33,12 +33,33 @@ def job(**values: Any) -> SweepJob:
         ({"points": {"a": {}}, "seeds": [1, 1]}, "each seed once"),
         ({"points": {"a": {}}, "against": "b"}, "against names b, which is no point; there are a"),
         ({"space": {"plan.alpha": {"uniform": [0, 1]}}, "search": {"method": "nsga2"}}, "search nsga2 is for two goals"),
+        ({"points": {"a": {}}, "goals": ["mul", "mul"]}, "goals names mul twice"),
+        (
+            {"space": {"switch.p": {"uniform": [0, 1]}}, "search": {"method": "random"}, "scheduler": {"method": "pbt"}},
+            "pbt changes optimiser.learning_rate, plan.alpha of what it copies, and none of them is swept",
+        ),
         ({"points": {"a": {}}, "also": {"evaluation": {"corpus": "x"}}}, "`evaluation` is that of the first"),
     ],
 )
 def test_a_space_that_cannot_be_is_refused(values: dict[str, Any], message: str) -> None:
     with pytest.raises(UserError, match=message):
         job(**values)
+
+
+def test_a_setting_may_be_named_with_dots_or_inside_others_and_keeps_its_neighbours() -> None:
+    sweep = job(
+        changes={"plan.alpha": 0.1, "plan": {"alpha": 0.2}, "switch": {"p": 0.3}},
+        space={"plan": {"regime": ["mono"], "alpha": {"uniform": [0, 1]}}, "plan.regime": ["mono", "cross"]},
+        points={"a": {"untrained": False, "loss": {"pair_weights": {"en>de": 2}}}},
+        search={"method": "random"},
+    )
+    assert dict(sweep.changes) == {"plan.alpha": 0.2, "switch.p": 0.3}
+    assert {name: domain.values for name, domain in sweep.space.items()} == {
+        "plan.regime": ("mono", "cross"),
+        "plan.alpha": None,
+    }
+    assert dict(sweep.points["a"]) == {"untrained": False, "loss.pair_weights": {"en>de": 2}}
+    assert trial_run(sweep, configuration("a", {"plan.regime": "mono"}), 0).switch.policy == "ml", "that of the base"
 
 
 def test_points_are_combined_with_the_space_and_conditions_hold() -> None:

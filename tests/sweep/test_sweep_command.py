@@ -45,7 +45,7 @@ def test_a_sweep_ends_in_table_report_and_release_and_is_made_once(
     tmp_path: Path, corpora: Path, lexicon: Path, encoder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     settings: dict[str, Any] = {
-        "changes": {"steps": 2, "dev.corpora": []},
+        "changes": {"steps": 2, "dev.corpora": [], "ray.workers": 2},  # which are 0 in this process, the release too
         "points": {
             "start": {"untrained": True},
             "fresh": {"untrained": True, "encoder": {"start": "fresh", "fresh": SMALL}},

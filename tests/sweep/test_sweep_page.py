@@ -36,7 +36,7 @@ SWEPT: dict[str, dict[str, Any]] = {
             "encoder.start": ["models/multilingual-e5-small", "models/multilingual-e5-base"],
         },
     },
-    "many named points": {"points": {f"hybrid-with-a-long-name-{number}": {"seed": number} for number in range(14)}},
+    "many named points": {"points": {f"hybrid-with-a-long-name-{number}": {"steps": number + 1} for number in range(14)}},
 }
 
 

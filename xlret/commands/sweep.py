@@ -88,7 +88,8 @@ def sweep(
         return 0
     from xlret.sweep.run import sweep as run_sweep
 
-    rows = run_sweep(job, console, without_ray=in_process, results=None if results is None else expand_path(results))
+    kept = None if results is None else expand_path(results)
+    rows = run_sweep(job, console, without_ray=in_process, results=kept, release=release)
     if release is not None:
         from xlret.sweep.release import release_best
 

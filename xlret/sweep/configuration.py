@@ -14,6 +14,14 @@ from xlret.sweep.space import UNTRAINED, readable
 from xlret.training.settings import TrainJob
 from xlret.training.setup import check_settings
 
+SET_BY_SWEEPS = {
+    "name": "its directories are named after configurations",
+    "seed": "name the seeds in `seeds`",
+    "plan.seed": "name the seeds in `seeds`",
+    "storage": "name the directory of all in `out`",
+    "dev.beside": "a trial is judged as it goes, and what it reserves is counted",
+}
+"""Setting of a training recipe that is not a sweep's to change -> why, or what to do."""
 _LONGEST = 60
 """Letters of a label in a name, so that a run's name, with hash and seed, stays below 100."""
 
@@ -84,7 +92,7 @@ def trial_run(job: SweepJob, configuration: Configuration, seed: int) -> TrainJo
         "seed": seed,
         "plan.seed": seed,
         "storage": str(job.out / "trials"),
-        "dev.beside": False,  # a trial is judged as it goes, and what it reserves is counted
+        "dev.beside": False,
     }
     run = changed_recipe(TrainJob, job.base, {**changes, **own})
     if run.ray.workers == 1:  # the same weights, and a start-up of seconds instead of Ray Train's
@@ -92,5 +100,5 @@ def trial_run(job: SweepJob, configuration: Configuration, seed: int) -> TrainJo
     if job.scheduler.method != "none":  # it pauses after dev evaluations, and goes on from checkpoints
         run = run.model_copy(update={"checkpoint_every": run.dev.every})
     if not configuration.untrained:
-        check_settings(run)
+        check_settings(run, f"choose another `out`, remove {job.out / 'trials' / run.name}, or sweep as before")
     return run

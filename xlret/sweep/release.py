@@ -13,13 +13,13 @@ from xlret.evaluation.run import evaluate_encoder
 from xlret.evaluation.settings import EvaluateSettings
 from xlret.release.make import make_release
 from xlret.release.promote import promote_or_keep
-from xlret.release.record import checked_name, read_record
+from xlret.release.record import read_record
 from xlret.search.from_files import build_from, passages_from
 from xlret.search.manifest import CURRENT_FILE
 from xlret.search.passages import Passage
 from xlret.search.settings import EncodeSettings, IndexSettings
 from xlret.search.vectors.fingerprint import encoder_files
-from xlret.sweep.configuration import seeds_of, trial_directory, trial_run
+from xlret.sweep.configuration import seeds_of, trial_directory
 from xlret.sweep.evaluations import OF_SETS, evaluation_sets, read_evaluation
 from xlret.sweep.ranking import Ranked
 from xlret.sweep.settings import ReleaseSettings, SweepJob
@@ -39,23 +39,21 @@ def release_best(job: SweepJob, rows: Sequence[Ranked], name: str, console: Cons
         without_ray: encode the passages in this process.
 
     Raises:
-        UserError: no configuration has finished, the sweep is of rerankers, the name is taken by another encoder, or the
-            release is refused and none is current.
+        UserError: no configuration has finished, the name is taken by another encoder, or the release is refused and none is
+            current.
     """
     assert job.release is not None, "the command has asked for it"
     best = next((row for row in rows if row.goals(job) is not None and not row.configuration.untrained), None)
     if best is None:
         raise UserError("no configuration has finished, so there is nothing to release; see the table for why")
     seed = seeds_of(job, best.configuration)[0]
-    if trial_run(job, best.configuration, seed).model == "reranker":
-        raise UserError("a release needs an encoder, and this sweep is of rerankers; see xlret release make --reranker")
     model = trial_directory(job, best.configuration, seed) / "model"
     console.print(
         f"the best configuration is {best.configuration.label}; its encoder with seed {seed} becomes {name}", markup=False
     )
     files = encoder_files(model)
     root = job.release.root
-    if (root / checked_name(name)).exists():
+    if (root / name).exists():
         if not read_record(root / name).holds_encoder(files):
             raise UserError(f"{root / name} is a release of another encoder, and releases do not change; choose another name")
     else:

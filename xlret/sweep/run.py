@@ -13,7 +13,7 @@ from rich.console import Console
 
 from xlret.config import as_yaml
 from xlret.files import write_text
-from xlret.sweep.checks import check_sweep, example_configurations
+from xlret.sweep.checks import check_ends, check_sweep, example_configurations
 from xlret.sweep.comparison import compared
 from xlret.sweep.configuration import Configuration, seeds_of, trial_directory
 from xlret.sweep.in_process import in_process, sweep_in_process
@@ -27,7 +27,14 @@ from xlret.sweep.table import write_tables
 from xlret.sweep.trial import renew_metrics
 
 
-def sweep(job: SweepJob, console: Console, *, without_ray: bool = False, results: Path | None = None) -> list[Ranked]:
+def sweep(
+    job: SweepJob,
+    console: Console,
+    *,
+    without_ray: bool = False,
+    results: Path | None = None,
+    release: str | None = None,
+) -> list[Ranked]:
     """Trains and evaluates what is missing of a sweep, and lays out what there is; however it ends.
 
     Args:
@@ -35,6 +42,7 @@ def sweep(job: SweepJob, console: Console, *, without_ray: bool = False, results
         console: where progress and the table are shown.
         without_ray: one training after the other in this process.
         results: a file that the trials which have ended are added to; see `kept_results`.
+        release: name of a release that is to be made of the best: that it can be shows before the first training.
 
     Returns:
         All configurations, the best first.
@@ -48,6 +56,7 @@ def sweep(job: SweepJob, console: Console, *, without_ray: bool = False, results
         job = in_process(job)
     examples = example_configurations(job)
     check_sweep(job, examples)
+    check_ends(job, examples, release)
     _renew(job, examples)
     search = search_of(job)
     if results is not None:  # before the first training: that it can be added to shows now

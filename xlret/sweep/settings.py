@@ -6,10 +6,11 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from xlret.config import PathSetting, RecipeSetting, Settings
+from xlret.config import PathSetting, RecipeSetting, Settings, dotted
 from xlret.evaluation.settings import EvaluateSettings
 from xlret.release.promote import TOLERANCE
 from xlret.sweep.space import Domain, check_space
+from xlret.training.settings import TrainJob
 
 
 class Goal(Settings):
@@ -170,6 +171,16 @@ class SweepJob(Settings):
     def _directory_by_name(cls, values: Any) -> Any:
         return {"out": f"runs/sweeps/{values.get('name')}", **values} if isinstance(values, dict) else values
 
+    @field_validator("changes", "space", mode="before")
+    @classmethod
+    def _dotted(cls, values: Any) -> Any:
+        return dotted(TrainJob, values) if isinstance(values, dict) else values
+
+    @field_validator("points", mode="before")
+    @classmethod
+    def _dotted_points(cls, values: Any) -> Any:
+        return {name: cls._dotted(settings) for name, settings in values.items()} if isinstance(values, dict) else values
+
     @field_validator("seeds", mode="after")
     @classmethod
     def _distinct_seeds(cls, seeds: tuple[int, ...]) -> tuple[int, ...]:
@@ -196,6 +207,13 @@ class SweepJob(Settings):
             or any(domain.grid is not None for domain in self.space.values())
         ):
             raise ValueError("scheduler pbt is for search random over a space without grids and with one point at most")
+        if self.scheduler.method == "pbt" and not set(self.scheduler.perturbed) & set(self.space):
+            raise ValueError(
+                f"scheduler pbt changes {', '.join(self.scheduler.perturbed)} of what it copies, and none of them is swept; "
+                "name one in space, or others in scheduler.perturbed"
+            )
+        if len({goal.metric for goal in self.goals}) < len(self.goals):
+            raise ValueError(f"goals names {self.goals[0].metric} twice; two goals are two metrics")
         if self.against is not None and self.against not in self.points:
             raise ValueError(f"against names {self.against}, which is no point; there are {', '.join(self.points) or 'none'}")
         return self

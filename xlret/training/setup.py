@@ -110,8 +110,12 @@ def fingerprint(job: TrainJob, plan: BatchPlan, start_weights: str, teachers: Se
     return f"{key_of(text):032x}"
 
 
-def check_settings(job: TrainJob) -> None:
+def check_settings(job: TrainJob, advice: str = "choose another name or say --fresh") -> None:
     """Whether a run of this name that is there already was begun with settings that give the same result.
+
+    Args:
+        job: the run.
+        advice: what to do if it was not.
 
     Raises:
         UserError: it was not; names the first setting that differs.
@@ -129,7 +133,7 @@ def check_settings(job: TrainJob) -> None:
     if odd:
         raise UserError(
             f"run {job.name} exists with other settings: {odd[0]} was {old.get(odd[0])!r} and is now {new.get(odd[0])!r}"
-            f"{f' (and {len(odd) - 1} more)' if len(odd) > 1 else ''}; choose another name or say --fresh"
+            f"{f' (and {len(odd) - 1} more)' if len(odd) > 1 else ''}; {advice}"
         )
 
 
