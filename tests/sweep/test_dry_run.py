@@ -1,10 +1,12 @@
 """`xlret sweep --dry-run`: every trial's settings are resolved, costs are counted, and nothing is begun. All recipes can be."""
 
+import io
 from pathlib import Path
+from typing import Any
 
 import pytest
 from rich.console import Console
-from sweeps import ML, sweep_job
+from sweeps import ML, made_sweep, sweep_job
 
 from xlret.commands.recipes import command_of
 from xlret.config import read_recipe, recipe_names, recipe_path
@@ -46,6 +48,30 @@ def test_costs_are_counted(
     assert "2 configurations, 3 trials, 12 steps" in printed
     assert f"not there: {tmp_path / 'no'}\n" in printed
     assert not (tmp_path / "out").exists()
+
+
+def test_a_dry_run_is_legible_on_80_columns_and_counts_what_the_budget_allows(tmp_path: Path) -> None:
+    def printed(**settings: Any) -> list[str]:
+        console = Console(width=80, file=io.StringIO(), soft_wrap=True)
+        with console.capture() as capture:
+            print_dry_run(made_sweep(tmp_path / "out", base="quickstart", **settings), console)
+        return capture.get().splitlines()
+
+    space = {"plan.alpha": [0.1, 0.2, 0.3], "optimiser.learning_rate": [1e-5, 2e-5]}
+    head, *lines = printed(space=space, budget={"configurations": 5})
+    assert head.split() == ["configuration", "steps", "pairs", "weights", "memory", "disk", "time", "done"]
+    assert max(map(len, [head, *lines[:10]])) <= 80
+    assert (lines[0], lines[1].split()[:2]) == ("alpha-0.1_learning_rate-1e-05", ["700", "89,600"])
+    assert lines[10].startswith("5 configurations, 15 trials, 10,500 steps; ")
+    long = "a-name-of-so-many-words-that-no-line-has-room"
+    lines = printed(points={long: {}})
+    assert (lines[0].split(), lines[1], lines[2].split()[0]) == (head.split(), long, "700")
+
+    alpha = {"plan.alpha": {"uniform": [0, 1]}}
+    lines = printed(space=alpha, search={"method": "random"}, scheduler={"method": "pbt", "population": 3})
+    assert lines[4].startswith("3 configurations, 9 trials, ")
+    lines = printed(space=alpha, search={"method": "tpe", "samples": 8}, budget={"configurations": 6})
+    assert lines[2].startswith("6 configurations, 18 trials, 12,600 steps; ")
 
 
 def test_weights_of_a_fresh_encoder_are_counted_without_making_it() -> None:

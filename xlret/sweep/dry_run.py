@@ -11,17 +11,15 @@ from statistics import fmean
 import torch
 import yaml
 from rich.console import Console
-from rich.table import Table
 
 from xlret.config import recipe_names, recipe_path
 from xlret.model.fresh import fresh_backbone
 from xlret.model.settings import FreshEncoder
-from xlret.sweep.checks import check_sweep, example_configurations
+from xlret.sweep.checks import check_sweep, evaluation_paths, example_configurations, release_paths
 from xlret.sweep.configuration import Configuration, seeds_of, trial_directory, trial_run
 from xlret.sweep.in_process import in_process
 from xlret.sweep.result import read_result
 from xlret.sweep.settings import SweepJob
-from xlret.sweep.trial import evaluations_of
 from xlret.training.log import read_lines
 from xlret.training.settings import TrainJob
 
@@ -83,11 +81,7 @@ def absent_paths(job: SweepJob, configurations: Sequence[Configuration]) -> list
         named |= dict.fromkeys([*run.corpora, *run.dev.corpora, *run.switch.lexicons])
         if run.encoder.start.startswith("/"):
             named[Path(run.encoder.start)] = None
-    for settings in evaluations_of(job).values():
-        read = (settings.data, settings.corpus, settings.translate_test, settings.switch_queries)
-        named |= dict.fromkeys(path for path in read if path is not None)
-    if job.release is not None:
-        named |= dict.fromkeys([*job.release.passages, *job.release.corpora])
+    named |= dict.fromkeys([*evaluation_paths(job), *release_paths(job)])
     return [path for path in named if not path.exists()]
 
 
@@ -114,39 +108,51 @@ def print_dry_run(job: SweepJob, console: Console, *, without_ray: bool = False)
     """
     if without_ray:
         job = in_process(job)
-    table = Table(box=None, pad_edge=False)
-    table.add_column("configuration", overflow="fold")
-    for title in ("seeds", "steps", "pairs", "weights", "memory", "disk", "time", "GPU time", "done"):
-        table.add_column(title, justify="right", no_wrap=True)
     rows = costs(job)
+    any_gpu = any(row.gpus for row in rows)
+    table = [["configuration", "steps", "pairs", "weights", "memory", "disk", "time", *(["on GPU"] if any_gpu else []), "done"]]
     for row in rows:
         done = sum(
             (result := read_result(trial_directory(job, row.configuration, seed))) is not None and result.known
             for seed in seeds_of(job, row.configuration)
         )
         gpu_hours = None if row.hours is None else row.hours * row.gpus
-        numbers = [_shown(row.parameters, "M", 1e6), _shown(row.memory_gb, "GB"), _shown(row.disk_gb, "GB")]
-        table.add_row(
-            *(row.configuration.label, str(row.seeds), f"{row.steps:,}", f"{row.examples:,}"),
-            *(*numbers, _shown(row.hours, "h"), _shown(gpu_hours, "h"), f"{done}/{row.seeds}"),
+        table.append(
+            [
+                *(row.configuration.label, f"{row.steps:,}", f"{row.examples:,}", _weights(row.parameters)),
+                *(_bytes(row.memory_gb), _bytes(row.disk_gb), _time(row.hours), *([_time(gpu_hours)] if any_gpu else [])),
+                f"{done}/{row.seeds}",
+            ]
         )
-    console.print(table)
-    draws = job.search.samples if job.search.method in ("tpe", "nsga2") else 1
-    trials = sum(row.seeds for row in rows) * draws
-    hours = [row.hours * draws for row in rows if row.hours is not None]
-    sums = [
-        f"{len(rows) * draws} configurations, {trials} trials, {draws * sum(row.steps * row.seeds for row in rows):,} steps"
-    ]
-    sums.append(f"{draws * sum(row.examples * row.seeds for row in rows):,} pairs")
+    for line in _aligned(table, console.width):
+        console.print(line, markup=False)
+    proposed = job.search.method in ("tpe", "nsga2")
+    total = len(rows) * job.search.samples if proposed else len(rows)
+    if proposed and job.budget.configurations is not None:
+        total = min(total, job.budget.configurations)
+    times = total / len(rows)
+    trials = round(sum(row.seeds for row in rows) * times)
+    hours = [row.hours * times for row in rows if row.hours is not None]
+    sums = [f"{total} configurations, {trials} trials, {round(times * sum(row.steps * row.seeds for row in rows)):,} steps"]
+    sums.append(f"{round(times * sum(row.examples * row.seeds for row in rows)):,} pairs")
     if len(hours) == len(rows):
-        gpu_hours = sum(row.hours * row.gpus * draws for row in rows if row.hours is not None)
-        sums.append(f"{sum(hours):.2g} hours of training one after the other, {gpu_hours:.2g} GPU-hours")
+        gpu_hours = sum(row.hours * row.gpus * times for row in rows if row.hours is not None)
+        sums.append(f"{_time(sum(hours))} of training one after the other, {gpu_hours:.2g} GPU-hours")
     else:
         sums.append("hours unknown: name cost.pairs_per_second, or let one trial begin, which measures it")
     disk = [row.disk_gb for row in rows if row.disk_gb is not None]
-    sums.append(f"{draws * sum(disk):.1f} GB on disk" + ("" if len(disk) == len(rows) else " and what is not known"))
+    sums.append(f"{_bytes(times * sum(disk))} on disk" + ("" if len(disk) == len(rows) else " and what is not known"))
     console.print("; ".join(sums), markup=False)
-    console.print("Pairs and memory are of one seed, disk and time of all; memory is of weights, gradients and moments alone.")
+    console.print(
+        "Pairs and memory are of one seed, disk and time of all; done says how many seeds have ended; memory is of weights, "
+        "gradients and moments alone."
+    )
+    if proposed:
+        console.print(f"What search {job.search.method} proposes depends on results: each line is an example.")
+    if job.scheduler.method == "pbt":
+        console.print("Copies take the place of members that are given up, so that no more steps are made.")
+    elif job.scheduler.method != "none":
+        console.print(f"Scheduler {job.scheduler.method} will give some of them up: that is the most.")
     for path in absent_paths(job, [row.configuration for row in rows]):
         command = command_that_makes(path)
         console.print(f"not there: {path}" + (f" (xlret {command} makes it)" if command else ""), markup=False)
@@ -203,5 +209,48 @@ def stored_parameters(file: Path) -> Iterator[int]:
             yield math.prod(tensor["shape"])
 
 
-def _shown(value: float | None, unit: str, divisor: float = 1.0) -> str:
-    return "?" if value is None else f"{value / divisor:.3g} {unit}"
+def _aligned(table: Sequence[Sequence[str]], width: int) -> Iterator[str]:
+    """The lines of a table, its head first: numbers to the right. Where a line would be wider, its label is one of its own.
+
+    >>> table = [["configuration", "steps"], ["mono", "4"], ["hybrid-of-many-words", "150"]]
+    >>> for line in _aligned(table, 22): print(line)
+    configuration    steps
+    mono                 4
+    hybrid-of-many-words
+                       150
+    """
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    numbers_width = sum(widths[1:]) + 2 * len(widths[1:])
+    label_width = max(len(table[0][0]), min(widths[0], width - numbers_width))
+    for label, *cells in table:
+        numbers = "".join(f"  {cell:>{cell_width}}" for cell, cell_width in zip(cells, widths[1:], strict=True))
+        if len(label) > label_width:
+            yield label
+            label = ""
+        yield f"{label:<{label_width}}{numbers}"
+
+
+def _weights(value: float | None) -> str:
+    return "?" if value is None else f"{value / 1e6:.3g} M"
+
+
+def _bytes(gigabytes: float | None) -> str:
+    """
+    >>> _bytes(0.00167), _bytes(12.34), _bytes(0)
+    ('1.7 MB', '12.3 GB', '0.0 MB')
+    """
+    if gigabytes is None:
+        return "?"
+    return f"{gigabytes:.1f} GB" if gigabytes >= 1 else f"{gigabytes * 1000:.1f} MB"
+
+
+def _time(hours: float | None) -> str:
+    """
+    >>> _time(0.001), _time(0.5), _time(12.34)
+    ('4 s', '30.0 min', '12.3 h')
+    """
+    if hours is None:
+        return "?"
+    if hours >= 1:
+        return f"{hours:,.1f} h"
+    return f"{hours * 60:.1f} min" if hours * 60 >= 1 else f"{hours * 3600:.0f} s"
