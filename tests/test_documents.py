@@ -36,6 +36,11 @@ def test_every_room_is_in_the_architecture() -> None:
     assert sorted(room for room in rooms if f"| `{room}` |" not in text) == []
 
 
+@pytest.mark.parametrize("results", sorted((ROOT / "docs" / "results").glob("*.jsonl")), ids=lambda path: path.stem)
+def test_results_name_no_path_of_a_machine(results: Path) -> None:
+    assert not re.findall(r'"(?:/|file:|~)[^"]*"', results.read_text(encoding="utf-8"))
+
+
 def test_the_notebook_is_the_script() -> None:
     notebook = json.loads((ROOT / "docs/examples/ten_lines.ipynb").read_text(encoding="utf-8"))
     cells = ["".join(cell["source"]) for cell in notebook["cells"] if cell["cell_type"] == "code"]

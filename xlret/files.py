@@ -27,6 +27,16 @@ def shared_directory() -> Path:
     return Path(os.environ.get("XLRET_SHARED", "../shared")).resolve()
 
 
+def shared_spelling(value: Any) -> Any:
+    """A setting's value with `${XLRET_SHARED}` for the path of the shared folder, which every machine has elsewhere."""
+    if isinstance(value, str):
+        root = str(shared_directory())
+        return f"${{XLRET_SHARED}}{value.removeprefix(root)}" if value == root or value.startswith(f"{root}/") else value
+    if isinstance(value, dict):
+        return {key: shared_spelling(inner) for key, inner in value.items()}
+    return [shared_spelling(inner) for inner in value] if isinstance(value, list | tuple) else value
+
+
 def path_variables() -> dict[str, str]:
     """Environment variables with which a process elsewhere takes relative paths, and `${XLRET_SHARED}`, as this one does."""
     return {"XLRET_HOME": str(expand_path(Path("."))), "XLRET_SHARED": str(shared_directory())}

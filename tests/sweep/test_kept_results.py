@@ -102,3 +102,20 @@ def test_other_seeds_are_asked_for(job: SweepJob, tmp_path: Path) -> None:
         assert f"| mono | {len(seeds)} |" in table
     with pytest.raises(UserError, match="has no trial with seeds 5, 6; it has 0, 1"):
         kept_table(job.model_copy(update={"seeds": (5, 6)}), tmp_path / "made.jsonl")
+
+
+def test_neither_names_nor_kept_settings_are_of_the_machine(
+    job: SweepJob, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spelled = configuration("mini", {"encoder.start": "${XLRET_SHARED}/models/mini"})
+    for machine in ("here", "there"):
+        monkeypatch.setenv("XLRET_SHARED", str(tmp_path / machine))
+        assert configuration("mini", {"encoder.start": str(tmp_path / machine / "models" / "mini")}) == spelled
+    elsewhere = configuration(
+        "own", {"encoder.start": str(tmp_path / "models" / "own"), "corpora": [str(tmp_path / "a" / "train")]}
+    )
+    leave_result(job, elsewhere, 0, status="cut")
+    assert keep_results(job, [elsewhere], tmp_path / "made.jsonl") == 1
+    text = (tmp_path / "made.jsonl").read_text(encoding="utf-8")
+    assert str(tmp_path) not in text
+    assert json.loads(text)["settings"] == {"encoder.start": "models/own", "corpora": ["a/train"]}

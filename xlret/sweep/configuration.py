@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from xlret.config import changed_recipe
+from xlret.files import shared_spelling
 from xlret.keys import key_of
 from xlret.sweep.settings import SweepJob
 from xlret.sweep.space import UNTRAINED, readable
@@ -49,7 +50,7 @@ def configuration(point: str | None, settings: Mapping[str, Any], swept: Mapping
 
     Args:
         point: name of the point it comes from.
-        settings: all that differ from the base.
+        settings: all that differ from the base; paths in the shared folder are spelled with `${XLRET_SHARED}`.
         swept: those of them that the label tells (their names alone matter); all without a point, else none by default.
 
     >>> configuration(None, {"plan.alpha": 0.5}).name
@@ -57,6 +58,7 @@ def configuration(point: str | None, settings: Mapping[str, Any], swept: Mapping
     >>> configuration("mono", {"plan.regime": "mono"}).label
     'mono'
     """
+    settings = {name: shared_spelling(value) for name, value in settings.items()}  # the same name on every machine
     told = list(swept) if swept is not None else ([] if point is not None else list(settings))
     label = "_".join(filter(None, [point, readable(settings, told)])) or "base"
     digest = f"{key_of('configuration', json.dumps(settings, sort_keys=True, default=str)):032x}"[:8]

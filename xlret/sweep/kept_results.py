@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from xlret.config import Settings
 from xlret.errors import DataError, UserError
-from xlret.files import write_text
+from xlret.files import shared_spelling, write_text
 from xlret.sweep.comparison import compared, question_means
 from xlret.sweep.configuration import Configuration, seeds_of, trial_directory
 from xlret.sweep.evaluations import EVALUATIONS
@@ -150,9 +150,10 @@ def _kept(job: SweepJob, result: TrialResult, directory: Path) -> KeptTrial:
         names = sorted(means)
         digest = hashlib.sha256("\n".join(names).encode()).hexdigest()
         questions = Questions(ids_sha256=digest, values=tuple(round(means[name], _DIGITS) for name in names))
-    values = result.model_dump(mode="json", exclude={"evaluations", "fingerprints"})
+    values = result.model_dump(mode="json", exclude={"evaluations", "fingerprints", "settings"})
     return KeptTrial(
         **values,
+        settings={name: _of_no_machine(value) for name, value in result.settings.items()},
         fingerprints={_without_folders(name): value for name, value in result.fingerprints.items()},
         sweep=job.name,
         commit=run.get("commit"),
@@ -168,6 +169,19 @@ def _without_folders(name: str) -> str:
     """
     kind, space, path = name.partition(" ")
     return f"{kind}{space}{'/'.join(Path(path).parts[-2:])}"
+
+
+def _of_no_machine(value: Any) -> Any:
+    """
+    >>> _of_no_machine("/home/me/models/mini"), _of_no_machine("./models/mini"), _of_no_machine(["/data/corpora/x/train", 3])
+    ('models/mini', './models/mini', ['x/train', 3])
+    """
+    if isinstance(value, list | tuple):
+        return [_of_no_machine(inner) for inner in value]
+    if isinstance(value, Mapping):
+        return {key: _of_no_machine(inner) for key, inner in value.items()}
+    value = shared_spelling(value)
+    return "/".join(Path(value).parts[-2:]) if isinstance(value, str) and value.startswith("/") else value
 
 
 def _row(job: SweepJob, trials: list[KeptTrial]) -> Ranked:
