@@ -11,7 +11,6 @@
 The same work spread over a cluster is `xlret train`, `evaluate`, `index` and `serve` on the command line.
 """
 
-import os
 import shutil
 import tempfile
 import weakref
@@ -37,6 +36,7 @@ from xlret.model.debias.component import DebiasMethod, LanguageComponent, compon
 from xlret.model.encoder import Encoder
 from xlret.model.reranker import Reranker
 from xlret.model.settings import EncoderOverrides
+from xlret.processors import usable_threads
 from xlret.search.balance import Balance
 from xlret.search.passages import Passage
 from xlret.search.text_index import TextIndex as Index
@@ -110,7 +110,7 @@ def train(
     Raises:
         UserError: a setting, corpus or encoder that cannot be used.
 
-    Cost: that of the steps; in this process on all its threads.
+    Cost: that of the steps; in this process on all its processors, or `OMP_NUM_THREADS` of them.
     """
     if misplaced := settings.keys() & {"name", "storage"}:
         raise UserError(f"{', '.join(sorted(misplaced))}: the directory of the run is given as out=")
@@ -119,7 +119,7 @@ def train(
     start = directory.with_name(f"{directory.name}.start")
     try:
         values: dict[str, Any] = {
-            "ray": {"workers": workers} | ({} if workers else {"threads_per_worker": os.cpu_count() or 1}),
+            "ray": {"workers": workers} | ({} if workers else {"threads_per_worker": usable_threads()}),
             **settings,
             "name": directory.name,
             "storage": directory.parent,

@@ -1,6 +1,5 @@
 """A sweep in this process, without Ray: one training after the other, with the search and the results of a sweep over Ray."""
 
-import os
 import signal
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -10,6 +9,7 @@ from typing import Any, NoReturn
 from rich.console import Console
 
 from xlret.errors import TerminatedError, UserError
+from xlret.processors import usable_threads
 from xlret.sweep.live import LiveTable
 from xlret.sweep.search import Search
 from xlret.sweep.seeds import run_configuration
@@ -18,14 +18,14 @@ from xlret.training.ownership import sole_driver
 
 
 def in_process(job: SweepJob) -> SweepJob:
-    """The sweep with all trainings in this process, on all its processors unless it says on how many.
+    """The sweep with all trainings in this process, on `usable_threads` unless it says on how many.
 
     Raises:
         UserError: it sweeps the number of workers.
     """
     if any("ray.workers" in settings for settings in (job.space, *job.points.values())):
         raise UserError("trainings in this process have ray.workers 0; take it out of space and points, or sweep over Ray")
-    here: Mapping[str, Any] = {"ray.threads_per_worker": os.cpu_count() or 1, **job.changes, "ray.workers": 0}
+    here: Mapping[str, Any] = {"ray.threads_per_worker": usable_threads(), **job.changes, "ray.workers": 0}
     return job.model_copy(update={"changes": here})
 
 
