@@ -2,7 +2,8 @@
 # A question on one GPU, without Ray, as far as the time goes: cluster/gpu.sh [RECIPE] [flags of `xlret sweep`].
 # From any directory: relative paths, corpora and models start at the current one (or at XLRET_HOME). The same command on another
 # day, from the same directory, goes on. All points are trained with the first seed, then with the second and so on, so that what is
-# done is as whole as the time allows. Trials that have ended are added to RESULTS, a line each, whenever a start ends.
+# done is as whole as the time allows. Trials that have ended are added to RESULTS, a line each, whenever a start ends; those it
+# has are not trained again, on whatever machine they were: with RESULTS alone another machine goes on.
 # Or what the GPU makes of training: cluster/gpu.sh bench [flags of `python -m jobs.bench.gpu`], such as
 #   cluster/gpu.sh bench --encoder models/multilingual-e5-small --corpora corpora/real/train
 #   RECIPE      a sweep of xlret; by default questions/6-field

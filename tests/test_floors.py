@@ -9,7 +9,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 
 GROUND = (
-    "errors", "keys", "storage", "files", "session", "ports", "shapes", "pages", "charts", "artifacts", "provenance", "hub",
+    "errors", "keys", "storage", "files", "session", "ports", "processors", "shapes", "pages", "charts", "artifacts", "provenance", "hub",
     "calls", "monitoring",
 )  # fmt: skip
 FLOORS = (

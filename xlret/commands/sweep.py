@@ -35,7 +35,8 @@ on from its last checkpoint, what failed is tried again.
 It leaves OUT/table.md, .csv and .json, and OUT/report.html.
 
 --results FILE adds the trials that have ended to a file, a line of JSON each,
-once: numbers, fingerprints, hardware, commit, and every question's score.
+once: numbers, fingerprints, hardware, commit, and every question's score. What
+it has already is not trained again, on whatever machine it was.
 --table FILE lays the table out from such a file, tests included, without runs.
 
 --release NAME makes an index of the recipe's `release.corpora` or
@@ -69,7 +70,7 @@ def sweep(
         in_process: one training after the other in this process, without Ray
         dry_run: resolve every setting of every trial, say what they would cost, and train nothing
         release: name of a release to make of the best configuration's encoder
-        results: file that trials which have ended are added to, a line of JSON each
+        results: file that trials which have ended are added to, a line of JSON each; those it has are not trained again
         table: such a file; print the recipe's table from it, in Markdown, and train nothing
     """
     job = read_recipe(SweepJob, recipe, overrides)

@@ -15,7 +15,7 @@ from xlret.sweep.configuration import (
     trial_run,
 )
 from xlret.sweep.evaluations import METRICS
-from xlret.sweep.result import read_result
+from xlret.sweep.result import KEPT, read_result
 from xlret.sweep.search import PureDraws
 from xlret.sweep.settings import SweepJob
 from xlret.sweep.space import combinations, drawn
@@ -74,6 +74,13 @@ def check_ends(job: SweepJob, configurations: Iterable[Configuration], release: 
         checked_name(release)
         if any(trial_run(job, trained, job.seeds[0]).model == "reranker" for trained in configurations):
             raise UserError("a release needs an encoder, and this sweep is of rerankers; see xlret release make --reranker")
+        for trained in configurations:
+            directory = trial_directory(job, trained, seeds_of(job, trained)[0])
+            if not trained.untrained and (directory / KEPT).exists():
+                raise UserError(
+                    f"a release needs the weights of the best, and {trained.name} was trained elsewhere; sweep without "
+                    "--release, or without --results in another `out`"
+                )
         needed += release_paths(job)
     if absent := [path for path in needed if not is_url(path) and not path.exists()]:
         raise UserError(f"{absent[0]} is not there, and is needed when trainings have ended; xlret sweep --dry-run lists all")

@@ -1,5 +1,7 @@
 """Is a configuration other than the reference by more than chance: over questions, and over seeds."""
 
+import hashlib
+import json
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -8,17 +10,31 @@ from pathlib import Path
 import numpy as np
 import scipy  # type: ignore[import-untyped]  # its submodules load when they are used
 
+from xlret.config import Settings
 from xlret.errors import UserError
 from xlret.evaluation.save import read_scores
 from xlret.evaluation.significance import bootstrap_interval, holm, randomisation_test
 from xlret.sweep.configuration import trial_directory
 from xlret.sweep.evaluations import EVALUATIONS
 from xlret.sweep.ranking import Ranked
-from xlret.sweep.result import TrialResult
+from xlret.sweep.result import KEPT, TrialResult
 from xlret.sweep.settings import SweepJob
 
 MeansOf = Callable[[Ranked, TrialResult], Mapping[str, float]]
 """A trial of a configuration -> its questions' pooled average precision."""
+
+
+class Questions(Settings):
+    """The pooled average precision of every question, each its mean over languages."""
+
+    ids_sha256: str
+    """Of the questions' names, in order: values of other questions are not to be compared."""
+    values: tuple[float, ...]
+    """In the order of the names."""
+
+    def by_name(self) -> dict[str, float]:
+        """Question -> its value; questions are called by their number, which sorts as their names did."""
+        return {f"{self.ids_sha256} {number:09d}": value for number, value in enumerate(self.values)}
 
 
 @dataclass(frozen=True)
@@ -60,7 +76,7 @@ def compared(job: SweepJob, rows: Sequence[Ranked], means_of: MeansOf | None = N
     if means_of is None:
 
         def means_of(row: Ranked, result: TrialResult) -> Mapping[str, float]:
-            return question_means(trial_directory(job, row.configuration, result.seed))
+            return questions_of(trial_directory(job, row.configuration, result.seed)).by_name()
 
     reference = reference_of(job, rows)
     if reference is None:
@@ -89,17 +105,21 @@ def compared(job: SweepJob, rows: Sequence[Ranked], means_of: MeansOf | None = N
     }
 
 
-def question_means(directory: Path) -> dict[str, float]:
-    """Question -> pooled AP, the mean over its languages, of the first evaluation of the trial in a directory.
+def questions_of(directory: Path) -> Questions:
+    """What the questions of the first evaluation of the trial in a directory came to.
 
     Raises:
         UserError: the trial was not evaluated.
     """
+    if (directory / KEPT).exists():
+        return Questions.model_validate(json.loads((directory / KEPT).read_text(encoding="utf-8"))["questions"])
     groups: dict[str, list[float]] = {}
     for score in read_scores(directory / EVALUATIONS / "evaluation" / "evaluation.json").values():
         if not np.isnan(score.value):
             groups.setdefault(score.group, []).append(score.value)
-    return {question: float(np.mean(values)) for question, values in groups.items()}
+    names = sorted(groups)
+    digest = hashlib.sha256("\n".join(names).encode()).hexdigest()
+    return Questions(ids_sha256=digest, values=tuple(float(np.mean(groups[name])) for name in names))
 
 
 def _welch(a: Sequence[float], b: Sequence[float]) -> float:

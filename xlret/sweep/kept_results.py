@@ -4,7 +4,6 @@ A line a trial: its result, without what is long or of the machine's own (settin
 and the average precision of every question, so that the table, tests included, can be laid out from the file alone.
 """
 
-import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -12,29 +11,20 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from xlret.config import Settings
 from xlret.errors import DataError, UserError
 from xlret.files import shared_spelling, write_text
-from xlret.sweep.comparison import compared, question_means
+from xlret.sweep.comparison import Questions, compared, questions_of
 from xlret.sweep.configuration import Configuration, seeds_of, trial_directory
 from xlret.sweep.evaluations import EVALUATIONS
 from xlret.sweep.ranking import Ranked, best_first
-from xlret.sweep.result import TrialResult, read_result
+from xlret.sweep.result import KEPT, TrialResult, read_result
+from xlret.sweep.same_training import recipe_sha256, without_folders
 from xlret.sweep.settings import SweepJob
 from xlret.sweep.space import UNTRAINED
 from xlret.sweep.table import as_markdown
 
 _DIGITS = 5
 """Of a question's average precision; a test needs no more, and lines are a third as long."""
-
-
-class Questions(Settings):
-    """The pooled average precision of every question, each its mean over languages."""
-
-    ids_sha256: str
-    """Of the questions' names, in order: values of other questions are not to be compared."""
-    values: tuple[float, ...]
-    """In the order of the names."""
 
 
 class KeptTrial(TrialResult):
@@ -46,6 +36,8 @@ class KeptTrial(TrialResult):
     """Of the xlret that trained it; None for an installed one, and where nothing was trained."""
     hardware: Mapping[str, Any]
     """That it was evaluated on."""
+    recipe_sha256: str | None = None
+    """Of all settings that decide the result (`same_training.py`); None in lines of an older xlret."""
     questions: Questions | None
     """None where it was not evaluated."""
 
@@ -73,7 +65,7 @@ def keep_results(job: SweepJob, configurations: Iterable[Configuration], path: P
             result = read_result(directory)
             if result is None or not result.known:
                 continue
-            trial = _kept(job, result, directory)
+            trial = _kept(job, configuration, result, directory)
             known = kept.setdefault((trial.configuration, seed), trial)
             if known.fingerprints != trial.fingerprints:
                 raise UserError(
@@ -133,7 +125,7 @@ def kept_table(job: SweepJob, path: Path) -> str:
         by_name.setdefault(trial.configuration, []).append(trial)
     rows = best_first(job, [_row(job, trials) for trials in by_name.values()])
     by_key = {(trial.configuration, trial.seed): trial for trial in of_seeds}
-    tests = compared(job, rows, lambda row, result: _means(by_key[row.configuration.name, result.seed]))
+    tests = compared(job, rows, lambda row, result: _questions(by_key[row.configuration.name, result.seed]).by_name())
     devices = dict.fromkeys(
         str(trial.hardware.get("gpu") or f"{trial.hardware.get('cpus')} CPUs, no GPU") for trial in of_seeds if trial.hardware
     )
@@ -142,33 +134,30 @@ def kept_table(job: SweepJob, path: Path) -> str:
     return f"{as_markdown(job, rows, tests)}\n{origin}\n"
 
 
-def _kept(job: SweepJob, result: TrialResult, directory: Path) -> KeptTrial:
+def _questions(trial: KeptTrial) -> Questions:
+    assert trial.questions is not None, "a configuration that has finished was evaluated"
+    return trial.questions
+
+
+def _kept(job: SweepJob, configuration: Configuration, result: TrialResult, directory: Path) -> KeptTrial:
+    if (directory / KEPT).exists():
+        return KeptTrial.model_validate_json((directory / KEPT).read_text(encoding="utf-8"))
     evaluation, run = (_read(directory / name) for name in (f"{EVALUATIONS}/evaluation/evaluation.json", "run.json"))
     questions = None
     if result.status == "finished":
-        means = question_means(directory)
-        names = sorted(means)
-        digest = hashlib.sha256("\n".join(names).encode()).hexdigest()
-        questions = Questions(ids_sha256=digest, values=tuple(round(means[name], _DIGITS) for name in names))
+        exact = questions_of(directory)
+        questions = exact.model_copy(update={"values": tuple(round(value, _DIGITS) for value in exact.values)})
     values = result.model_dump(mode="json", exclude={"evaluations", "fingerprints", "settings"})
     return KeptTrial(
         **values,
         settings={name: _of_no_machine(value) for name, value in result.settings.items()},
-        fingerprints={_without_folders(name): value for name, value in result.fingerprints.items()},
+        fingerprints={without_folders(name): value for name, value in result.fingerprints.items()},
         sweep=job.name,
         commit=run.get("commit"),
         hardware=evaluation.get("hardware") or run.get("hardware") or {},
+        recipe_sha256=recipe_sha256(job, configuration, result.seed),
         questions=questions,
     )
-
-
-def _without_folders(name: str) -> str:
-    """
-    >>> _without_folders("corpus /home/me/corpora/ntrex/train"), _without_folders("plan")
-    ('corpus ntrex/train', 'plan')
-    """
-    kind, space, path = name.partition(" ")
-    return f"{kind}{space}{'/'.join(Path(path).parts[-2:])}"
 
 
 def _of_no_machine(value: Any) -> Any:
@@ -190,12 +179,6 @@ def _row(job: SweepJob, trials: list[KeptTrial]) -> Ranked:
     if configuration.untrained:  # no seed decides what an untrained encoder comes to
         return Ranked(configuration, (first,), 1)
     return Ranked(configuration, tuple(sorted(trials, key=lambda trial: job.seeds.index(trial.seed))), len(job.seeds))
-
-
-def _means(trial: KeptTrial) -> dict[str, float]:
-    """Question -> its value; questions are called by their number, which sorts as their names did."""
-    assert trial.questions is not None, "a configuration that has finished was evaluated"
-    return {f"{trial.questions.ids_sha256} {number:09d}": value for number, value in enumerate(trial.questions.values)}
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -151,6 +151,8 @@ def _by_language(job: SweepJob, rows: Sequence[Ranked]) -> list[Chart]:
     for row in rows[:_MOST_SERIES]:
         for result in row.results:
             path = trial_directory(job, row.configuration, result.seed) / EVALUATIONS / "evaluation" / "evaluation.json"
+            if not path.exists():  # it was trained elsewhere
+                continue
             for retrieval_set in json.loads(path.read_text(encoding="utf-8"))["sets"]:
                 langs = by_set.setdefault(retrieval_set["name"], {}).setdefault(row.configuration.label, {})
                 for lang, numbers in retrieval_set["by_language"].items():

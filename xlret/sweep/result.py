@@ -12,6 +12,8 @@ from xlret.errors import CorruptError
 from xlret.files import write_json
 
 RESULT = "result.json"
+KEPT = "kept.json"
+"""Beside it where the trial was trained elsewhere: its line of a file of results (`taken_up.py`)."""
 
 Status = Literal["finished", "cut", "diverged", "failed"]
 """cut: given up by a scheduler; diverged: the loss is no number, or above its start; failed: an error ended it."""

@@ -24,6 +24,7 @@ from xlret.sweep.result import read_result
 from xlret.sweep.search import search_of
 from xlret.sweep.settings import SweepJob
 from xlret.sweep.table import write_tables
+from xlret.sweep.taken_up import take_up
 from xlret.sweep.trial import renew_metrics
 
 
@@ -41,7 +42,8 @@ def sweep(
         job: the sweep.
         console: where progress and the table are shown.
         without_ray: one training after the other in this process.
-        results: a file that the trials which have ended are added to; see `kept_results`.
+        results: a file that the trials which have ended are added to; those that it has and that are not here are not trained
+            again. See `kept_results` and `taken_up`.
         release: name of a release that is to be made of the best: that it can be shows before the first training.
 
     Returns:
@@ -56,6 +58,8 @@ def sweep(
         job = in_process(job)
     examples = example_configurations(job)
     check_sweep(job, examples)
+    if results is not None and (taken := take_up(job, examples, results)):
+        console.print(f"{taken} trials of {results} were trained elsewhere and are not trained again", markup=False)
     check_ends(job, examples, release)
     _renew(job, examples)
     search = search_of(job)

@@ -17,7 +17,7 @@ from xlret.files import write_text
 from xlret.sweep.configuration import Configuration, trial_directory, trial_run
 from xlret.sweep.divergence import Divergence
 from xlret.sweep.evaluations import EVALUATIONS, evaluation_sets, numbers_of, read_evaluation
-from xlret.sweep.result import Status, TrialResult, read_result, write_result
+from xlret.sweep.result import KEPT, Status, TrialResult, read_result, write_result
 from xlret.sweep.settings import SweepJob
 from xlret.training.callbacks import RunCallback
 from xlret.training.log import read_lines
@@ -123,8 +123,9 @@ def _written(
         status=status,
         error=error,
         **_facts(directory, metrics),
-        evaluations=_as_json(evaluations_at(job, configuration.point)),
+        evaluations=as_json(evaluations_at(job, configuration.point)),
     )
+    (directory / KEPT).unlink(missing_ok=True)
     write_result(directory, result)
     return result
 
@@ -139,7 +140,8 @@ def evaluations_at(job: SweepJob, point: str | None) -> dict[str, EvaluateSettin
     return {name: settings for name, settings in evaluations_of(job).items() if point in job.only.get(name, (point,))}
 
 
-def _as_json(evaluations: Mapping[str, EvaluateSettings]) -> dict[str, Any]:
+def as_json(evaluations: Mapping[str, EvaluateSettings]) -> dict[str, Any]:
+    """Settings of evaluations as a trial's result has them."""
     return {name: settings.model_dump(mode="json") for name, settings in evaluations.items()}
 
 
@@ -149,7 +151,7 @@ def check_evaluations(job: SweepJob, result: TrialResult, directory: Path) -> No
     Raises:
         UserError: it was not.
     """
-    if result.status == "finished" and result.evaluations != _as_json(evaluations_at(job, result.point)):
+    if result.status == "finished" and result.evaluations != as_json(evaluations_at(job, result.point)):
         raise UserError(f"{directory} was made with other settings of `evaluation`; remove it or choose another `out`")
 
 
