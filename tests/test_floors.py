@@ -9,8 +9,8 @@ import pytest
 ROOT = Path(__file__).parents[1]
 
 GROUND = (
-    "errors", "keys", "storage", "files", "session", "ports", "processors", "shapes", "pages", "charts", "artifacts", "provenance", "hub",
-    "calls", "monitoring",
+    "errors", "keys", "storage", "files", "session", "ports", "processors", "shapes", "pages", "charts", "artifacts",
+    "provenance", "hub", "calls", "monitoring",
 )  # fmt: skip
 FLOORS = (
     GROUND,

@@ -9,10 +9,11 @@ from scipy.stats import ttest_ind
 from tests.helpers.sweeps import LANGUAGES, QUESTIONS, leave_evaluated, made_sweep
 from xlret.evaluation.significance import randomisation_test
 from xlret.sweep.comparison import compared, reference_of
-from xlret.sweep.configuration import configuration
+from xlret.sweep.configuration import configuration, trial_directory
 from xlret.sweep.pareto import front
 from xlret.sweep.ranking import interval, ranking
 from xlret.sweep.report import write_report
+from xlret.sweep.result import read_result, write_result
 from xlret.sweep.table import as_markdown, write_tables
 
 
@@ -97,3 +98,21 @@ def test_the_front_is_what_a_comparison_of_all_pairs_gives() -> None:
         values = [(float(x), float(y)) for x, y in rng.integers(0, 6, (12, 2))]
         beaten = [any((a >= x and b >= y and (a, b) != (x, y)) for a, b in values) for x, y in values]
         assert sorted(front(values)) == [index for index, worse in enumerate(beaten) if not worse]
+
+
+def test_a_row_says_that_it_is_of_the_start(tmp_path: Path) -> None:
+    """A run keeps its best step by dev; a row that looks like a training's and is the start's misled us."""
+    job = made_sweep(tmp_path, points={"kept": {}, "some": {"steps": 3}, "start": {"untrained": True}}, seeds=[0, 1])
+    kept, some, start = configs = [configuration(name, settings) for name, settings in job.points.items()]
+    for config, best_steps in ((kept, (0, 0)), (some, (0, 40)), (start, (None,))):
+        for seed, best_step in enumerate(best_steps):
+            leave_evaluated(job, config, seed, np.full((QUESTIONS, len(LANGUAGES)), 0.5))
+            directory = trial_directory(job, config, seed)
+            result = read_result(directory)
+            assert result is not None
+            step = 0 if config is start else 100
+            write_result(directory, result.model_copy(update={"step": step, "best_step": best_step}))
+    lines = {line.split(" | ")[0]: line for line in as_markdown(job, ranking(job, configs), {}).splitlines()}
+    assert lines["| kept"].endswith("| finished: no step was better on dev than the start |")
+    assert lines["| some"].endswith("| finished: no step was better on dev than the start with 1 of 2 seeds |")
+    assert lines["| start"].endswith("| finished |")

@@ -116,4 +116,7 @@ def _cell(metric: str, interval: Interval | None) -> str:
 
 def _status(row: Ranked) -> str:
     errors = dict.fromkeys(result.error for result in row.results if result.error)
-    return ": ".join([row.status, *errors])
+    kept = [result for result in row.results if result.status == "finished" and result.step > 0 and result.best_step == 0]
+    seeds = "" if len(kept) == row.seeds else f" with {len(kept)} of {row.seeds} seeds"
+    starts = [f"no step was better on dev than the start{seeds}"] if kept else []  # the row is of the start's weights
+    return ": ".join([row.status, *errors, *starts])
