@@ -80,6 +80,12 @@ def test_each_corpus_has_to_hold_hard_negatives(tmp_path: Path, corpora: Path, e
             train(job(tmp_path, corpora, encoder, hard_negatives=2).model_copy(update={"corpora": tuple(both)}), show=None)
 
 
+def test_a_weight_of_a_language_that_no_batch_has_is_refused(tmp_path: Path, corpora: Path, encoder: Path) -> None:
+    loss = {"pair_weights": {"de>*": 2, "*>sw": 3}}
+    with pytest.raises(UserError, match=r"pair_weights names sw, which no batch has a text in; batches have de, "):
+        train(job(tmp_path, corpora, encoder, loss=loss), show=None)
+
+
 @pytest.mark.parametrize(("model", "key"), [("retriever", "loss"), ("reranker", "reranker")])
 def test_cosines_in_place_of_logits_need_a_temperature(
     model: str, key: str, tmp_path: Path, corpora: Path, encoder: Path

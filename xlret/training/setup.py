@@ -71,6 +71,7 @@ def set_up(job: TrainJob, directory: Path) -> SetUp:
         reranked=job.reranker.is_taught if job.model == "reranker" else job.loss.has_reranked,
     )
     assemble = Assembler(inputs)
+    _check_weighted(job, assemble.plan)
     check_teacher_scores(job, corpora)
     assemble(0, 0, max(1, job.ray.workers))
     start_weights = sha256_of(local(start) / "model.safetensors")
@@ -80,6 +81,15 @@ def set_up(job: TrainJob, directory: Path) -> SetUp:
     deciding = fingerprint(job, plan, start_weights, teachers)
     task = WorkerTask(job, directory, inputs, deciding, newest_checkpoint(directory))
     return SetUp(task, plan, sample_texts(assemble, job.steps * job.accumulate))
+
+
+def _check_weighted(job: TrainJob, plan: BatchPlan) -> None:
+    named = {side for pair in job.loss.pair_weights for side in pair.split(">")} - {"*"}
+    if unknown := sorted(named - set(plan.languages)):
+        raise UserError(
+            f"loss.pair_weights names {', '.join(unknown)}, which no batch has a text in; "
+            f"batches have {', '.join(sorted(plan.languages))}"
+        )
 
 
 def write_start(job: TrainJob, corpora: Sequence[ParallelCorpus], directory: Path) -> None:
