@@ -7,7 +7,7 @@ def usable_threads() -> int:
     """`OMP_NUM_THREADS` where it is set, else one for each processor.
 
     Only those processors count that the process may run on (`taskset`, a container's set). Two trainings that each take all
-    processors of a machine are ten times slower than on one each, as threads that wait for each other spin (docs/LOG.md):
+    processors of a machine are many times slower than on one each, as threads that wait for each other spin (docs/LOG.md):
     give each its own, by either.
 
     >>> usable_threads() >= 1

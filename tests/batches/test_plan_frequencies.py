@@ -91,7 +91,7 @@ SEVERAL = [
 @pytest.mark.parametrize("pair_per", ["example", "batch"])
 def test_the_pair_is_drawn_first_and_then_the_corpus(language_tau: float, corpus_tau: float, pair_per: str) -> None:
     """Chi-square of the counts of (corpus, pair) against shares reckoned from the corpora alone."""
-    steps, start = 1000, 7_654
+    steps, start = 3000, 7_654
     made = plan(
         SEVERAL,
         alpha=0.5,

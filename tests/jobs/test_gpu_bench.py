@@ -18,7 +18,7 @@ def test_operations_are_those_counted_by_hand(encoder: Path) -> None:
     assert training_flops(Encoder.load(encoder), 10.0) == 3 * (2 * (layer + norm_of_embeddings) + 4 * 10 * 32)
 
 
-@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here, and this is what is said without one")
 def test_without_a_gpu_it_says_so() -> None:
     with pytest.raises(UserError, match="there is no GPU; --device cpu"):
         call(app, ["--steps", "4"])

@@ -102,8 +102,7 @@ from xlret.files import local
 from xlret.storage import cache, remote
 
 def slowly(url, target, tell, download=remote.download):
-    sys.stdout.write("fetched\\n")  # whole, where print writes the word and the end of its line apart and threads mix them
-    sys.stdout.flush()
+    print("fetched", flush=True)
     time.sleep(0.3)
     download(url, target, tell)
 
@@ -122,7 +121,8 @@ def test_two_processes_fetch_it_once(directory: Url) -> None:
         process.stdin.flush()
     printed = [process.communicate(timeout=120)[0] for process in processes]
     assert [process.returncode for process in processes] == [0, 0]
-    assert sorted(out.count("fetched") for out in printed) == [0, 2], "one fetched both files, the other waited for it"
+    # Not lines: print writes the end of one by itself, and threads mix them.
+    assert sorted(text.count("fetched") for text in printed) == [0, 2], "one fetched both files, the other waited for it"
 
 
 def test_room_is_made_of_what_nobody_uses(directory: Url, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,13 +12,13 @@ from typing import Any
 from pydantic import ValidationError
 
 from xlret.errors import DataError, UserError
-from xlret.files import shared_spelling, write_text
+from xlret.files import write_text
 from xlret.sweep.comparison import Questions, compared, questions_of
 from xlret.sweep.configuration import Configuration, seeds_of, trial_directory
 from xlret.sweep.evaluations import EVALUATIONS
 from xlret.sweep.ranking import Ranked, best_first
 from xlret.sweep.result import KEPT, TrialResult, read_result
-from xlret.sweep.same_training import recipe_sha256, without_folders
+from xlret.sweep.same_training import of_no_machine, recipe_sha256, without_folders
 from xlret.sweep.settings import SweepJob
 from xlret.sweep.space import UNTRAINED
 from xlret.sweep.table import as_markdown
@@ -150,7 +150,7 @@ def _kept(job: SweepJob, configuration: Configuration, result: TrialResult, dire
     values = result.model_dump(mode="json", exclude={"evaluations", "fingerprints", "settings"})
     return KeptTrial(
         **values,
-        settings={name: _of_no_machine(value) for name, value in result.settings.items()},
+        settings=of_no_machine(result.settings, 2),
         fingerprints={without_folders(name): value for name, value in result.fingerprints.items()},
         sweep=job.name,
         commit=run.get("commit"),
@@ -158,19 +158,6 @@ def _kept(job: SweepJob, configuration: Configuration, result: TrialResult, dire
         recipe_sha256=recipe_sha256(job, configuration, result.seed),
         questions=questions,
     )
-
-
-def _of_no_machine(value: Any) -> Any:
-    """
-    >>> _of_no_machine("/home/me/models/mini"), _of_no_machine("./models/mini"), _of_no_machine(["/data/corpora/x/train", 3])
-    ('models/mini', './models/mini', ['x/train', 3])
-    """
-    if isinstance(value, list | tuple):
-        return [_of_no_machine(inner) for inner in value]
-    if isinstance(value, Mapping):
-        return {key: _of_no_machine(inner) for key, inner in value.items()}
-    value = shared_spelling(value)
-    return "/".join(Path(value).parts[-2:]) if isinstance(value, str) and value.startswith("/") else value
 
 
 def _row(job: SweepJob, trials: list[KeptTrial]) -> Ranked:

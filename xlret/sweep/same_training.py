@@ -20,14 +20,15 @@ _OF_NO_RESULT = {"name", "storage", "ray", "log_every", "keep_checkpoints"}
 def recipe_sha256(job: SweepJob, configuration: Configuration, seed: int) -> str:
     """A hash of all settings that decide a trial's result, its evaluations' among them; the same on every machine.
 
-    Of paths only the last name counts: what is there is told by fingerprints.
+    Of a path outside the shared folder the last name alone counts: an encoder, lexicon or benchmark of the same name is taken
+    for the same, while corpora are compared by fingerprint (`corpora_of`) and questions by name (`comparison.py`).
 
     Raises:
         UserError: a setting that cannot be used.
     """
     training = trial_run(job, configuration, seed).model_dump(mode="json", exclude=_OF_NO_RESULT)
     judged = {name: how.model_dump(mode="json") for name, how in evaluations_at(job, configuration.point).items()}
-    facts = _of_no_machine({"training": training, "evaluations": judged, "untrained": configuration.untrained})
+    facts = of_no_machine({"training": training, "evaluations": judged, "untrained": configuration.untrained}, 1)
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
 
@@ -50,14 +51,17 @@ def without_folders(name: str) -> str:
     return f"{kind}{space}{'/'.join(Path(path).parts[-2:])}"
 
 
-def _of_no_machine(value: Any) -> Any:
-    """
-    >>> _of_no_machine({"start": "/home/me/models/mini", "corpora": ["/data/x/train"], "steps": 3})
-    {'start': 'mini', 'corpora': ['train'], 'steps': 3}
+def of_no_machine(value: Any, parts: int) -> Any:
+    """A setting's value with `${XLRET_SHARED}` for the shared folder, and of other absolute paths the last parts alone.
+
+    >>> of_no_machine("/home/me/models/mini", 2), of_no_machine("./models/mini", 2)
+    ('models/mini', './models/mini')
+    >>> of_no_machine({"corpora": ["/data/x/train"], "steps": 3}, 1)
+    {'corpora': ['train'], 'steps': 3}
     """
     if isinstance(value, Mapping):
-        return {key: _of_no_machine(inner) for key, inner in value.items()}
-    if isinstance(value, list):
-        return [_of_no_machine(inner) for inner in value]
+        return {key: of_no_machine(inner, parts) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [of_no_machine(inner, parts) for inner in value]
     value = shared_spelling(value)
-    return Path(value).name if isinstance(value, str) and value.startswith(("/", "${XLRET_SHARED}/")) else value
+    return "/".join(Path(value).parts[-parts:]) if isinstance(value, str) and value.startswith("/") else value

@@ -16,8 +16,9 @@ from xlret.sweep.trial import as_json, evaluations_at
 def take_up(job: SweepJob, configurations: Iterable[Configuration], path: Path) -> int:
     """Puts the results of trials that were trained elsewhere into the directories of a sweep.
 
-    A trial is taken up if all that decides its result is as it would be here: settings, evaluations, corpora (weights are not
-    compared: machines round differently). Its encoder and its rankings stay where they were made.
+    A trial is taken up if what decides its result is as it would be here: settings, evaluations and the content of corpora.
+    Encoders, lexicons and benchmarks go by name. (Weights are not compared: machines round differently.) Its encoder and its
+    rankings stay where they were made.
 
     Args:
         job: the sweep.
@@ -62,6 +63,6 @@ def _differs(job: SweepJob, configuration: Configuration, trial: KeptTrial) -> s
         return "an older xlret did not write down its settings"
     if trial.recipe_sha256 != recipe_sha256(job, configuration, trial.seed):
         return "its settings or evaluations are others"
-    here = corpora_of(job, configuration, trial.seed) if any(name.startswith("corpus ") for name in trial.fingerprints) else {}
+    here = {} if configuration.untrained else corpora_of(job, configuration, trial.seed)
     odd = [name for name, value in here.items() if trial.fingerprints.get(name) != value]
     return f"{odd[0]} is another" if odd else None
