@@ -16,6 +16,7 @@ from xlret.files import write_text
 from xlret.session import ray_session
 from xlret.sweep.in_process import in_process, sweep_in_process
 from xlret.sweep.ranking import seen
+from xlret.sweep.result import RESULT
 from xlret.sweep.search import Search, search_of
 from xlret.sweep.settings import SweepJob
 from xlret.sweep.tune import sweep_on_ray
@@ -32,12 +33,13 @@ def run(bench: Bench, console: Console) -> None:
     startups = [startup_seconds(trial) for trial in _trials(job)]
     alone = in_process(_job(bench, "one-after-the-other", threads=2))
     after = _timed(alone, lambda search: sweep_in_process(alone, search, quiet))
+    later = seconds_to_next(*sorted(_trials(alone), key=lambda trial: (trial / RESULT).stat().st_mtime))
     held, free = (statistics.mean(map(seconds_after_dev, _trials(sweep))) for sweep in (job, alone))
     console.print(
         f"two trials of {STEPS} steps on 2 cores: side by side under Tune {beside:.1f} s, one after the other {after:.1f} s, "
         f"overhead {beside / after - 1:+.0%} (allowed: 15 %); process start to first step "
-        f"{statistics.mean(startups):.1f} s (allowed: 10 s); from a dev evaluation to the next step {held:.2f} s with a report "
-        f"to Tune, {free:.2f} s without"
+        f"{statistics.mean(startups):.1f} s (allowed: 10 s), in a process that has trained before {later:.1f} s; from a dev "
+        f"evaluation to the next step {held:.2f} s with a report to Tune, {free:.2f} s without"
     )
 
 
@@ -86,8 +88,17 @@ def startup_seconds(run_directory: Path) -> float:
     started = json.loads((run_directory / "run.json").read_text(encoding="utf-8"))["process_started"]
     if started is None:
         raise RuntimeError(f"{run_directory / 'run.json'} does not say when its process was started; that takes Linux")
+    return _first_step(run_directory) - float(started)
+
+
+def seconds_to_next(earlier: Path, later: Path) -> float:
+    """From the end of a process's trial, its evaluation included, to the first step of the same process's next one."""
+    return _first_step(later) - (earlier / RESULT).stat().st_mtime
+
+
+def _first_step(run_directory: Path) -> float:
     steps = EventAccumulator(str(run_directory / "tensorboard")).Reload().Scalars("train/loss")
-    return float(steps[0].wall_time) - float(started)
+    return float(steps[0].wall_time)
 
 
 def seconds_after_dev(run_directory: Path) -> float:

@@ -91,6 +91,10 @@ def test_groups_without_a_translation_have_an_empty_text_and_no_teacher(tmp_path
     vectors = Teacher(tmp_path / "teacher", corpus).vectors("query", groups)
     assert vectors[2].tolist() == [0, 0]
     assert vectors[[0, 1, 3], 1].tolist() == [2, 2, 2]
+    write_teacher(tmp_path / "two", corpus, "en", {}, lengths, groups[[3, 2, 0]])
+    assert Teacher(tmp_path / "two", corpus).vectors("query", groups[[0, 2, 3]]).tolist() == vectors[[0, 2, 3]].tolist()
+    write_teacher(tmp_path / "none", corpus, "en", {}, lambda texts, side: lengths(texts, side).reshape(-1, 2), groups[:0])
+    assert Teacher(tmp_path / "none", corpus).dimension == 2, "a corpus that no batch is of"
 
 
 def test_a_teacher_of_another_corpus_or_damaged_or_of_no_text_is_refused(tmp_path: Path, corpora: Path) -> None:

@@ -3,11 +3,16 @@
 from pathlib import Path
 from typing import Any, get_args
 
+import numpy as np
+import pyarrow as pa
 import pytest
 from pydantic import ValidationError
 
+from xlret.batches.plan import BatchPlan
 from xlret.config import read_recipe
+from xlret.data.corpus import ParallelCorpus
 from xlret.data.hard_negatives import Mined, write_hard_negatives
+from xlret.data.teacher import Teacher
 from xlret.errors import UserError
 from xlret.files import sha256_of
 from xlret.model.encoder import start_encoder
@@ -15,6 +20,7 @@ from xlret.model.losses.settings import LossKind
 from xlret.model.settings import EncoderSettings, FreshEncoder
 from xlret.training.run import train
 from xlret.training.settings import TrainJob
+from xlret.training.teacher import teacher_vectors
 
 KINDS: tuple[LossKind, ...] = tuple(kind for kind in get_args(LossKind) if kind != "infonce")
 
@@ -62,6 +68,23 @@ def test_a_recipe_that_names_the_loss_trains_with_it(
         again = train(job(tmp_path, corpora, encoder, loss=loss, name="again"), show=None)
         assert again.weights_sha256 == result.weights_sha256
         assert len([path for path in (tmp_path / "teachers").iterdir() if path.is_dir()]) == 1, "encoded once"
+
+
+def test_a_teacher_reads_what_the_batches_are_of(tmp_path: Path, corpora: Path, encoder: Path) -> None:
+    loss = {"kind": "mimo"}
+    few, many = job(tmp_path, corpora, encoder, loss=loss), job(tmp_path, corpora, encoder, loss=loss, steps=10)
+    corpus = ParallelCorpus.open(corpora / "train")
+    plan = BatchPlan([corpus], few.plan)
+    paths = [teacher_vectors(run, [corpus], plan, encoder)[0] for run in (few, many, few)]
+    assert paths[0] == paths[2] != paths[1]
+    drawn = np.unique(np.concatenate([plan.step(step).group for step in range(3)]))
+    sizes = [pa.ipc.open_file(path / "passage.vectors.arrow").read_all().num_rows for path in paths]
+    assert sizes[:2] == [len(drawn), len(corpus.side("passage", "en"))], "24 of 160 groups; 80 draws are half of them"
+    part, whole = (Teacher(path, corpus).vectors("passage", drawn[::-1]) for path in paths[:2])
+    assert np.abs(part - whole).max() < 1e-3
+    assert np.abs(whole).max() > 0.1
+    with pytest.raises(AssertionError, match="read every text"):
+        Teacher(paths[0], corpus).vectors("passage", np.setdiff1d(np.arange(160), drawn)[:1])
 
 
 def test_a_teacher_with_longer_vectors_is_refused_before_it_encodes(tmp_path: Path, corpora: Path, encoder: Path) -> None:

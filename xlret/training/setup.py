@@ -57,7 +57,7 @@ def set_up(job: TrainJob, directory: Path) -> SetUp:
     if not (start.exists() and (directory / "config.yaml").exists()):  # else it may be of other settings that did not run
         write_start(job, corpora, start)
     negatives = job.reranker.negatives if job.model == "reranker" else None
-    parallel = _parallel(job, corpora, start)
+    parallel = _parallel(job, corpora, plan, start)
     inputs = Inputs(
         corpora=job.corpora,
         plan=job.plan,
@@ -102,11 +102,11 @@ def write_start(job: TrainJob, corpora: Sequence[ParallelCorpus], directory: Pat
     start_model(job, lambda: tokeniser_texts(corpora, languages)).save(directory, replace=True)
 
 
-def _parallel(job: TrainJob, corpora: Sequence[ParallelCorpus], start: Path) -> ParallelInputs | None:
+def _parallel(job: TrainJob, corpora: Sequence[ParallelCorpus], plan: BatchPlan, start: Path) -> ParallelInputs | None:
     """What the loss wants beside pairs."""
     if not job.loss.parallel_sides or job.model == "reranker":
         return None
-    teachers = teacher_vectors(job, corpora, start) if job.loss.has_teacher else ()
+    teachers = teacher_vectors(job, corpora, plan, start) if job.loss.has_teacher else ()
     return ParallelInputs(job.loss.pivot, job.loss.parallel_sides, teachers)
 
 

@@ -84,7 +84,7 @@ class LossSettings(Settings):
     """The language that translations are taken from where the batch has another; a text in it gets a drawn one."""
     teacher: str = "start"
     """Of mimo: whose vectors of the pivot language the others are drawn to: the run's own start, a directory or a hub name.
-    They are worked out once and kept under `storage/teachers`."""
+    They are worked out once, for the texts that the run's batches are of, and kept under `storage/teachers`."""
 
     temperature: float = Field(0.05, gt=0)
     """Cosines are divided by it. Where it is learned, the value it starts with."""
