@@ -52,7 +52,7 @@ def test_what_the_file_has_is_not_trained_again(
         patched.setattr("xlret.sweep.trial.train", None)
         patched.setattr("xlret.sweep.trial.evaluate_encoder", None)
         said = swept(make("second"), results=kept)
-    assert "2 trials of" in said
+    assert "not trained again: 2 of" in said
     assert kept.read_text(encoding="utf-8") == before
     tables = [(tmp_path / out / "table.md").read_text(encoding="utf-8") for out in ("first", "second")]
     assert tables[0] == tables[1]
@@ -87,6 +87,16 @@ def test_so_is_one_on_another_corpus_or_of_an_older_xlret(make: Make, kept: Path
     write_corpus(tmp_path / "elsewhere" / "train", rows(50), source="made up", licence="none", revision="1", made_by="tests")
     with pytest.raises(UserError, match=r"corpus .*/train is another"):
         swept(make("second", changes={"corpora": [str(tmp_path / "elsewhere" / "train")]}), results=kept)
+    fresh: dict[str, dict[str, Any]] = {
+        "changes": {"encoder": {"start": "fresh", "fresh": {"vocabulary": 200, "layers": 1, "hidden": 32, "heads": 2}}},
+        "points": {"start": {"untrained": True}},
+    }
+    vocabulary = tmp_path / "fresh.jsonl"
+    swept(make("fresh", **fresh), results=vocabulary)
+    assert "not trained again: 1 of" in swept(make("again", **fresh), results=vocabulary)
+    fresh["changes"]["corpora"] = [str(tmp_path / "elsewhere" / "train")]
+    with pytest.raises(UserError, match=r"corpus .*/train is another"):
+        swept(make("other-words", **fresh), results=vocabulary)
     lines = [json.loads(line) for line in kept.read_text(encoding="utf-8").splitlines()]
     kept.write_text("".join(json.dumps({**line, "recipe_sha256": None}) + "\n" for line in lines), encoding="utf-8")
     with pytest.raises(UserError, match="an older xlret"):
@@ -95,7 +105,7 @@ def test_so_is_one_on_another_corpus_or_of_an_older_xlret(make: Make, kept: Path
 
 def test_workers_threads_and_folders_make_no_other_training(make: Make, kept: Path) -> None:
     changes = {"ray.threads_per_worker": 1, "log_every": 3}
-    assert "2 trials of" in swept(make("second", changes=changes), results=kept)
+    assert "not trained again: 2 of" in swept(make("second", changes=changes), results=kept)
 
 
 def test_no_release_is_made_of_weights_that_are_elsewhere(make: Make, kept: Path, corpora: Path) -> None:

@@ -59,7 +59,7 @@ def sweep(
     examples = example_configurations(job)
     check_sweep(job, examples)
     if results is not None and (taken := take_up(job, examples, results)):
-        console.print(f"{taken} trials of {results} were trained elsewhere and are not trained again", markup=False)
+        console.print(f"trained elsewhere and not trained again: {taken} of {results}", markup=False)
     check_ends(job, examples, release)
     _renew(job, examples)
     search = search_of(job)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from xlret.errors import UserError
 from xlret.files import write_text
-from xlret.sweep.configuration import Configuration, seeds_of, trial_directory
+from xlret.sweep.configuration import Configuration, seeds_of, trial_directory, trial_run
 from xlret.sweep.kept_results import KeptTrial, read_kept
 from xlret.sweep.result import KEPT, TrialResult, read_result, write_result
 from xlret.sweep.same_training import corpora_of, recipe_sha256
@@ -63,6 +63,7 @@ def _differs(job: SweepJob, configuration: Configuration, trial: KeptTrial) -> s
         return "an older xlret did not write down its settings"
     if trial.recipe_sha256 != recipe_sha256(job, configuration, trial.seed):
         return "its settings or evaluations are others"
-    here = {} if configuration.untrained else corpora_of(job, configuration, trial.seed)
+    fresh = trial_run(job, configuration, trial.seed).encoder.start == "fresh"  # its vocabulary is of the corpora's words
+    here = corpora_of(job, configuration, trial.seed) if fresh or not configuration.untrained else {}
     odd = [name for name, value in here.items() if trial.fingerprints.get(name) != value]
     return f"{odd[0]} is another" if odd else None

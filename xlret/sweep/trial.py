@@ -14,6 +14,7 @@ from xlret.errors import UserError, user_error_in
 from xlret.evaluation.run import evaluate_encoder
 from xlret.evaluation.settings import EvaluateSettings
 from xlret.files import write_text
+from xlret.provenance import data_fingerprints
 from xlret.sweep.configuration import Configuration, trial_directory, trial_run
 from xlret.sweep.divergence import Divergence
 from xlret.sweep.evaluations import EVALUATIONS, evaluation_sets, numbers_of, read_evaluation
@@ -75,8 +76,11 @@ def run_trial(
     status: Status = "finished"
     error: str | None = None
     metrics: dict[str, float | None] = {}
+    vocabulary: tuple[Path, ...] = ()
     try:
         run = trial_run(job, configuration, seed)
+        if configuration.untrained and run.encoder.start == "fresh":
+            vocabulary = run.corpora
         if not configuration.untrained:
             watch = _Watch(job, directory, report, run.steps if until is None else until, run.steps)
             train(run, show=show, callbacks=[watch, *callbacks], run_config=run_config)
@@ -92,7 +96,7 @@ def run_trial(
         error = str(user_error_in(failure) or f"{type(failure).__name__}: {failure}")[:500]
         directory.mkdir(parents=True, exist_ok=True)
         write_text(directory / "error.txt", traceback.format_exc())
-    return _written(job, configuration, seed, status, error, metrics)
+    return _written(job, configuration, seed, status, error, metrics, vocabulary)
 
 
 def cut_trial(job: SweepJob, configuration: Configuration, seed: int) -> TrialResult:
@@ -112,6 +116,7 @@ def _written(
     status: Status,
     error: str | None,
     metrics: Mapping[str, float | None],
+    vocabulary: Iterable[Path] = (),
 ) -> TrialResult:
     directory = trial_directory(job, configuration, seed)
     result = TrialResult(
@@ -122,7 +127,7 @@ def _written(
         settings=dict(configuration.settings),
         status=status,
         error=error,
-        **_facts(directory, metrics),
+        **_facts(directory, metrics, vocabulary),
         evaluations=as_json(evaluations_at(job, configuration.point)),
     )
     (directory / KEPT).unlink(missing_ok=True)
@@ -233,19 +238,20 @@ def _untrained_model(run: TrainJob, directory: Path) -> str:
     return str(directory / "start")
 
 
-def _facts(directory: Path, metrics: Mapping[str, float | None]) -> dict[str, Any]:
-    """What the run's own files say of it."""
+def _facts(directory: Path, metrics: Mapping[str, float | None], vocabulary: Iterable[Path]) -> dict[str, Any]:
+    """What the run's own files say of it; of an untrained encoder, the corpora that its vocabulary was learned from."""
     lines = read_lines(directory / "metrics.jsonl")
     dev = [line for line in lines if line["group"] == "dev"]
     numbers = {f"dev.{name}": value for name, value in dev[-1].items() if name not in ("step", "group", "best")} if dev else {}
     last = {name: value for name, value in numbers.items() if math.isfinite(value)}  # Cr of a single language is no number
     run = json.loads((directory / "run.json").read_text(encoding="utf-8")) if (directory / "run.json").exists() else {}
     outcome = run.get("finished") or {}
+    corpora = run.get("corpora") or data_fingerprints(ParallelCorpus.open(path) for path in vocabulary)
     fingerprints = {
         "plan": run.get("plan_fingerprint"),
         "start": run.get("start_weights_sha256"),
         "weights": outcome.get("weights_sha256"),
-        **{f"corpus {corpus['path']}": corpus["fingerprint"] for corpus in run.get("corpora", ())},
+        **{f"corpus {corpus['path']}": corpus["fingerprint"] for corpus in corpora},
     }
     seconds = 0.0
     for path in directory.glob(f"{EVALUATIONS}/*/evaluation.json"):
