@@ -85,6 +85,12 @@ def test_a_file_of_other_trainings_is_refused_and_stays(job: SweepJob, tmp_path:
     path.write_text(text + '{"seed": 1}\n', encoding="utf-8")
     with pytest.raises(DataError, match=r"made\.jsonl:2: not a trial"):
         kept_table(job, path)
+    line = json.loads(text)
+    path.write_text(text + text, encoding="utf-8")  # as a merge of two branches may leave it
+    assert "| hybrid | 0 of 2 |" in kept_table(job, path)
+    path.write_text(text + json.dumps({**line, "step": 7}) + "\n", encoding="utf-8")
+    with pytest.raises(DataError, match=r"made\.jsonl:2: hybrid-\w+-0 again, with another result than in line 1"):
+        kept_table(job, path)
     with pytest.raises(UserError, match="cannot read"):
         kept_table(job, tmp_path / "absent.jsonl")
 
@@ -100,6 +106,9 @@ def test_other_seeds_are_asked_for(job: SweepJob, tmp_path: Path) -> None:
         table = kept_table(job.model_copy(update={"seeds": seeds}), tmp_path / "made.jsonl")
         assert "| start | 1 |" in table, "which no seed decides"
         assert f"| mono | {len(seeds)} |" in table
+    lines = (tmp_path / "made.jsonl").read_text(encoding="utf-8")
+    keep_results(job.model_copy(update={"seeds": (1, 0)}), [start, mono], tmp_path / "made.jsonl")
+    assert (tmp_path / "made.jsonl").read_text(encoding="utf-8") == lines, "no second line of the start"
     with pytest.raises(UserError, match="has no trial with seeds 5, 6; it has 0, 1"):
         kept_table(job.model_copy(update={"seeds": (5, 6)}), tmp_path / "made.jsonl")
 

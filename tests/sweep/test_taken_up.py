@@ -16,6 +16,8 @@ from xlret.errors import UserError
 from xlret.sweep.configuration import trial_directory
 from xlret.sweep.kept_results import kept_table
 from xlret.sweep.run import sweep
+from xlret.sweep.same_training import recipe_sha256
+from xlret.sweep.seeds import run_configuration
 from xlret.sweep.settings import SweepJob
 
 Make = Callable[..., SweepJob]
@@ -101,6 +103,88 @@ def test_so_is_one_on_another_corpus_or_of_an_older_xlret(make: Make, kept: Path
     kept.write_text("".join(json.dumps({**line, "recipe_sha256": None}) + "\n" for line in lines), encoding="utf-8")
     with pytest.raises(UserError, match="an older xlret"):
         swept(make("third"), results=kept)
+
+
+def test_it_is_of_the_corpora_that_it_was_watched_and_judged_on(make: Make, corpora: Path, tmp_path: Path) -> None:
+    def corpus(folder: str, count: int) -> str:
+        path = tmp_path / folder / "corpora" / "dev"
+        write_corpus(path, rows(count), source="made up", licence="none", revision="1", made_by="tests")
+        return str(path)
+
+    here, there = corpus("here", 30), corpus("there", 31)
+    path = tmp_path / "judged.jsonl"
+    swept(make("first", evaluation={"corpus": here, "run_depth": 0}), results=path)
+    swept(make("again", evaluation={"corpus": here, "run_depth": 0}), results=path)
+    with pytest.raises(UserError, match="evaluated corpora/dev is another"):
+        swept(make("second", evaluation={"corpus": there, "run_depth": 0}), results=path)
+    watched = {"changes": {"dev.corpora": [here]}, "points": {"ml": dict(ML.settings)}}
+    swept(make("third", **watched), results=tmp_path / "watched.jsonl")
+    watched["changes"] = {"dev.corpora": [there]}
+    with pytest.raises(UserError, match="dev corpora/dev is another"):
+        swept(make("fourth", **watched), results=tmp_path / "watched.jsonl")
+
+
+def test_a_trial_that_was_taken_up_is_compared_at_every_start(make: Make, kept: Path, tmp_path: Path) -> None:
+    swept(make("second"), results=kept)
+    for results in (kept, None, tmp_path / "new.jsonl"):
+        with pytest.raises(UserError, match="was taken from a file of results and would be another training now"):
+            swept(make("second", changes={"steps": 4}), results=results)
+
+
+def test_none_is_taken_up_of_a_file_with_one_that_differs(make: Make, kept: Path) -> None:
+    lines = [json.loads(line) for line in kept.read_text(encoding="utf-8").splitlines()]
+    lines[-1]["recipe_sha256"] = "0" * 64
+    kept.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+    with pytest.raises(UserError, match="its settings or evaluations are others"):
+        swept(make("second"), results=kept)
+    assert not (make("second").out / "trials").exists()
+
+
+def test_what_the_sweep_itself_decides_makes_another_training(make: Make) -> None:
+    def hashed(**settings: Any) -> str:
+        return recipe_sha256(make("hashed", **settings), ML, 0)
+
+    assert hashed() == hashed(changes={"track": ["mlflow"]}) == hashed(retriever="models/one")
+    rankers = {"changes": {"model": "reranker"}}
+    assert len({hashed(), *(hashed(**rankers, retriever=name) for name in ("one/model", "two/model"))}) == 3
+    assert hashed(trial={"diverged_factor": 9.0}) != hashed()
+    starts = [hashed(changes={"encoder.start": f"/somewhere/{run}/model"}) for run in ("one", "two", "one")]
+    assert starts[0] == starts[2] != starts[1]
+
+
+def test_a_search_by_what_came_before_is_not_gone_on_with_elsewhere(make: Make, tmp_path: Path) -> None:
+    pytest.importorskip("optuna")
+    tpe = {
+        "points": {},
+        "space": {"optimiser.learning_rate": {"log_uniform": [1e-4, 1e-2]}},
+        "search": {"method": "tpe", "samples": 1},
+        "goals": ["mul"],
+    }
+    swept(make("first", **tpe), results=tmp_path / "tpe.jsonl")
+    swept(make("first", **tpe), results=tmp_path / "tpe.jsonl")
+    with pytest.raises(UserError, match="search tpe draws by what came of the runs before"):
+        swept(make("second", **tpe), results=tmp_path / "tpe.jsonl")
+
+
+def test_a_trial_is_in_the_file_as_soon_as_it_has_ended(make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "kept.jsonl"
+    lines: list[int] = []
+
+    def counted(job: SweepJob, configuration: Any, *rest: Any) -> None:
+        lines.append(len(path.read_text(encoding="utf-8").splitlines()))
+        run_configuration(job, configuration, *rest)
+
+    monkeypatch.setattr("xlret.sweep.in_process.run_configuration", counted)
+    swept(make("first"), results=path)
+    assert lines == [0, 1]
+
+
+def test_a_file_that_cannot_be_written_is_refused_before_the_first_training(make: Make, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("", encoding="utf-8")
+    for path in (tmp_path / "file" / "kept.jsonl", tmp_path):
+        with pytest.raises(UserError, match="cannot"):
+            swept(make("first"), results=path)
+    assert not (make("first").out / "trials").exists()
 
 
 def test_workers_threads_and_folders_make_no_other_training(make: Make, kept: Path) -> None:

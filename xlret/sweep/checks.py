@@ -1,6 +1,6 @@
 """What can be said of a sweep before its first step: settings that cannot be used show at once, not in the tenth hour."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from xlret.errors import UserError
@@ -14,15 +14,16 @@ from xlret.sweep.configuration import (
     trial_directory,
     trial_run,
 )
-from xlret.sweep.evaluations import METRICS
+from xlret.sweep.evaluations import METRICS, evaluations_of
 from xlret.sweep.result import KEPT, read_result
 from xlret.sweep.search import PureDraws
 from xlret.sweep.settings import SweepJob
 from xlret.sweep.space import combinations, drawn
-from xlret.sweep.trial import check_evaluations, evaluations_of
+from xlret.sweep.taken_up import check_taken_up
+from xlret.sweep.trial import check_evaluations
 
 
-def check_sweep(job: SweepJob, configurations: Iterable[Configuration]) -> None:
+def check_sweep(job: SweepJob, configurations: Sequence[Configuration]) -> None:
     """Resolves every trial of these configurations.
 
     Raises:
@@ -32,6 +33,7 @@ def check_sweep(job: SweepJob, configurations: Iterable[Configuration]) -> None:
     for setting in (*job.changes, *job.space, *(setting for settings in job.points.values() for setting in settings)):
         if setting in SET_BY_SWEEPS:
             raise UserError(f"{setting} is set by the sweep itself in every trial; {SET_BY_SWEEPS[setting]}")
+    check_taken_up(job, configurations)
     known = goals_of(job)
     for goal in job.goals:
         if goal.metric not in known:

@@ -13,6 +13,7 @@ from xlret.evaluation.named_measures import POOLED
 from xlret.evaluation.run import retrieval_sets
 from xlret.evaluation.sets import RetrievalSet
 from xlret.evaluation.settings import EvaluateSettings
+from xlret.sweep.settings import SweepJob
 
 EVALUATIONS = "evaluations"
 """Directory of a trial's evaluations, each under its name."""
@@ -77,3 +78,18 @@ def numbers_of(evaluation: Mapping[str, Any], pivot: str, groups: Mapping[str, t
         known = [value for value in values if value is not None]
         numbers[f"{pivot}-{group}"] = statistics.fmean(known) if known else None
     return numbers
+
+
+def evaluations_of(job: SweepJob) -> dict[str, EvaluateSettings]:
+    """Every evaluation of a sweep by its name; the first is called `evaluation`."""
+    return {"evaluation": job.evaluation, **job.also}
+
+
+def evaluations_at(job: SweepJob, point: str | None) -> dict[str, EvaluateSettings]:
+    """Those that trials of a point get."""
+    return {name: settings for name, settings in evaluations_of(job).items() if point in job.only.get(name, (point,))}
+
+
+def as_json(evaluations: Mapping[str, EvaluateSettings]) -> dict[str, Any]:
+    """Settings of evaluations as a trial's result has them."""
+    return {name: settings.model_dump(mode="json") for name, settings in evaluations.items()}

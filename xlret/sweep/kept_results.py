@@ -11,10 +11,11 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from xlret.artifacts import locked
 from xlret.errors import DataError, UserError
-from xlret.files import write_text
+from xlret.files import write_error, write_text
 from xlret.sweep.comparison import Questions, compared, questions_of
-from xlret.sweep.configuration import Configuration, seeds_of, trial_directory
+from xlret.sweep.configuration import Configuration, seeds_of, trial_directory, trial_name
 from xlret.sweep.evaluations import EVALUATIONS
 from xlret.sweep.ranking import Ranked, best_first
 from xlret.sweep.result import KEPT, TrialResult, read_result
@@ -41,6 +42,11 @@ class KeptTrial(TrialResult):
     questions: Questions | None
     """None where it was not evaluated."""
 
+    @property
+    def name(self) -> str:
+        """That of the trial's directory."""
+        return trial_name(Configuration(self.configuration, self.label, self.point, self.settings), self.seed)
+
 
 def keep_results(job: SweepJob, configurations: Iterable[Configuration], path: Path) -> int:
     """Adds the trials that have ended for good to a file; those that are in it stay where they are.
@@ -48,16 +54,25 @@ def keep_results(job: SweepJob, configurations: Iterable[Configuration], path: P
     Args:
         job: the sweep.
         configurations: those of its configurations whose trials are looked for, in the order in which new ones are added.
-        path: of the file; it appears, whole, with the first trial.
+        path: of the file, which is written whole; without trials it is empty.
 
     Returns:
         How many are new.
 
     Raises:
-        UserError: the file is of another sweep, or has a trial of the same name that another training made.
+        UserError: the file cannot be written, is of another sweep, or has a trial of the same name that another training made.
         DataError: a line of it is no trial.
     """
-    kept = {(trial.configuration, trial.seed): trial for trial in read_kept(job, path)} if path.exists() else {}
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with locked(path.with_name(f".{path.name}.lock")):  # sweeps of two directories may have one file
+            return _keep(job, configurations, path)
+    except OSError as error:
+        raise write_error(path, error) from error
+
+
+def _keep(job: SweepJob, configurations: Iterable[Configuration], path: Path) -> int:
+    kept = {trial.name: trial for trial in read_kept(job, path)} if path.exists() else {}
     before = len(kept)
     for configuration in configurations:
         for seed in seeds_of(job, configuration):
@@ -66,17 +81,14 @@ def keep_results(job: SweepJob, configurations: Iterable[Configuration], path: P
             if result is None or not result.known:
                 continue
             trial = _kept(job, configuration, result, directory)
-            known = kept.setdefault((trial.configuration, seed), trial)
+            known = kept.setdefault(trial.name, trial)
             if known.fingerprints != trial.fingerprints:
                 raise UserError(
                     f"{path} has {trial.configuration} with seed {seed} from another training than {directory}; name another "
                     "file, or take that line out"
                 )
-            kept[trial.configuration, seed] = trial  # it may have been evaluated on more meanwhile
+            kept[trial.name] = trial  # it may have been evaluated on more meanwhile
     lines = [json.dumps(trial.model_dump(mode="json", exclude={"evaluations"}), ensure_ascii=False) for trial in kept.values()]
-    if not lines:
-        return 0
-    path.parent.mkdir(parents=True, exist_ok=True)
     write_text(path, "".join(f"{line}\n" for line in lines))
     return len(kept) - before
 
@@ -92,14 +104,20 @@ def read_kept(job: SweepJob, path: Path) -> list[KeptTrial]:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"cannot read {path}, the results of a sweep: {error}") from error
-    trials = []
+    trials: list[KeptTrial] = []
+    first: dict[str, int] = {}
     for number, line in enumerate(lines, start=1):
         try:
-            trials.append(KeptTrial.model_validate_json(line))
+            trial = KeptTrial.model_validate_json(line)
         except ValidationError as error:
             raise DataError(
                 f"{path}:{number}: not a trial as xlret sweep --results writes it: {error.errors()[0]['msg']}"
             ) from error
+        before = first.setdefault(trial.name, number)
+        if before == number:
+            trials.append(trial)
+        elif line != lines[before - 1]:
+            raise DataError(f"{path}:{number}: {trial.name} again, with another result than in line {before}; take one out")
     if odd := [trial.sweep for trial in trials if trial.sweep != job.name]:
         raise UserError(f"{path} is of the sweep {odd[0]}, and this is {job.name}; name its recipe, or another file")
     return trials

@@ -43,7 +43,7 @@ class TrialResult(Settings):
     """Of this and earlier starts, as the run's reports have it: without start-up, evaluation and checkpoints."""
     evaluation_seconds: float = 0.0
     fingerprints: Mapping[str, str] = {}
-    """What decided the result: `plan`, `start`, `weights`, and `corpus PATH` of each corpus."""
+    """What decided the result: `plan`, `start`, `weights`, `corpus PATH` of each corpus, `dev PATH` and `evaluated PATH`."""
     evaluations: Mapping[str, Mapping[str, Any]] = {}
     """Name of an evaluation, `evaluation` for the first -> its settings."""
 

@@ -21,7 +21,7 @@ from xlret.sweep.kept_results import keep_results
 from xlret.sweep.ranking import Ranked, ranking
 from xlret.sweep.report import write_report
 from xlret.sweep.result import read_result
-from xlret.sweep.search import search_of
+from xlret.sweep.search import Search, search_of
 from xlret.sweep.settings import SweepJob
 from xlret.sweep.table import write_tables
 from xlret.sweep.taken_up import take_up
@@ -63,8 +63,9 @@ def sweep(
     check_ends(job, examples, release)
     _renew(job, examples)
     search = search_of(job)
-    if results is not None:  # before the first training: that it can be added to shows now
-        keep_results(job, examples, results)
+    if results is not None:
+        keep_results(job, examples, results)  # before the first training: that it can be added to shows now
+        search = KeepingSearch(search, job, results)
     write_text(job.out / "sweep.yaml", as_yaml(job))
     try:
         if without_ray:
@@ -74,13 +75,44 @@ def sweep(
 
             sweep_on_ray(job, search, console)
     finally:
-        if results is not None:
-            keep_results(job, search.proposed.values(), results)
         rows = ranking(job, search.proposed.values())
         tests = compared(job, rows)
         console.print(write_tables(job, rows, tests), markup=False)
         console.print(f"report: {write_report(job, rows, tests)}", markup=False)
+        if results is not None:
+            keep_results(job, search.proposed.values(), results)
     return rows
+
+
+class KeepingSearch:
+    """A search (`Search`) that adds what has been trained to a file of results at once: a machine may be lost at any time."""
+
+    def __init__(self, search: Search, job: SweepJob, results: Path) -> None:
+        self._search, self._job, self._results = search, job, results
+        self.proposed = search.proposed
+
+    @property
+    def exhausted(self) -> bool:
+        """See `Search`."""
+        return self._search.exhausted
+
+    @property
+    def total(self) -> int:
+        """See `Search`."""
+        return self._search.total
+
+    def ask(self) -> Configuration | None:
+        """See `Search`."""
+        return self._search.ask()
+
+    def tell(self, known: Configuration) -> None:
+        """See `Search`.
+
+        Raises:
+            UserError, DataError: as of `keep_results`.
+        """
+        self._search.tell(known)
+        keep_results(self._job, [known], self._results)
 
 
 def _renew(job: SweepJob, configurations: Sequence[Configuration]) -> None:

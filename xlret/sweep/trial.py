@@ -12,13 +12,20 @@ from rich.console import Console
 from xlret.data.corpus import ParallelCorpus
 from xlret.errors import UserError, user_error_in
 from xlret.evaluation.run import evaluate_encoder
-from xlret.evaluation.settings import EvaluateSettings
 from xlret.files import write_text
-from xlret.provenance import data_fingerprints
 from xlret.sweep.configuration import Configuration, trial_directory, trial_run
 from xlret.sweep.divergence import Divergence
-from xlret.sweep.evaluations import EVALUATIONS, evaluation_sets, numbers_of, read_evaluation
+from xlret.sweep.evaluations import (
+    EVALUATIONS,
+    as_json,
+    evaluation_sets,
+    evaluations_at,
+    evaluations_of,
+    numbers_of,
+    read_evaluation,
+)
 from xlret.sweep.result import KEPT, Status, TrialResult, read_result, write_result
+from xlret.sweep.same_training import deciding_corpora
 from xlret.sweep.settings import SweepJob
 from xlret.training.callbacks import RunCallback
 from xlret.training.log import read_lines
@@ -76,15 +83,14 @@ def run_trial(
     status: Status = "finished"
     error: str | None = None
     metrics: dict[str, float | None] = {}
-    vocabulary: tuple[Path, ...] = ()
+    corpora: dict[str, str] = {}
     try:
         run = trial_run(job, configuration, seed)
-        if configuration.untrained and run.encoder.start == "fresh":
-            vocabulary = run.corpora
         if not configuration.untrained:
             watch = _Watch(job, directory, report, run.steps if until is None else until, run.steps)
             train(run, show=show, callbacks=[watch, *callbacks], run_config=run_config)
         metrics = _evaluated(job, run, directory, configuration)
+        corpora = deciding_corpora(job, configuration, seed)
     except _PausedError:
         return None
     except _CutError:
@@ -96,7 +102,7 @@ def run_trial(
         error = str(user_error_in(failure) or f"{type(failure).__name__}: {failure}")[:500]
         directory.mkdir(parents=True, exist_ok=True)
         write_text(directory / "error.txt", traceback.format_exc())
-    return _written(job, configuration, seed, status, error, metrics, vocabulary)
+    return _written(job, configuration, seed, status, error, metrics, corpora)
 
 
 def cut_trial(job: SweepJob, configuration: Configuration, seed: int) -> TrialResult:
@@ -116,7 +122,7 @@ def _written(
     status: Status,
     error: str | None,
     metrics: Mapping[str, float | None],
-    vocabulary: Iterable[Path] = (),
+    corpora: Mapping[str, str] | None = None,
 ) -> TrialResult:
     directory = trial_directory(job, configuration, seed)
     result = TrialResult(
@@ -127,27 +133,12 @@ def _written(
         settings=dict(configuration.settings),
         status=status,
         error=error,
-        **_facts(directory, metrics, vocabulary),
+        **_facts(directory, metrics, corpora or {}),
         evaluations=as_json(evaluations_at(job, configuration.point)),
     )
     (directory / KEPT).unlink(missing_ok=True)
     write_result(directory, result)
     return result
-
-
-def evaluations_of(job: SweepJob) -> dict[str, EvaluateSettings]:
-    """Every evaluation of a sweep by its name; the first is called `evaluation`."""
-    return {"evaluation": job.evaluation, **job.also}
-
-
-def evaluations_at(job: SweepJob, point: str | None) -> dict[str, EvaluateSettings]:
-    """Those that trials of a point get."""
-    return {name: settings for name, settings in evaluations_of(job).items() if point in job.only.get(name, (point,))}
-
-
-def as_json(evaluations: Mapping[str, EvaluateSettings]) -> dict[str, Any]:
-    """Settings of evaluations as a trial's result has them."""
-    return {name: settings.model_dump(mode="json") for name, settings in evaluations.items()}
 
 
 def check_evaluations(job: SweepJob, result: TrialResult, directory: Path) -> None:
@@ -238,20 +229,20 @@ def _untrained_model(run: TrainJob, directory: Path) -> str:
     return str(directory / "start")
 
 
-def _facts(directory: Path, metrics: Mapping[str, float | None], vocabulary: Iterable[Path]) -> dict[str, Any]:
-    """What the run's own files say of it; of an untrained encoder, the corpora that its vocabulary was learned from."""
+def _facts(directory: Path, metrics: Mapping[str, float | None], corpora: Mapping[str, str]) -> dict[str, Any]:
+    """What the run's own files say of it, and the corpora that it was trained on, watched on and evaluated on."""
     lines = read_lines(directory / "metrics.jsonl")
     dev = [line for line in lines if line["group"] == "dev"]
     numbers = {f"dev.{name}": value for name, value in dev[-1].items() if name not in ("step", "group", "best")} if dev else {}
     last = {name: value for name, value in numbers.items() if math.isfinite(value)}  # Cr of a single language is no number
     run = json.loads((directory / "run.json").read_text(encoding="utf-8")) if (directory / "run.json").exists() else {}
     outcome = run.get("finished") or {}
-    corpora = run.get("corpora") or data_fingerprints(ParallelCorpus.open(path) for path in vocabulary)
     fingerprints = {
         "plan": run.get("plan_fingerprint"),
         "start": run.get("start_weights_sha256"),
         "weights": outcome.get("weights_sha256"),
-        **{f"corpus {corpus['path']}": corpus["fingerprint"] for corpus in corpora},
+        **{f"corpus {corpus['path']}": corpus["fingerprint"] for corpus in run.get("corpora", ())},
+        **corpora,
     }
     seconds = 0.0
     for path in directory.glob(f"{EVALUATIONS}/*/evaluation.json"):

@@ -77,7 +77,8 @@ def set_up(job: TrainJob, directory: Path) -> SetUp:
     start_weights = sha256_of(local(start) / "model.safetensors")
     write_text(directory / "config.yaml", as_yaml(job))
     write_json(directory / "run.json", _facts(job, corpora, plan, start_weights))
-    teachers = () if parallel is None else tuple(path.name for path in parallel.teachers)
+    # Which of its texts a teacher read is the plan's to say, which is in the fingerprint.
+    teachers = () if parallel is None else tuple(path.name.partition("-")[0] for path in parallel.teachers)
     deciding = fingerprint(job, plan, start_weights, teachers)
     task = WorkerTask(job, directory, inputs, deciding, newest_checkpoint(directory))
     return SetUp(task, plan, sample_texts(assemble, job.steps * job.accumulate))

@@ -66,9 +66,10 @@ def teacher_vectors(job: TrainJob, corpora: Sequence[ParallelCorpus], plan: Batc
     paths, wanted = [], dimension_of(local(start))
     for corpus, groups in zip(corpora, _drawn(job, corpora, plan), strict=True):
         named = [f"{name} {checksum}" for name, checksum in files.items()]
+        name = f"{key_of(corpus.fingerprint, job.loss.pivot, job.precision, *named):032x}"
         if groups is not None:
-            named.append(hashlib.sha256(groups.astype("<i8").tobytes()).hexdigest())
-        path = storage / f"{key_of(corpus.fingerprint, job.loss.pivot, job.precision, *named):032x}"
+            name += f"-{hashlib.sha256(groups.astype('<i8').tobytes()).hexdigest()[:16]}"
+        path = storage / name
         with locked(storage / f"{path.name}.lock"):  # trials of a sweep that begin together wait for the first
             length = Teacher(path, corpus).dimension if path.exists() else teacher().dimension
             if length != wanted:  # before all is encoded for a loss that refuses it
