@@ -34,9 +34,9 @@ on from its last checkpoint, what failed is tried again.
 
 It leaves OUT/table.md, .csv and .json, and OUT/report.html.
 
---results FILE adds the trials that have ended to a file, a line of JSON each,
-once: numbers, fingerprints, hardware, commit, and every question's score. What
-it has already is not trained again, on whatever machine it was.
+--results FILE adds each trial that has ended to a file, a line of JSON, once:
+numbers, fingerprints, hardware, commit, and every question's score. What it
+has already is not trained again, on whatever machine it was.
 --table FILE lays the table out from such a file, tests included, without runs.
 
 --release NAME makes an index of the recipe's `release.corpora` or
