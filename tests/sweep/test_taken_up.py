@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from tests.helpers.sweeps import ML, sweep_job
 from xlret.data.corpus import write_corpus
 from xlret.errors import UserError
 from xlret.sweep.configuration import trial_directory
+from xlret.sweep.dry_run import print_dry_run
 from xlret.sweep.kept_results import kept_table
 from xlret.sweep.run import sweep
 from xlret.sweep.same_training import recipe_sha256
@@ -83,6 +85,13 @@ def test_another_training_of_the_same_name_is_refused_before_any(
     with pytest.raises(UserError, match=why):
         swept(job, results=kept)
     assert not trial_directory(job, ML, 0).exists()
+
+
+def test_a_dry_run_counts_what_the_file_has(make: Make, kept: Path) -> None:
+    for results, done in ((kept, 2), (kept.with_name("none.jsonl"), 0)):
+        said = io.StringIO()
+        print_dry_run(make("second", seeds=[0, 1]), Console(file=said, width=200), without_ray=True, results=results)
+        assert sum(int(found[1]) for found in re.finditer(r"(\d)/[12]$", said.getvalue(), re.MULTILINE)) == done
 
 
 def test_so_is_one_on_another_corpus_or_of_an_older_xlret(make: Make, kept: Path, tmp_path: Path) -> None:

@@ -82,14 +82,14 @@ def sweep(
         print(kept_table(job, expand_path(table)), end="")
         return 0
     console = Console(highlight=False, soft_wrap=True)
+    kept = None if results is None else expand_path(results)
     if dry_run:
         from xlret.sweep.dry_run import print_dry_run
 
-        print_dry_run(job, console, without_ray=in_process)
+        print_dry_run(job, console, without_ray=in_process, results=kept)
         return 0
     from xlret.sweep.run import sweep as run_sweep
 
-    kept = None if results is None else expand_path(results)
     rows = run_sweep(job, console, without_ray=in_process, results=kept, release=release)
     if release is not None:
         from xlret.sweep.release import release_best

@@ -18,6 +18,7 @@ from xlret.model.settings import FreshEncoder
 from xlret.sweep.checks import check_sweep, evaluation_paths, example_configurations, release_paths
 from xlret.sweep.configuration import Configuration, seeds_of, trial_directory, trial_run
 from xlret.sweep.in_process import in_process
+from xlret.sweep.kept_results import read_kept
 from xlret.sweep.result import read_result
 from xlret.sweep.settings import SweepJob
 from xlret.training.log import read_lines
@@ -100,21 +101,30 @@ def command_that_makes(path: Path) -> str | None:
     return None
 
 
-def print_dry_run(job: SweepJob, console: Console, *, without_ray: bool = False) -> None:
+def print_dry_run(job: SweepJob, console: Console, *, without_ray: bool = False, results: Path | None = None) -> None:
     """Shows what a sweep would do, a line a configuration, and the sums.
+
+    Args:
+        job: the sweep.
+        console: where.
+        without_ray: in this process.
+        results: a file whose trials count as done, if it is there.
 
     Raises:
         UserError: a setting of a trial cannot be used.
+        UserError, DataError: as of `read_kept`.
     """
+    elsewhere = {trial.name for trial in read_kept(job, results)} if results is not None and results.exists() else set()
     if without_ray:
         job = in_process(job)
     rows = costs(job)
     any_gpu = any(row.gpus for row in rows)
     table = [["configuration", "steps", "pairs", "weights", "memory", "disk", "time", *(["on GPU"] if any_gpu else []), "done"]]
     for row in rows:
+        directories = [trial_directory(job, row.configuration, seed) for seed in seeds_of(job, row.configuration)]
         done = sum(
-            (result := read_result(trial_directory(job, row.configuration, seed))) is not None and result.known
-            for seed in seeds_of(job, row.configuration)
+            directory.name in elsewhere or ((result := read_result(directory)) is not None and result.known)
+            for directory in directories
         )
         gpu_hours = None if row.hours is None else row.hours * row.gpus
         table.append(
