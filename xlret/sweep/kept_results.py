@@ -66,12 +66,12 @@ def keep_results(job: SweepJob, configurations: Iterable[Configuration], path: P
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with locked(path.with_name(f".{path.name}.lock")):  # sweeps of two directories may have one file
-            return _keep(job, configurations, path)
+            return _write_with(job, configurations, path)
     except OSError as error:
         raise write_error(path, error) from error
 
 
-def _keep(job: SweepJob, configurations: Iterable[Configuration], path: Path) -> int:
+def _write_with(job: SweepJob, configurations: Iterable[Configuration], path: Path) -> int:
     kept = {trial.name: trial for trial in read_kept(job, path)} if path.exists() else {}
     before = len(kept)
     for configuration in configurations:

@@ -93,4 +93,4 @@ def _drawn(job: TrainJob, corpora: Sequence[ParallelCorpus], plan: BatchPlan) ->
         batch = plan.step(step)
         drawn[batch.corpus].append(batch.group)
     groups = [np.unique(np.concatenate([np.empty(0, np.int64), *batches])) for batches in drawn]
-    return [found if 2 * len(found) < corpus.n_groups else None for found, corpus in zip(groups, corpora, strict=True)]
+    return [drawn_N if 2 * len(drawn_N) < corpus.n_groups else None for drawn_N, corpus in zip(groups, corpora, strict=True)]
