@@ -19,7 +19,7 @@ from xlret.sweep.checks import check_sweep, evaluation_paths, example_configurat
 from xlret.sweep.configuration import Configuration, seeds_of, trial_directory, trial_run
 from xlret.sweep.in_process import in_process
 from xlret.sweep.kept_results import read_kept
-from xlret.sweep.result import read_result
+from xlret.sweep.result import has_ended
 from xlret.sweep.settings import SweepJob
 from xlret.training.log import read_lines
 from xlret.training.settings import TrainJob
@@ -122,10 +122,7 @@ def print_dry_run(job: SweepJob, console: Console, *, without_ray: bool = False,
     table = [["configuration", "steps", "pairs", "weights", "memory", "disk", "time", *(["on GPU"] if any_gpu else []), "done"]]
     for row in rows:
         directories = [trial_directory(job, row.configuration, seed) for seed in seeds_of(job, row.configuration)]
-        done = sum(
-            directory.name in elsewhere or ((result := read_result(directory)) is not None and result.known)
-            for directory in directories
-        )
+        done = sum(directory.name in elsewhere or has_ended(directory) for directory in directories)
         gpu_hours = None if row.hours is None else row.hours * row.gpus
         table.append(
             [

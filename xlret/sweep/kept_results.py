@@ -168,7 +168,7 @@ def _kept(job: SweepJob, configuration: Configuration, result: TrialResult, dire
     values = result.model_dump(mode="json", exclude={"evaluations", "fingerprints", "settings"})
     return KeptTrial(
         **values,
-        settings=of_no_machine(result.settings, 2),
+        settings=of_no_machine(result.settings),
         fingerprints={without_folders(name): value for name, value in result.fingerprints.items()},
         sweep=job.name,
         commit=run.get("commit"),

@@ -53,6 +53,16 @@ class TrialResult(Settings):
         return self.status != "failed"
 
 
+def has_ended(directory: Path) -> bool:
+    """Whether nothing is left to do for the trial in a directory.
+
+    Raises:
+        CorruptError: its result is damaged.
+    """
+    result = read_result(directory)
+    return result is not None and result.known
+
+
 def read_result(directory: Path) -> TrialResult | None:
     """The result of the trial in a directory; None where it has none yet.
 

@@ -79,7 +79,7 @@ def sweep(
         tests = compared(job, rows)
         console.print(write_tables(job, rows, tests), markup=False)
         console.print(f"report: {write_report(job, rows, tests)}", markup=False)
-        if results is not None:
+        if results is not None:  # the seeds that ended of a configuration that was stopped half way
             keep_results(job, search.proposed.values(), results)
     return rows
 

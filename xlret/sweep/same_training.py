@@ -40,7 +40,7 @@ def recipe_sha256(job: SweepJob, configuration: Configuration, seed: int) -> str
         "retriever": str(job.retriever) if run.model == "reranker" else None,
         "diverged": job.trial.model_dump(include={"diverged_window", "diverged_factor"}, exclude_defaults=True),
     }
-    return hashlib.sha256(json.dumps(of_no_machine(facts, _PARTS), sort_keys=True).encode()).hexdigest()
+    return hashlib.sha256(json.dumps(of_no_machine(facts), sort_keys=True).encode()).hexdigest()
 
 
 def deciding_corpora(job: SweepJob, configuration: Configuration, seed: int) -> dict[str, str]:
@@ -71,17 +71,17 @@ def without_folders(name: str) -> str:
     return f"{kind}{space}{'/'.join(Path(path).parts[-_PARTS:])}"
 
 
-def of_no_machine(value: Any, parts: int) -> Any:
-    """A setting's value with `${XLRET_SHARED}` for the shared folder, and of other absolute paths the last parts alone.
+def of_no_machine(value: Any) -> Any:
+    """A setting's value with `${XLRET_SHARED}` for the shared folder, and of other absolute paths the last two names alone.
 
-    >>> of_no_machine("/home/me/models/mini", 2), of_no_machine("./models/mini", 2)
+    >>> of_no_machine("/home/me/models/mini"), of_no_machine("./models/mini")
     ('models/mini', './models/mini')
-    >>> of_no_machine({"corpora": ["/data/x/train"], "steps": 3}, 1)
-    {'corpora': ['train'], 'steps': 3}
+    >>> of_no_machine({"corpora": ["/data/x/train"], "steps": 3})
+    {'corpora': ['x/train'], 'steps': 3}
     """
     if isinstance(value, Mapping):
-        return {key: of_no_machine(inner, parts) for key, inner in value.items()}
+        return {key: of_no_machine(inner) for key, inner in value.items()}
     if isinstance(value, list | tuple):
-        return [of_no_machine(inner, parts) for inner in value]
+        return [of_no_machine(inner) for inner in value]
     value = shared_spelling(value)
-    return "/".join(Path(value).parts[-parts:]) if isinstance(value, str) and value.startswith("/") else value
+    return "/".join(Path(value).parts[-_PARTS:]) if isinstance(value, str) and value.startswith("/") else value

@@ -8,7 +8,7 @@ from xlret.files import write_text
 from xlret.sweep.configuration import Configuration, seeds_of, trial_directory, trial_name
 from xlret.sweep.evaluations import as_json, evaluations_at
 from xlret.sweep.kept_results import KeptTrial, read_kept
-from xlret.sweep.result import KEPT, TrialResult, read_result, write_result
+from xlret.sweep.result import KEPT, TrialResult, has_ended, write_result
 from xlret.sweep.same_training import deciding_corpora, recipe_sha256, without_folders
 from xlret.sweep.settings import SweepJob
 
@@ -30,7 +30,7 @@ def take_up(job: SweepJob, configurations: Iterable[Configuration], path: Path) 
 
     Raises:
         UserError: the file has a trial of one of these names that another training would make here, or is of another sweep;
-            or the sweep gives configurations up by curves, which no file has.
+            or the sweep gives configurations up by curves, or draws them by results, of runs that are not here.
         DataError: a line of it is no trial.
     """
     kept = {trial.name: trial for trial in read_kept(job, path)} if path.exists() else {}
@@ -39,7 +39,7 @@ def take_up(job: SweepJob, configurations: Iterable[Configuration], path: Path) 
         for seed in seeds_of(job, configuration):
             trial = kept.pop(trial_name(configuration, seed), None)
             directory = trial_directory(job, configuration, seed)
-            if trial is None or _is_known(directory):
+            if trial is None or has_ended(directory):
                 continue
             if why := _differs(job, configuration, trial):
                 raise UserError(
@@ -47,7 +47,7 @@ def take_up(job: SweepJob, configurations: Iterable[Configuration], path: Path) 
                     f"{why}; name another file, or take that line out"
                 )
             taken.append((directory, configuration, trial))
-    elsewhere = [name for name in kept if not _is_known(job.out / "trials" / name)]
+    elsewhere = [name for name in kept if not has_ended(job.out / "trials" / name)]
     if elsewhere and job.search.method in ("tpe", "nsga2"):
         raise UserError(
             f"{path} has {elsewhere[0]}, which is not here: search {job.search.method} draws by what came of the runs before; "
@@ -79,11 +79,6 @@ def check_taken_up(job: SweepJob, configurations: Iterable[Configuration]) -> No
                     f"{directory} was taken from a file of results and would be another training now: {why}; remove it, or "
                     "choose another `out`"
                 )
-
-
-def _is_known(directory: Path) -> bool:
-    known = read_result(directory)
-    return known is not None and known.known
 
 
 def _differs(job: SweepJob, configuration: Configuration, trial: KeptTrial) -> str | None:

@@ -107,12 +107,12 @@ def run_trial(
 
 def cut_trial(job: SweepJob, configuration: Configuration, seed: int) -> TrialResult:
     """Writes down that a trial which is paused, or was never begun, is given up."""
-    return _written(job, configuration, seed, "cut", None, {})
+    return _written(job, configuration, seed, "cut", None, {}, {})
 
 
 def fail_trial(job: SweepJob, configuration: Configuration, seed: int, error: str) -> TrialResult:
     """Writes down that a trial could not be carried out."""
-    return _written(job, configuration, seed, "failed", error, {})
+    return _written(job, configuration, seed, "failed", error, {}, {})
 
 
 def _written(
@@ -122,7 +122,7 @@ def _written(
     status: Status,
     error: str | None,
     metrics: Mapping[str, float | None],
-    corpora: Mapping[str, str] | None = None,
+    corpora: Mapping[str, str],
 ) -> TrialResult:
     directory = trial_directory(job, configuration, seed)
     result = TrialResult(
@@ -133,7 +133,7 @@ def _written(
         settings=dict(configuration.settings),
         status=status,
         error=error,
-        **_facts(directory, metrics, corpora or {}),
+        **_facts(directory, metrics, corpora),
         evaluations=as_json(evaluations_at(job, configuration.point)),
     )
     (directory / KEPT).unlink(missing_ok=True)
@@ -241,8 +241,8 @@ def _facts(directory: Path, metrics: Mapping[str, float | None], corpora: Mappin
         "plan": run.get("plan_fingerprint"),
         "start": run.get("start_weights_sha256"),
         "weights": outcome.get("weights_sha256"),
-        **{f"corpus {corpus['path']}": corpus["fingerprint"] for corpus in run.get("corpora", ())},
         **corpora,
+        **{f"corpus {corpus['path']}": corpus["fingerprint"] for corpus in run.get("corpora", ())},
     }
     seconds = 0.0
     for path in directory.glob(f"{EVALUATIONS}/*/evaluation.json"):
